@@ -2,7 +2,7 @@
 
 import random
 
-from dcmq.data.scenes.grammar import CLASS_INDEX, CLASSES, OBJECTS, Scene, Thing, pick
+from dcmq.data.scenes.grammar import BACKGROUNDS, CLASS_INDEX, CLASSES, COLOURS, OBJECTS, Scene, Thing, pick
 
 TAG_MISSING = 0.30  # share of the class words that no tag mentions
 SYNONYM = 0.30  # share of the mentioned classes named by another word
@@ -82,3 +82,11 @@ def tags(rng: random.Random, scene: Scene) -> list[str]:
     if not words:
         words = [pick(rng, JUNK_TAGS, _JUNK_ODDS)]
     return list(dict.fromkeys(words))
+
+
+def caption_words() -> list[str]:
+    """Every word a caption can hold, sorted: the vocabulary of the bundled teacher's tokenizer."""
+    fixed = "a an small tiny little big large huge left right of in front behind above below and with next to"
+    texts = [fixed, *COLOURS, *(p for b in BACKGROUNDS for p in b.phrases)]
+    texts += [word for o in OBJECTS for word in (o.name, *o.synonyms)]
+    return sorted({word for text in texts for word in text.split()})

@@ -1,0 +1,54 @@
+"""Validated settings of a run. Unknown keys are refused; every field says whether the paper states it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dcmq.codes import codebooks_for_bits
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudentConfig(_Settings):
+    """Architecture of the student and its quantiser."""
+
+    bits: int = Field(64, gt=0, description="per item; stated: 32, 64, 128, and 8, 16 in Table 6")
+    codewords: int = Field(16, description="K, inferred")
+    subvector_length: int = Field(16, gt=0, description="D / M, ours")
+    image_encoder: Literal["resnet18", "small_resnet"] = Field("resnet18", description="resnet18 is stated")
+    backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
+    image_size: int = Field(224, ge=16, description="pixels a side, unknown")
+    text_hidden: tuple[int, int] = Field((4096, 1024), description="widths of the MLP, unknown")
+    tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
+    tau_g: float = Field(1.0, gt=0, description="Gumbel assignment, inferred")
+    gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
+    gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
+    normalise_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
+
+    def model_post_init(self, _context) -> None:
+        """Refuse bits that K cannot reach."""
+        codebooks_for_bits(self.bits, self.codewords)
+
+    @property
+    def books(self) -> int:
+        """M, the number of codebooks."""
+        return codebooks_for_bits(self.bits, self.codewords)
+
+
+class TrainConfig(_Settings):
+    """Everything that decides a run's result, besides the data and the teacher."""
+
+    student: StudentConfig = StudentConfig()
+    target: Literal["identity", "multihot", "raw", "npc"] = Field("npc", description="rows of Table 3")
+    npc_scope: Literal["batch", "row", "dataset"] = Field("batch", description="inferred")
+    tau: float = Field(0.2, gt=0, description="of targets and logits, inferred")
+    epochs: int = Field(20, gt=0, description="stated; the learning rate falls to a tenth at half time")
+    batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
+    backbone_rate: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
+    augment: bool = Field(False, description="random mirror and crop of training pictures, ours")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
+    threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
+    seed: int = Field(0, ge=0, description="initial weights, order of samples, Gumbel noise")

@@ -1,0 +1,132 @@
+"""What every data set becomes: pictures, labels, texts, and a split with a hash."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from dcmq.errors import DcmqError
+from dcmq.storage import digest, write_json
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sorted row numbers. Train lies within the gallery, queries outside it, the validation cut within train."""
+
+    query: np.ndarray
+    train: np.ndarray
+    gallery: np.ndarray
+    validation: np.ndarray
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that identify the split."""
+        return digest(*(np.asarray(part, np.int64) for part in (self.query, self.train, self.gallery, self.validation)))
+
+    def save(self, path: Path) -> None:
+        """Write the index file (JSON) with its hash."""
+        parts = {name: getattr(self, name).tolist() for name in ("query", "train", "gallery", "validation")}
+        write_json(path, {"hash": self.hash, **parts})
+
+    @classmethod
+    def load(cls, path: Path) -> "Split":
+        """Read an index file. Raises DcmqError if its hash does not match its rows."""
+        try:
+            stored = json.loads(Path(path).read_text())
+            parts = (stored[k] for k in ("query", "train", "gallery", "validation"))
+            split = cls(*(np.asarray(part, np.int64) for part in parts))
+            intact = split.hash == stored["hash"]
+        except (OSError, ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            raise DcmqError(f"split file {path} is missing, damaged or edited: delete it to draw it again")
+        return split
+
+
+def draw_split(n: int, query: int, train: int, gallery: int | None = None, seed: int = 0) -> Split:
+    """A random split of ``n`` rows: ``gallery`` (default: all the rest) holds ``train``; a tenth of train validates.
+
+    Raises:
+        DcmqError: sizes that do not fit.
+    """
+    gallery = n - query if gallery is None else gallery
+    if min(query, train, gallery) < 1:
+        raise DcmqError(f"query {query}, train {train}, gallery {gallery}: each must be at least 1")
+    if train > gallery:
+        raise DcmqError(f"train {train} is larger than the gallery {gallery}: train is drawn from the gallery")
+    if query + gallery > n:
+        raise DcmqError(f"query {query} + gallery {gallery} need {query + gallery} samples, the data set has {n}")
+    order = np.random.default_rng(seed).permutation(n)
+    rest = order[query : query + gallery]
+    parts = order[:query], rest[:train], rest, rest[: train // 10]
+    return Split(*(np.sort(part) for part in parts))
+
+
+@dataclass(frozen=True)
+class RetrievalDataset:
+    """A data set ready for training and retrieval; everything is in row order.
+
+    Attributes:
+        ids: (n,) picture names or numbers.
+        labels: (n, C) uint8, the true labels: relevance, and nothing else, uses them.
+        train_labels: (n, C) uint8, what annotators gave, perhaps incomplete: the teacher's sentences and the multi-hot
+            target use them.
+        images: (n, H, W, 3) uint8, perhaps memory-mapped.
+        bow: (n, V) float32 0/1 sparse bags of words over ``vocabulary``: the student's text.
+        captions, tags: the raw texts, a tuple per row; either may be empty.
+        fingerprint: identifies content, split and every choice made.
+        choices: those choices by name, for the record.
+    """
+
+    name: str
+    ids: np.ndarray
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    train_labels: np.ndarray
+    images: np.ndarray
+    bow: csr_matrix
+    vocabulary: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...]
+    tags: tuple[tuple[str, ...], ...]
+    split: Split
+    fingerprint: str
+    choices: dict
+
+    def __post_init__(self):
+        n, shape = len(self.ids), (len(self.ids), len(self.classes))
+        for name in ("labels", "train_labels"):
+            labels = getattr(self, name)
+            if labels.dtype != np.uint8 or labels.shape != shape:
+                raise DcmqError(f"{self.name}: {name} are {labels.dtype} {labels.shape}, not uint8 {shape}: ragged labels?")
+            empty = np.flatnonzero(labels.sum(1) == 0)
+            if len(empty):
+                raise DcmqError(
+                    f"{self.name}: {len(empty)} samples have no label in {name} (first: {self.ids[empty[0]]}); drop them"
+                )
+        if self.images.shape[:1] + self.images.shape[3:] != (n, 3) or self.images.dtype != np.uint8:
+            raise DcmqError(f"{self.name}: images are {self.images.dtype} {self.images.shape}, not uint8 ({n}, H, W, 3)")
+        if self.bow.shape != (n, len(self.vocabulary)):
+            raise DcmqError(f"{self.name}: bag-of-words is {self.bow.shape}, not {(n, len(self.vocabulary))}")
+        if np.isin(self.split.query, self.split.gallery).any() or not np.isin(self.split.train, self.split.gallery).all():
+            raise DcmqError(f"{self.name}: queries must lie outside the gallery and train inside it; draw the split again")
+
+    def label_sentences(self, rows: np.ndarray | None = None) -> list[str]:
+        """What the teacher reads of each row: the names of its annotated labels in class order, joined by spaces (§3.2)."""
+        names = [c.replace("_", " ") for c in self.classes]
+        labels = self.train_labels if rows is None else self.train_labels[rows]
+        return [" ".join(names[c] for c in np.flatnonzero(row)) for row in labels]
+
+    def validation_view(self) -> "RetrievalDataset":
+        """The same data with queries cut from train and the rest of train as train and gallery: to choose settings on."""
+        rest = np.setdiff1d(self.split.train, self.split.validation)
+        split = Split(self.split.validation, rest, rest, self.split.validation[:0])
+        choices = self.choices | {"view": "validation"}
+        return replace(self, split=split, choices=choices, fingerprint=digest(self.fingerprint, split.hash))
+
+    def chance(self) -> float:
+        """Mean share of the gallery that is relevant to a query: the mAP@all of a random ranking, nearly."""
+        gallery = self.labels[self.split.gallery].astype(np.float32)
+        chunks = np.array_split(self.labels[self.split.query].astype(np.float32), max(1, len(self.split.query) // 256))
+        return float(np.mean(np.concatenate([(chunk @ gallery.T > 0).mean(1) for chunk in chunks])))

@@ -1,0 +1,174 @@
+"""Runs that are recorded, found again and never repeated: the only way notebooks train."""
+
+import json
+import multiprocessing
+import platform
+import queue
+import subprocess
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+import dcmq
+from dcmq.config import TrainConfig
+from dcmq.data import load_dataset
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.evaluation import evaluate
+from dcmq.models import Student
+from dcmq.paths import runs_dir
+from dcmq.storage import digest, write_json
+from dcmq.teachers import embed, resolve_teacher
+from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training import Progress, Trainer, load_student
+
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
+# What a run's result depends on besides its settings: a change to any of these files makes a new run.
+_SOURCES = ("codes.py", "evaluation.py", "losses.py", "metrics.py", "models.py", "quantizer.py", "targets.py", "training.py")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A data set and a teacher by name, as every process of an experiment loads them."""
+
+    dataset: str
+    teacher: str
+    root: str = ""
+    options: dict = field(default_factory=dict)
+    validation: bool = False  # choose settings here: queries cut from train, never the real ones
+
+    def load(self) -> tuple[RetrievalDataset, TeacherEmbeddings]:
+        """The data and the teacher's embeddings of it, from the cache if they were made before."""
+        dataset = load_dataset(self.dataset, self.root, **self.options)
+        embeddings = embed(resolve_teacher(self.teacher, self.dataset), dataset)
+        return (dataset.validation_view() if self.validation else dataset), embeddings
+
+
+def code_fingerprint() -> str:
+    """Hash of the modules that decide a run's result."""
+    folder = Path(__file__).parent
+    return digest(*((folder / name).read_bytes() for name in _SOURCES))
+
+
+def run_key(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> str:
+    """Identifies a run: settings, data with split, teacher, and the code that trains and measures."""
+    return digest(config.model_dump(mode="json"), dataset.fingerprint, teacher.fingerprint, code_fingerprint())
+
+
+def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, report=None, r: int = 5000) -> dict:
+    """The record of a finished run: the stored one, or after training, which goes on where it was interrupted.
+
+    The record is ``runs/<target>-<key>/record.json``: settings, fingerprints, versions, timings, losses, metrics.
+    """
+    key = run_key(config, dataset, teacher)
+    folder = run_folder(config, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        record_file = folder / "record.json"
+        if record_file.is_file():
+            record = json.loads(record_file.read_text())
+            if record["evaluation"]["R"] == r:
+                return record
+        trainer = Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key)
+        student = trainer.run(report)
+        start = time.perf_counter()
+        metrics = evaluate(student, dataset, r)
+        record = _record(config, dataset, teacher, key, trainer, student)
+        record["evaluation"] = {"R": r, "seconds": round(time.perf_counter() - start, 2), **metrics}
+        if trainer.fabric.global_rank == 0:
+            write_json(record_file, record)
+    return record
+
+
+def run_folder(config: TrainConfig, key: str) -> Path:
+    """Where the run's record and checkpoint lie."""
+    return runs_dir() / f"{config.target}-{config.student.bits}bits-seed{config.seed}-{key}"
+
+
+def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:
+    """The student of a run, trained now if need be."""
+    run(config, dataset, teacher)
+    key = run_key(config, dataset, teacher)
+    return load_student(config, dataset.bow.shape[1], run_folder(config, key) / "checkpoint.safetensors")
+
+
+def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Student) -> dict:
+    return {
+        "key": key,
+        "config": config.model_dump(mode="json"),
+        "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint, "split": dataset.split.hash,
+                    "choices": dataset.choices},
+        "teacher": {"name": teacher.name, "resolved": teacher.resolved, "parameters": teacher.parameters,
+                    "fingerprint": teacher.fingerprint},
+        "student_parameters": sum(p.numel() for p in student.parameters()),
+        "training_seconds": round(trainer.seconds, 2),
+        "losses": trainer.history,
+        "device": str(trainer.fabric.device),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": code_fingerprint(),
+        "git": git_revision(),
+        "versions": {"dcmq": dcmq.__version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+    }
+
+
+def git_revision() -> str:
+    """The checkout's commit, with ``+`` if files differ from it; ``unknown`` outside a checkout."""
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+_worker: dict = {}
+
+
+def _start_worker(workspace: Workspace, updates) -> None:
+    dataset, teacher = workspace.load()
+    _worker.update(dataset=dataset, teacher=teacher, updates=updates)
+
+
+def _work(config: TrainConfig, r: int) -> dict:
+    def report(progress: Progress) -> None:
+        _worker["updates"].put(1)
+
+    return run(config, _worker["dataset"], _worker["teacher"], report, r)
+
+
+def run_all(configs: Iterable[TrainConfig], workspace: Workspace, workers: int = 2, r: int = 5000) -> list[dict]:
+    """The records of ``configs`` in order, several at a time, with one bar over all epochs that are still to train.
+
+    Each run keeps to ``config.threads`` CPU threads, so ``workers`` changes the time and not the result.
+    """
+    configs = list(configs)
+    dataset, teacher = workspace.load()  # embeds once, before the workers look for it
+    folders = [run_folder(c, run_key(c, dataset, teacher)) for c in configs]
+    todo = [c for c, folder in zip(configs, folders, strict=True) if not (folder / "record.json").is_file()]
+    if len(todo) <= 1 or workers <= 1:
+        with tqdm(total=sum(c.epochs for c in todo), unit="epoch", desc="training") as bar:
+            return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, tqdm(total=sum(c.epochs for c in todo), unit="epoch", desc="training") as bar:
+        updates = manager.Queue()
+        with ProcessPoolExecutor(min(workers, len(todo)), context, _start_worker, (workspace, updates)) as pool:
+            futures = [pool.submit(_work, c, r) for c in todo]
+            while not all(f.done() for f in futures):
+                try:
+                    bar.update(updates.get(timeout=0.5))
+                except queue.Empty:
+                    continue
+            for future in futures:
+                future.result()
+            while not updates.empty():
+                bar.update(updates.get())
+    return [run(c, dataset, teacher, r=r) for c in configs]

@@ -1,0 +1,146 @@
+"""Retrieval metrics, each named by its convention. A gallery item is relevant if it shares a label with the query.
+
+Queries come in chunks, so that memory stays bounded; ties are broken by one stored permutation of the gallery followed
+by a stable sort, and the tie-averaged AP is the value that no tie order can move.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dcmq.errors import DcmqError
+
+CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+@dataclass(frozen=True)
+class RankingMetrics:
+    """Means over all queries; one without a relevant item counts as 0 and is counted.
+
+    ``average_precision_*`` hold one float64 per query, for paired tests.
+    """
+
+    r: int
+    tie_seed: int
+    map_at_r_hits: float
+    map_at_all: float
+    map_at_all_tie_averaged: float
+    precision_at: dict[int, float]
+    recall_at: dict[int, float]
+    queries: int
+    queries_without_relevant: int
+    queries_without_hit: int
+    average_precision_hits: Tensor
+    average_precision_all: Tensor
+
+    def to_dict(self) -> dict:
+        """Plain numbers under the conventions' names, for records."""
+        return {
+            f"mAP@{self.r} (hits)": self.map_at_r_hits,
+            "mAP@all": self.map_at_all,
+            "mAP@all (tie-averaged)": self.map_at_all_tie_averaged,
+            "precision@N": {str(n): v for n, v in self.precision_at.items()},
+            "recall@N": {str(n): v for n, v in self.recall_at.items()},
+            "queries": self.queries,
+            "queries without relevant item": self.queries_without_relevant,
+            "queries without hit in R": self.queries_without_hit,
+            "tie seed": self.tie_seed,
+        }
+
+
+def tie_permutation(n: int, seed: int = 0) -> Tensor:
+    """The order of the gallery before the stable sort; the same for the same ``n`` and ``seed``."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+def average_precision_hits(relevant: Tensor, r: int) -> Tensor:
+    """(q,) AP within the first ``r`` of (q, n) relevance in rank order, over the hits found there; 0 without a hit."""
+    relevant = relevant[:, :r].double()
+    ranks = torch.arange(1, relevant.shape[1] + 1, dtype=torch.float64)
+    precision = relevant.cumsum(1) / ranks
+    return (precision * relevant).sum(1) / relevant.sum(1).clamp_min(1)
+
+
+def average_precision_tie_averaged(score: Tensor, relevant: Tensor) -> Tensor:
+    """(q,) expected AP over all orders of equal scores (McSherry and Najork, 2008).
+
+    Args:
+        score: (q, n) sorted from high to low. relevant: (q, n) in the same order.
+    """
+    relevant = relevant.double()
+    q, n = relevant.shape
+    if n == 0:
+        return torch.zeros(q, dtype=torch.float64)
+    opens = torch.ones(q, n, dtype=torch.bool)
+    opens[:, 1:] = score[:, 1:] != score[:, :-1]
+    group = opens.long().cumsum(1) - 1
+    size = torch.zeros(q, n, dtype=torch.float64).scatter_add_(1, group, torch.ones_like(relevant))
+    hits = torch.zeros(q, n, dtype=torch.float64).scatter_add_(1, group, relevant)
+    before, hits_before = size.cumsum(1) - size, hits.cumsum(1) - hits
+    n_g, r_g, seen, found = (t.gather(1, group) for t in (size, hits, before, hits_before))
+    rank = torch.arange(1, n + 1, dtype=torch.float64).expand(q, n)
+    inside = (rank - seen - 1) * (r_g - 1) / (n_g - 1).clamp_min(1)
+    expected = r_g / n_g * (found + 1 + inside) / rank
+    return expected.sum(1) / relevant.sum(1).clamp_min(1)
+
+
+def evaluate_ranking(
+    score: Callable[[slice], Tensor],
+    query_labels: Tensor,
+    gallery_labels: Tensor,
+    *,
+    r: int = 5000,
+    chunk: int = 128,
+    tie_seed: int = 0,
+) -> RankingMetrics:
+    """Rank the gallery for every query and measure.
+
+    Args:
+        score: for a slice of queries, their (b, g) scores, higher is nearer.
+        query_labels, gallery_labels: true labels, (q, C) and (g, C) 0/1.
+        r: cut of mAP@R (hits); at most the gallery's size is used. chunk: queries at a time.
+
+    Raises:
+        DcmqError: no query, an empty gallery, or a score that is not a number.
+    """
+    queries, n = len(query_labels), len(gallery_labels)
+    if not queries or not n:
+        raise DcmqError(f"nothing to rank: {queries} queries, {n} gallery items; check the split")
+    r = min(r, n)
+    order = tie_permutation(n, tie_seed)
+    gallery = gallery_labels[order].float()
+    cuts = [c for c in CUTS if c <= n]
+    parts: dict[str, list[Tensor]] = {k: [] for k in ("hits", "all", "tied", "total", "in_r", "found")}
+    for start in range(0, queries, chunk):
+        rows = slice(start, min(start + chunk, queries))
+        values = score(rows)[:, order]
+        if torch.isnan(values).any():
+            raise DcmqError(f"scores of queries {rows.start}..{rows.stop - 1} hold NaN: the embeddings are broken")
+        values, ranking = values.sort(dim=1, descending=True, stable=True)
+        relevant = (query_labels[rows].float() @ gallery.T > 0).gather(1, ranking)
+        counts = relevant.cumsum(1)
+        parts["hits"].append(average_precision_hits(relevant, r))
+        parts["all"].append(average_precision_hits(relevant, n))
+        parts["tied"].append(average_precision_tie_averaged(values, relevant))
+        parts["total"].append(counts[:, -1])
+        parts["in_r"].append(counts[:, r - 1])
+        parts["found"].append(counts[:, [c - 1 for c in cuts]])
+    whole = {name: torch.cat(tensors) for name, tensors in parts.items()}
+    found, total = whole["found"].double(), whole["total"]
+    recall = found / total.clamp_min(1)[:, None]
+    return RankingMetrics(
+        r=r,
+        tie_seed=tie_seed,
+        map_at_r_hits=whole["hits"].mean().item(),
+        map_at_all=whole["all"].mean().item(),
+        map_at_all_tie_averaged=whole["tied"].mean().item(),
+        precision_at={c: (found[:, i] / c).mean().item() for i, c in enumerate(cuts)},
+        recall_at={c: recall[:, i].mean().item() for i, c in enumerate(cuts)},
+        queries=queries,
+        queries_without_relevant=int((total == 0).sum()),
+        queries_without_hit=int((whole["in_r"] == 0).sum()),
+        average_precision_hits=whole["hits"],
+        average_precision_all=whole["all"],
+    )

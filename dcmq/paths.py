@@ -1,0 +1,43 @@
+"""Where files go. Notebooks run in one folder and papermill in another, so the package decides, never the notebook."""
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def home() -> Path:
+    """``$DCMQ_HOME``; else the checkout the package is imported from; else ``~/.dcmq``."""
+    if "DCMQ_HOME" in os.environ:
+        return Path(os.environ["DCMQ_HOME"]).expanduser().resolve()
+    checkout = _PACKAGE.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.home() / ".dcmq"
+
+
+def cache_dir() -> Path:
+    """Generated pictures, decoded photos and teacher embeddings; safe to delete."""
+    return _made(home() / "cache")
+
+
+def runs_dir() -> Path:
+    """One folder per training run: configuration, record, checkpoint."""
+    return _made(home() / "runs")
+
+
+def reports_dir() -> Path:
+    """``$DCMQ_REPORTS``, else ``reports`` in :func:`home`: tables, figures and records that notebooks write."""
+    chosen = os.environ.get("DCMQ_REPORTS")
+    return _made(Path(chosen).expanduser().resolve() if chosen else home() / "reports")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def shown(path: Path) -> str:
+    """``path`` relative to :func:`home` where it lies inside, for printing."""
+    try:
+        return str(Path(path).resolve().relative_to(home()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,99 @@
+"""Files that are either whole or absent, and checked when read. Nothing is pickled."""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from dcmq.errors import DcmqError
+
+
+class CorruptFile(DcmqError):
+    """A file whose content does not match its checksum, or that is cut short."""
+
+
+def atomic_write(path: Path | str, content: bytes) -> None:
+    """Write ``content`` beside ``path`` and move it there, so that no reader ever sees half a file.
+
+    Raises:
+        DcmqError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    handle = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if handle is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise DcmqError(f"no space left to write {path}: free some, or set DCMQ_HOME to another disk") from None
+        raise DcmqError(f"cannot write {path}: {error.strerror}; set DCMQ_HOME to a folder you can write") from None
+
+
+def write_json(path: Path | str, content) -> None:
+    """Write ``content`` as indented JSON, atomically. NaN is refused."""
+    atomic_write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def save_tensors(path: Path | str, tensors: dict, meta: dict[str, str] | None = None) -> None:
+    """Write arrays or tensors with ``meta`` (text to text) and a checksum of both, as safetensors."""
+    tensors = {k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
+    meta = dict(meta or {})
+    meta["checksum"] = _checksum(tensors, meta)
+    atomic_write(path, save(tensors, metadata=meta))
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read what :func:`save_tensors` wrote.
+
+    Raises:
+        CorruptFile: the file is cut, altered, or not written by :func:`save_tensors`.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            meta = dict(file.metadata() or {})
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise CorruptFile(f"{path} cannot be read ({error}): delete it and run again") from None
+    if meta.pop("checksum", None) != _checksum(tensors, meta):
+        raise CorruptFile(f"{path} does not match its checksum: delete it and run again")
+    return tensors, meta
+
+
+def _checksum(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
+    state = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for key in sorted(tensors):
+        value = tensors[key]
+        state.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        state.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return state.hexdigest()
+
+
+def digest(*parts) -> str:
+    """16 hexadecimal digits that identify ``parts``: arrays, tensors, bytes or anything JSON can hold."""
+    state = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            part = part.detach().cpu().numpy()
+        if isinstance(part, np.ndarray) and part.dtype.kind not in "OU":
+            state.update(f"{part.dtype.str} {part.shape}".encode())
+            state.update(np.ascontiguousarray(part))
+        elif isinstance(part, bytes):
+            state.update(part)
+        else:
+            part = part.tolist() if isinstance(part, np.ndarray) else part
+            state.update(json.dumps(part, sort_keys=True, allow_nan=False).encode())
+        state.update(b"\0")
+    return state.hexdigest()[:16]
