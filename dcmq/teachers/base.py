@@ -1,0 +1,66 @@
+"""What a teacher is: something that embeds every picture and label sentence of a data set."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from dcmq.data.dataset import RetrievalDataset
+
+
+@dataclass(frozen=True)
+class TeacherEmbeddings:
+    """(n, d) float32 unit vectors of every row's picture and label sentence, with where they came from."""
+
+    image: Tensor
+    text: Tensor
+    name: str
+    resolved: str
+    parameters: int
+    fingerprint: str
+
+
+class Teacher(ABC):
+    """Attributes: ``name`` as asked for; ``resolved``, what that turned out to be; ``parameters``, a count;
+    ``fingerprint``, a hash of weights and preprocessing."""
+
+    name: str
+    resolved: str
+    parameters: int
+    fingerprint: str
+
+    @abstractmethod
+    def embed_dataset(self, dataset: RetrievalDataset, progress: bool = True) -> tuple[Tensor, Tensor]:
+        """Unit vectors (n, d) of the pictures and of the label sentences, in row order."""
+
+
+class Encoder(Teacher):
+    """A teacher that runs a model. Subclasses say how a batch is encoded."""
+
+    @abstractmethod
+    def encode_images(self, images: np.ndarray) -> Tensor:
+        """(b, H, W, 3) uint8 pictures to (b, d) unit vectors."""
+
+    @abstractmethod
+    def encode_texts(self, texts: list[str]) -> Tensor:
+        """Sentences to (b, d) unit vectors."""
+
+    def embed_dataset(self, dataset, progress=True, batch: int = 128):
+        """Every picture once, and each distinct label sentence once."""
+        parts = np.array_split(np.arange(len(dataset.ids)), max(1, -(-len(dataset.ids) // batch)))
+        bar = tqdm(parts, desc=f"teacher {self.name}", unit="batch", disable=not progress)
+        images = torch.cat([self.encode_images(np.asarray(dataset.images[rows])) for rows in bar])
+        sentences = dataset.label_sentences()
+        distinct = sorted(set(sentences))
+        texts = torch.cat([self.encode_texts(distinct[i : i + batch]) for i in range(0, len(distinct), batch)])
+        number = {sentence: i for i, sentence in enumerate(distinct)}
+        return images, texts[[number[s] for s in sentences]]
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows scaled to length 1, float32."""
+    return F.normalize(x.float(), dim=-1)

@@ -1,0 +1,100 @@
+"""CLIP-like teachers: the bundled small one, and any architecture and checkpoint of open_clip."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+
+from dcmq.errors import DcmqError
+from dcmq.storage import digest
+from dcmq.teachers.base import Encoder, unit
+from dcmq.teachers.scenes_clip import bundled_fingerprint, load_bundled, preprocess
+
+
+class BundledClip(Encoder):
+    """The small CLIP in the package, for ``scenes`` only. ``variant``: ``clip`` or ``clip-wide``."""
+
+    def __init__(self, variant: str):
+        self.model, self.tokenizer = load_bundled(variant)
+        self.name = variant
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+        self.fingerprint = bundled_fingerprint(variant)
+        self.resolved = f"bundled small CLIP for scenes ({variant}), {self.parameters:,} parameters, {self.fingerprint}"
+
+    @torch.inference_mode()
+    def encode_images(self, images):
+        """See :class:`Encoder`; pictures are 64 x 64."""
+        if images.shape[1:3] != (64, 64):
+            raise DcmqError(f"teacher {self.name} reads 64 x 64 scenes, not {images.shape[1:3]}; use open_clip:ARCH/TAG")
+        return unit(self.model.encode_image(preprocess(torch.from_numpy(images)))).clone()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts):
+        """See :class:`Encoder`."""
+        return unit(self.model.encode_text(self.tokenizer(texts))).clone()
+
+
+class OpenClip(Encoder):
+    """``open_clip:ARCH/TAG`` (a published checkpoint) or ``open_clip:ARCH//path/to/file`` (a local one).
+
+    Raises:
+        DcmqError: unknown architecture or tag, weights that cannot be fetched, a file that does not fit. Never a
+            randomly initialised model.
+    """
+
+    def __init__(self, specification: str, name: str | None = None):
+        architecture, _, checkpoint = specification.removeprefix("open_clip:").partition("/")
+        self.name = name or f"open_clip:{architecture}/{checkpoint}"
+        if architecture not in open_clip.list_models():
+            raise DcmqError(f"teacher: open_clip has no architecture {architecture!r}; see open_clip.list_models()")
+        if not checkpoint:
+            raise DcmqError(f"teacher: {self.name} names no checkpoint; write open_clip:{architecture}/TAG or //FILE")
+        if checkpoint.startswith("/"):
+            self._check_file(Path(checkpoint))
+        elif checkpoint.lower() not in open_clip.list_pretrained_tags_by_model(architecture):
+            tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+            raise DcmqError(f"teacher: {architecture} has no checkpoint {checkpoint!r} (known: {tags})")
+        self.model, self.transform = self._load(architecture, checkpoint)
+        self.model.eval().requires_grad_(False)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(self.device)
+        self.tokenizer = open_clip.get_tokenizer(architecture)
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+        self.fingerprint = digest(*(v for _, v in sorted(self.model.state_dict().items())), str(self.transform))
+        self.resolved = f"open_clip {architecture} / {checkpoint}, {self.parameters:,} parameters, {self.fingerprint}"
+
+    def _check_file(self, path: Path) -> None:
+        if not path.is_file():
+            raise DcmqError(f"teacher: no checkpoint file {path}")
+
+    def _load(self, architecture: str, checkpoint: str):
+        try:
+            model, _, transform = open_clip.create_model_and_transforms(
+                architecture, pretrained=checkpoint, require_pretrained=True, weights_only=True
+            )
+        except Exception as error:  # the hub clients raise many kinds
+            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            if checkpoint.startswith("/"):
+                raise DcmqError(f"teacher: {checkpoint} is no whole {architecture} checkpoint ({reason})") from None
+            source = open_clip.get_pretrained_cfg(architecture, checkpoint)
+            wanted = source.get("hf_hub") or source.get("url")
+            cache = os.environ.get("HF_HUB_CACHE", Path.home() / ".cache" / "huggingface" / "hub")
+            raise DcmqError(
+                f"teacher: the weights of {self.name} ({wanted}) cannot be fetched into {cache}: connect and run again, "
+                f"or fetch the file elsewhere and say teacher=open_clip:{architecture}//path/to/file"
+            ) from None
+        return model, transform
+
+    @torch.inference_mode()
+    def encode_images(self, images: np.ndarray):
+        """See :class:`Encoder`."""
+        batch = torch.stack([self.transform(Image.fromarray(image)) for image in images]).to(self.device)
+        return unit(self.model.encode_image(batch)).cpu().clone()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts):
+        """See :class:`Encoder`."""
+        return unit(self.model.encode_text(self.tokenizer(texts).to(self.device))).cpu().clone()
