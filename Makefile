@@ -1,44 +1,60 @@
-# make          lists the targets
-# PYTHON        the interpreter that makes the virtual environment (3.11 or newer)
+# make                    lists the targets
+# make PYTHON=python3.12  names the interpreter that makes the virtual environment (3.11 or newer)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Before every command that a reader would type himself, so that it means the environment's own.
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --editable
+# The environment's python3 kernel, also where the user has one of that name at home.
+export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks clean
+.PHONY: help demo test lint notebooks clean distclean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dcmq needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "dcmq needs Python 3.11 or newer, and there is no '$(PYTHON)': install it, or name one with make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dcmq needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1): name a newer one with make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "'$(PYTHON)' cannot make virtual environments: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
+# A stamp per set of requirements: nothing is installed again until pyproject.toml changes.
 $(VENV)/.installed: pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[test,dev]'
-	touch $@
+	@echo "installing into $(VENV) (the first time: some minutes and several GB)"
+	$(UV_INSTALL) .
+	@touch $@
 
-demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in about two minutes
-	papermill notebooks/ablation_npc.ipynb out.ipynb -p teacher clip
-	@echo
-	@echo "executed notebook  out.ipynb"
-	@echo "table              reports/ablation_npc/scenes-clip-64bits-demo/table.md (and .csv)"
-	@echo "figure             reports/ablation_npc/scenes-clip-64bits-demo/figure.png (and .svg)"
-	@echo "run records        runs/*/record.json, all of them in reports/ablation_npc/scenes-clip-64bits-demo/record.json"
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(UV_INSTALL) '.[test]'
+	@touch $@
 
-test: $(VENV)/.installed ## all tests, the notebooks too
-	pytest --nbval
+$(VENV)/.installed-dev: $(VENV)/.installed-test
+	$(UV_INSTALL) '.[test,dev]'
+	@touch $@
 
-lint: $(VENV)/.installed ## style
-	ruff check .
-	ruff format --check .
+demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in a few minutes
+	$(IN_VENV) papermill notebooks/ablation_npc.ipynb out.ipynb -p teacher clip
+	@echo && echo "executed notebook  out.ipynb"
+	@$(BIN)/python -m dcmq.where ablation_npc
+
+test: $(VENV)/.installed-test ## all tests, the notebooks among them
+	$(IN_VENV) pytest --nbval
+
+lint: $(VENV)/.installed-dev ## style of the code and of the notebooks
+	$(BIN)/ruff check .
+	$(BIN)/pytest --quiet tests/test_notebook_files.py
 
 notebooks: $(VENV)/.installed ## execute the committed notebooks anew, at their defaults
-	for notebook in notebooks/*.ipynb; do \
-	  (cd notebooks && jupyter nbconvert --to notebook --execute --inplace $$(basename $$notebook)); done
+	$(IN_VENV) jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 
-clean: ## forget cached data and runs
-	rm -rf cache runs out.ipynb
+clean: ## forget cached data, runs and leftovers; reports stay
+	rm -rf cache runs out.ipynb build dist .pytest_cache .ruff_cache
+	find dcmq tests scripts notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+distclean: clean ## forget the virtual environment too
+	rm -rf $(VENV)

@@ -76,7 +76,8 @@ class Parameters(BaseModel):
     def name(self) -> str:
         """Folder name of the report: data set, teacher, bits and profile."""
         teacher = self.teacher.split(":")[0] if self.teacher.startswith("precomputed") else self.teacher
-        return "-".join([self.dataset, teacher.replace("/", "_").replace(":", "_"), f"{self.bits}bits", self.profile])
+        words = [self.dataset, teacher.replace("/", "_").replace(":", "_"), f"{self.bits}bits", self.profile]
+        return "-".join(words + (["tau-sweep"] if len(self.taus) > 1 else []))
 
     @property
     def r(self) -> int:

@@ -1,0 +1,133 @@
+"""What a notebook accepts as parameters, and the one line it says otherwise."""
+
+import math
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from dcmq.errors import DcmqError
+from dcmq.notebook import comma_list, validated
+
+
+class Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    teacher: str
+    bits: int = Field(gt=0)
+    profile: Literal["demo", "paper"] = "demo"
+    seeds: str = "0"
+
+    @field_validator("teacher")
+    @classmethod
+    def _known(cls, value):
+        if value == "clop":
+            raise ValueError("no such\nteacher")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.profile == "paper" and self.bits == 8:
+            raise ValueError("the paper profile has no 8 bits")
+        return self
+
+
+def namespace(**given):
+    """A notebook's globals after the parameters cell, with what IPython and the imports put there."""
+    noise = {"__name__": "__main__", "_i1": "bits = 64", "_": 3, "In": [""], "math": math, "Model": Parameters}
+    noise |= {"Out": {}, "exit": object(), "quit": 1, "get_ipython": lambda: None, "open": open, "validated": validated}
+    return noise | {"teacher": "clip", "bits": 64} | given
+
+
+def message(**given) -> str:
+    with pytest.raises(DcmqError) as caught:
+        validated(Parameters, namespace(**given))
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
+    return str(caught.value)
+
+
+def test_plain_values_become_the_model():
+    parameters = validated(Parameters, namespace(profile="paper"))
+    assert parameters == Parameters(teacher="clip", bits=64, profile="paper")
+
+
+def test_a_misspelt_name_is_refused_with_the_closest():
+    text = message(taecher="clip")
+    assert "'taecher' (did you mean 'teacher'?) is no parameter" in text
+    assert "it has teacher, bits, profile, seeds" in text
+
+
+def test_case_does_not_hide_the_closest():
+    assert "did you mean 'teacher'?" in message(Teacher="clip")
+
+
+def test_every_unknown_name_is_named_and_comes_before_other_faults():
+    text = message(bitz=32, xyzzy=1, bits="64")
+    assert "'bitz' (did you mean 'bits'?), 'xyzzy' are no parameters" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"bits": "16,32"}, "parameter 'bits': input should be a valid integer, not '16,32' (str)"),
+        ({"bits": 64.0}, "parameter 'bits': input should be a valid integer, not 64.0 (float)"),
+        ({"bits": True}, "parameter 'bits': input should be a valid integer, not True (bool)"),
+        ({"bits": 0}, "parameter 'bits': input should be greater than 0, not 0 (int)"),
+        ({"bits": None}, "parameter 'bits': input should be a valid integer, not None (NoneType)"),
+        ({"profile": "dmeo"}, "parameter 'profile': input should be 'demo' or 'paper', not 'dmeo' (str)"),
+        ({"teacher": "clop"}, "parameter 'teacher': no such teacher, not 'clop' (str)"),
+        ({"bits": 8, "profile": "paper"}, "parameter 'parameters': the paper profile has no 8 bits, not"),
+    ],
+)
+def test_wrong_values_get_one_line(given, said):
+    assert said in message(**given)
+
+
+def test_long_values_are_cut():
+    assert len(message(bits="9" * 1000)) < 150
+
+
+def test_a_missing_parameter_is_named():
+    values = namespace()
+    del values["bits"]
+    with pytest.raises(DcmqError, match="'bits' is not set; set it with -p bits VALUE"):
+        validated(Parameters, values)
+
+
+def test_the_error_is_one_line_in_a_notebook():
+    assert DcmqError("what, where, what to do")._render_traceback_() == ["DcmqError: what, where, what to do"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cast", "values"),
+    [
+        ("0,1,2", int, [0, 1, 2]),
+        (" 3 , 1 ", int, [3, 1]),
+        (0, int, [0]),
+        (0.2, float, [0.2]),
+        ("0.1,.2,1e-3", float, [0.1, 0.2, 1e-3]),
+        ("", int, []),
+        ("  ", float, []),
+        ("a, b", str, ["a", "b"]),
+    ],
+)
+def test_comma_list(text, cast, values):
+    assert comma_list(text, cast) == values
+
+
+@pytest.mark.parametrize("text", ["0;1", "0,,1", "0,1,", ",", "1.5", 1.5, "a", True, None, "[0, 1]"])
+def test_comma_list_refuses_what_is_no_list_of_integers(text):
+    with pytest.raises(DcmqError, match="no comma-separated list of int values; write it like '0,1,2'"):
+        comma_list(text, int)
+
+
+@pytest.mark.parametrize("text", ["nan", "0.1,inf"])
+def test_comma_list_refuses_what_is_not_finite(text):
+    with pytest.raises(DcmqError, match="no comma-separated list of float"):
+        comma_list(text, float)
+
+
+def test_comma_list_refuses_a_value_twice():
+    with pytest.raises(DcmqError, match="twice"):
+        comma_list("0,1,00", int)
