@@ -16,17 +16,32 @@ from dcmq.paper import published
 from dcmq.reports import mean_sd
 
 TARGETS = ("identity", "multihot", "raw", "npc")
-LABELS = {"identity": "identity", "multihot": "multi-hot labels", "raw": "teacher without NPC", "npc": "teacher with NPC"}
+LABELS = {
+    "identity": "identity",
+    "multihot": "multi-hot labels",
+    "raw": "teacher without NPC",
+    "npc": "teacher with NPC",
+}
 PAPER_VARIANTS = {"identity": "identity", "multihot": "multihot", "raw": "without_npc", "npc": "with_npc"}
 METRICS = ("mAP@R (hits)", "mAP@all")
 
 # ``demo`` fits a coffee break on two CPU cores. ``paper`` is the paper's student and schedule; what the paper does not
 # state (see TrainConfig) keeps the inferred defaults.
 PROFILES = {
-    "demo": dict(epochs=10, learning_rate=1e-3, batch_size=128, r=500,
-                 student=dict(image_encoder="small_resnet", image_size=32, text_hidden=(512, 256))),
-    "paper": dict(epochs=20, learning_rate=3e-4, batch_size=128, r=5000,
-                  student=dict(image_encoder="resnet18", image_size=224, text_hidden=(4096, 1024))),
+    "demo": dict(
+        epochs=10,
+        learning_rate=1e-3,
+        batch_size=128,
+        r=500,
+        student=dict(image_encoder="small_resnet", image_size=32, text_hidden=(512, 256)),
+    ),
+    "paper": dict(
+        epochs=20,
+        learning_rate=3e-4,
+        batch_size=128,
+        r=5000,
+        student=dict(image_encoder="resnet18", image_size=224, text_hidden=(4096, 1024)),
+    ),
 }
 
 
@@ -97,8 +112,15 @@ class Parameters(BaseModel):
         student |= {"image_size": self.image_size} if self.image_size else {}
         student |= {"image_encoder": self.image_encoder} if self.image_encoder else {}
         profile |= {"epochs": self.epochs} if self.epochs else {}
-        return TrainConfig(student=StudentConfig(**student), target=target, seed=seed, tau=tau, npc_scope=self.npc_scope,
-                           augment=self.augment, **profile)
+        return TrainConfig(
+            student=StudentConfig(**student),
+            target=target,
+            seed=seed,
+            tau=tau,
+            npc_scope=self.npc_scope,
+            augment=self.augment,
+            **profile,
+        )
 
     def configs(self) -> list[TrainConfig]:
         """Every run of the notebook: targets x seeds at each temperature."""
@@ -171,7 +193,9 @@ def verdict(frame: pd.DataFrame, tau: float, metric: str, better: str, worse: st
         word = "a tie"
     else:
         word = "holds" if gap > 0 else "does not hold"
-    return f"{LABELS[better]} > {LABELS[worse]}: {word} (difference {gap:+.3f}, {size:.1f} sd of {len(gaps)} paired seeds)"
+    return (
+        f"{LABELS[better]} > {LABELS[worse]}: {word} (difference {gap:+.3f}, {size:.1f} sd of {len(gaps)} paired seeds)"
+    )
 
 
 def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[str]:
@@ -185,14 +209,32 @@ def figure(frame: pd.DataFrame, tau: float, metric: str, metric_name: str):
     colours, markers = plt.rcParams["axes.prop_cycle"].by_key()["color"], "osD^"
     for i, target in enumerate(TARGETS):
         for shift, direction, filled in ((-0.14, "i2t", True), (0.14, "t2i", False)):
-            part = frame[(frame.tau == tau) & (frame.gallery == "gallery") & (frame.metric == metric)
-                         & (frame.target == target) & (frame.direction == direction)]
-            left.plot(np.full(len(part), i + shift), part.value, markers[i], color=colours[i],
-                      fillstyle="full" if filled else "none", markersize=6)
+            part = frame[
+                (frame.tau == tau)
+                & (frame.gallery == "gallery")
+                & (frame.metric == metric)
+                & (frame.target == target)
+                & (frame.direction == direction)
+            ]
+            left.plot(
+                np.full(len(part), i + shift),
+                part.value,
+                markers[i],
+                color=colours[i],
+                fillstyle="full" if filled else "none",
+                markersize=6,
+            )
         taus = sorted(frame.tau.unique())
         runs = [seed_means(frame, t, metric)[target] for t in taus]
-        right.errorbar(taus, [r.mean() for r in runs], [r.std(ddof=1) if len(r) > 1 else 0 for r in runs],
-                       color=colours[i], marker=markers[i], capsize=3, label=LABELS[target])
+        right.errorbar(
+            taus,
+            [r.mean() for r in runs],
+            [r.std(ddof=1) if len(r) > 1 else 0 for r in runs],
+            color=colours[i],
+            marker=markers[i],
+            capsize=3,
+            label=LABELS[target],
+        )
     left.set_xticks(range(len(TARGETS)), [LABELS[t].replace(" ", "\n", 1) for t in TARGETS])
     left.set_ylabel(metric_name)
     left.set_title(f"tau {tau}: filled i2t, hollow t2i, a mark per seed", fontsize=10)

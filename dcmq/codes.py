@@ -70,6 +70,8 @@ def unpack(packed: np.ndarray, books: int, words: int = 16) -> np.ndarray:
     each = bits_per_word(words)
     width = math.ceil(books * each / 8)
     if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width:
-        raise DcmqError(f"packed codes are {packed.dtype} {packed.shape}, not uint8 (n, {width}) for M = {books}, K = {words}")
+        raise DcmqError(
+            f"packed codes are {packed.dtype} {packed.shape}, not uint8 (n, {width}) for M = {books}, K = {words}"
+        )
     bits = np.unpackbits(packed, axis=1, count=books * each).reshape(len(packed), books, each).astype(np.int64)
     return bits @ (1 << np.arange(each - 1, -1, -1))

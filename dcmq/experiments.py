@@ -30,7 +30,16 @@ from dcmq.training import Progress, Trainer, load_student
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
 # What a run's result depends on besides its settings: a change to any of these files makes a new run.
-_SOURCES = ("codes.py", "evaluation.py", "losses.py", "metrics.py", "models.py", "quantizer.py", "targets.py", "training.py")
+_SOURCES = (
+    "codes.py",
+    "evaluation.py",
+    "losses.py",
+    "metrics.py",
+    "models.py",
+    "quantizer.py",
+    "targets.py",
+    "training.py",
+)
 
 
 @dataclass(frozen=True)
@@ -102,10 +111,18 @@ def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Stude
     return {
         "key": key,
         "config": config.model_dump(mode="json"),
-        "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint, "split": dataset.split.hash,
-                    "choices": dataset.choices},
-        "teacher": {"name": teacher.name, "resolved": teacher.resolved, "parameters": teacher.parameters,
-                    "fingerprint": teacher.fingerprint},
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "split": dataset.split.hash,
+            "choices": dataset.choices,
+        },
+        "teacher": {
+            "name": teacher.name,
+            "resolved": teacher.resolved,
+            "parameters": teacher.parameters,
+            "fingerprint": teacher.fingerprint,
+        },
         "student_parameters": sum(p.numel() for p in student.parameters()),
         "training_seconds": round(trainer.seconds, 2),
         "losses": trainer.history,
@@ -120,6 +137,7 @@ def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Stude
 
 def git_revision() -> str:
     """The checkout's commit, with ``+`` if files differ from it; ``unknown`` outside a checkout."""
+
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

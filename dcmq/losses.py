@@ -22,7 +22,10 @@ def distillation_losses(
         tau: temperature of both the target and the logits, > 0 (value inferred).
     """
     image, text = F.normalize(image.float(), dim=1), F.normalize(text.float(), dim=1)
-    image_quantised, text_quantised = F.normalize(image_quantised.float(), dim=1), F.normalize(text_quantised.float(), dim=1)
+    image_quantised, text_quantised = (
+        F.normalize(image_quantised.float(), dim=1),
+        F.normalize(text_quantised.float(), dim=1),
+    )
     target = target.float()
     return {
         "i2t": soft_cross_entropy(image @ text_quantised.T / tau, torch.softmax(target / tau, dim=1)),

@@ -148,20 +148,22 @@ class Trainer:
         if self.config.augment:
             images = augmented(images, changes)
         bow = torch.from_numpy(self.dataset.bow[rows.numpy()].toarray())
-        mine = [part.chunk(self.fabric.world_size)[self.fabric.global_rank].to(device)
-                for part in (images, bow, image_noise, text_noise)]
+        mine = [
+            part.chunk(self.fabric.world_size)[self.fabric.global_rank].to(device)
+            for part in (images, bow, image_noise, text_noise)
+        ]
         embeddings = self.module(*mine)
         if self.fabric.world_size > 1:
             embeddings = [self.fabric.all_gather(e, sync_grads=True).flatten(0, 1) for e in embeddings]
         similarity = (self.teacher.image[rows] @ self.teacher.text[rows].T).to(device)
-        target = TARGETS[self.config.target](
-            similarity, self.labels[rows].to(device), **self._npc_options()
-        )
+        target = TARGETS[self.config.target](similarity, self.labels[rows].to(device), **self._npc_options())
         image, image_quantised, text, text_quantised = embeddings
         terms = distillation_losses(image, image_quantised, text, text_quantised, target, self.config.tau)
         loss = sum(terms.values())
         if not torch.isfinite(loss):
-            raise DcmqError(f"the loss is {loss.item()} in epoch {len(self.history) + 1}: lower learning_rate or raise tau")
+            raise DcmqError(
+                f"the loss is {loss.item()} in epoch {len(self.history) + 1}: lower learning_rate or raise tau"
+            )
         self.optimiser.zero_grad()
         self.fabric.backward(loss)
         self.optimiser.step()

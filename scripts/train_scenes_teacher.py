@@ -14,8 +14,8 @@ import torch
 from open_clip.loss import ClipLoss
 
 from dcmq.data.scenes import caption_pairs
-from dcmq.teachers.scenes_clip import WordTokenizer, build_model, preprocess, save_bundled
 from dcmq.data.scenes.wording import caption_words
+from dcmq.teachers.scenes_clip import WordTokenizer, build_model, preprocess, save_bundled
 
 HELD_OUT = 1000
 
@@ -56,12 +56,22 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
             total += loss.item() * batch / pairs
         r1, r10 = recall(model, images[pairs:], tokens[pairs:])
         took = time.time() - start
-        print(f"epoch {epoch + 1}: loss {total:.3f}, held-out text-to-image R@1 {r1:.3f} R@10 {r10:.3f}, {took:.0f} s",
-              flush=True)
-        card = dict(variant=variant, pairs=pairs, epochs=epoch + 1, batch=batch, learning_rate=learning_rate,
-                    logit_scale=round(model.logit_scale.exp().item(), 2), held_out_pairs=HELD_OUT,
-                    text_to_image_recall_at_1=round(r1, 4), text_to_image_recall_at_10=round(r10, 4),
-                    seconds=round(took))
+        print(
+            f"epoch {epoch + 1}: loss {total:.3f}, held-out text-to-image R@1 {r1:.3f} R@10 {r10:.3f}, {took:.0f} s",
+            flush=True,
+        )
+        card = dict(
+            variant=variant,
+            pairs=pairs,
+            epochs=epoch + 1,
+            batch=batch,
+            learning_rate=learning_rate,
+            logit_scale=round(model.logit_scale.exp().item(), 2),
+            held_out_pairs=HELD_OUT,
+            text_to_image_recall_at_1=round(r1, 4),
+            text_to_image_recall_at_10=round(r10, 4),
+            seconds=round(took),
+        )
     print("wrote", save_bundled(variant, model, tokenizer, card), card)
 
 

@@ -1,6 +1,6 @@
 """MS COCO in its official layout: train and val pooled, captions as bags of words, pictures decoded once.
 
-    annotations/instances_*.json, annotations/captions_*.json, one folder of pictures per annotation file
+annotations/instances_*.json, annotations/captions_*.json, one folder of pictures per annotation file
 """
 
 import json
@@ -69,8 +69,16 @@ def load_coco(
         labels[row, [column[c] for c in labelled[i] if c in column]] = 1
     split = draw_split(len(ids), query, train, seed=seed)
     bow, vocabulary = bag_of_words([" ".join(captions[i]) for i in ids], split.train, max_words=words)
-    choices = dict(query=query, train=train, words=words, image_size=image_size, seed=seed,
-                   ignore_classes=list(ignore_classes), dropped=dropped, pictures=len(ids))
+    choices = dict(
+        query=query,
+        train=train,
+        words=words,
+        image_size=image_size,
+        seed=seed,
+        ignore_classes=list(ignore_classes),
+        dropped=dropped,
+        pictures=len(ids),
+    )
     return RetrievalDataset(
         name="coco",
         ids=np.array(ids),
@@ -123,7 +131,9 @@ def _json(path: Path) -> dict:
 
 def _decoded(root: Path, paths: list[Path], size: int) -> tuple[np.ndarray, list[int]]:
     """(n, size, size, 3) uint8, memory-mapped, decoded once; and the rows that could not be."""
-    key = digest(size, [str(p.relative_to(root)) for p in paths], [p.stat().st_size if p.is_file() else -1 for p in paths])
+    key = digest(
+        size, [str(p.relative_to(root)) for p in paths], [p.stat().st_size if p.is_file() else -1 for p in paths]
+    )
     folder = cache_dir() / f"coco-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     path, proof = folder / "images.npy", folder / "complete.json"

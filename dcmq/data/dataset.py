@@ -99,18 +99,27 @@ class RetrievalDataset:
         for name in ("labels", "train_labels"):
             labels = getattr(self, name)
             if labels.dtype != np.uint8 or labels.shape != shape:
-                raise DcmqError(f"{self.name}: {name} are {labels.dtype} {labels.shape}, not uint8 {shape}: ragged labels?")
+                raise DcmqError(
+                    f"{self.name}: {name} are {labels.dtype} {labels.shape}, not uint8 {shape}: ragged labels?"
+                )
             empty = np.flatnonzero(labels.sum(1) == 0)
             if len(empty):
                 raise DcmqError(
                     f"{self.name}: {len(empty)} samples have no label in {name} (first: {self.ids[empty[0]]}); drop them"
                 )
         if self.images.shape[:1] + self.images.shape[3:] != (n, 3) or self.images.dtype != np.uint8:
-            raise DcmqError(f"{self.name}: images are {self.images.dtype} {self.images.shape}, not uint8 ({n}, H, W, 3)")
+            raise DcmqError(
+                f"{self.name}: images are {self.images.dtype} {self.images.shape}, not uint8 ({n}, H, W, 3)"
+            )
         if self.bow.shape != (n, len(self.vocabulary)):
             raise DcmqError(f"{self.name}: bag-of-words is {self.bow.shape}, not {(n, len(self.vocabulary))}")
-        if np.isin(self.split.query, self.split.gallery).any() or not np.isin(self.split.train, self.split.gallery).all():
-            raise DcmqError(f"{self.name}: queries must lie outside the gallery and train inside it; draw the split again")
+        if (
+            np.isin(self.split.query, self.split.gallery).any()
+            or not np.isin(self.split.train, self.split.gallery).all()
+        ):
+            raise DcmqError(
+                f"{self.name}: queries must lie outside the gallery and train inside it; draw the split again"
+            )
 
     def label_sentences(self, rows: np.ndarray | None = None) -> list[str]:
         """What the teacher reads of each row: the names of its annotated labels in class order, joined by spaces (§3.2)."""

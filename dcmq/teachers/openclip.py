@@ -28,7 +28,9 @@ class BundledClip(Encoder):
     def encode_images(self, images):
         """See :class:`Encoder`; pictures are 64 x 64."""
         if images.shape[1:3] != (64, 64):
-            raise DcmqError(f"teacher {self.name} reads 64 x 64 scenes, not {images.shape[1:3]}; use open_clip:ARCH/TAG")
+            raise DcmqError(
+                f"teacher {self.name} reads 64 x 64 scenes, not {images.shape[1:3]}; use open_clip:ARCH/TAG"
+            )
         return unit(self.model.encode_image(preprocess(torch.from_numpy(images)))).clone()
 
     @torch.inference_mode()

@@ -31,11 +31,15 @@ class Precomputed(Teacher):
                 raise DcmqError(f"teacher: {path} has no array {name!r} (it has {', '.join(sorted(arrays))})")
         self.ids, image, words = arrays["image_id"], arrays["image"], arrays[text]
         if image.ndim != 2 or image.shape != words.shape or len(image) != len(self.ids):
-            raise DcmqError(f"teacher: {path}: image {image.shape}, {text} {words.shape} and {len(self.ids)} ids disagree")
+            raise DcmqError(
+                f"teacher: {path}: image {image.shape}, {text} {words.shape} and {len(self.ids)} ids disagree"
+            )
         for name, array in (("image", image), (text, words)):
             bad = np.flatnonzero(~np.isfinite(array.astype(np.float32)).all(1) | (np.abs(array).max(1) == 0))
             if len(bad):
-                raise DcmqError(f"teacher: {path}: {len(bad)} rows of {name} are NaN or zero (first id: {self.ids[bad[0]]})")
+                raise DcmqError(
+                    f"teacher: {path}: {len(bad)} rows of {name} are NaN or zero (first id: {self.ids[bad[0]]})"
+                )
         self.row = {str(key): i for i, key in enumerate(self.ids.tolist())}
         if len(self.row) != len(self.ids):
             raise DcmqError(f"teacher: {path} names {len(self.ids) - len(self.row)} image ids twice")
@@ -50,7 +54,9 @@ class Precomputed(Teacher):
         wanted = [str(key) for key in dataset.ids.tolist()]
         missing = [key for key in wanted if key not in self.row]
         if missing:
-            raise DcmqError(f"teacher: {self.name} lacks {len(missing)} of {len(wanted)} samples (first id: {missing[0]})")
+            raise DcmqError(
+                f"teacher: {self.name} lacks {len(missing)} of {len(wanted)} samples (first id: {missing[0]})"
+            )
         rows = [self.row[key] for key in wanted]
         return self.image[rows], self.text[rows]
 

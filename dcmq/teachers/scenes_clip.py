@@ -74,7 +74,9 @@ def load_bundled(variant: str) -> tuple[open_clip.CLIP, WordTokenizer]:
     """
     path = WEIGHTS / FILES[variant]
     if not path.is_file():
-        raise DcmqError(f"{path} is missing: reinstall dcmq, or train it with scripts/train_scenes_teacher.py {variant}")
+        raise DcmqError(
+            f"{path} is missing: reinstall dcmq, or train it with scripts/train_scenes_teacher.py {variant}"
+        )
     weights, meta = load_tensors(path)
     tokenizer = WordTokenizer(json.loads(meta["words"]))
     model = build_model(tokenizer.vocabulary_size)

@@ -191,7 +191,9 @@ class _Brush:
         self._poly(spikes)
 
     def _cloud(self):
-        for x, y, r in ((-0.55, 0.15, 0.4), (0.0, -0.1, 0.5), (0.55, 0.15, 0.38), (0.15, 0.2, 0.42))[self.variant % 2 :]:
+        for x, y, r in ((-0.55, 0.15, 0.4), (0.0, -0.1, 0.5), (0.55, 0.15, 0.38), (0.15, 0.2, 0.42))[
+            self.variant % 2 :
+        ]:
             self._oval(x, y, r, r * 0.8)
 
     def _bird(self):
@@ -230,8 +232,11 @@ class _Brush:
                 self._oval(x, y, 0.42, 0.4)
 
     def _mountain(self):
-        self._poly([(-1.2, 0.8), (-0.2, -0.9), (0.3, -0.2), (0.6, -0.5), (1.2, 0.8)] if self.variant else
-                   [(-1.2, 0.8), (0, -0.9), (1.2, 0.8)])
+        self._poly(
+            [(-1.2, 0.8), (-0.2, -0.9), (0.3, -0.2), (0.6, -0.5), (1.2, 0.8)]
+            if self.variant
+            else [(-1.2, 0.8), (0, -0.9), (1.2, 0.8)]
+        )
         if self.variant != 1:
             self._poly([(-0.3, -0.45), (-0.1 if self.variant else 0, -0.9), (0.25, -0.45)], (244, 246, 250))
 

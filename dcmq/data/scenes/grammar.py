@@ -155,7 +155,7 @@ def pick(rng: random.Random, options, odds=None):
     if odds is None:
         return options[int(rng.random() * len(options))]
     point, total = rng.random() * sum(odds), 0.0
-    for option, weight in zip(options, odds):
+    for option, weight in zip(options, odds, strict=True):
         total += weight
         if point < total:
             return option

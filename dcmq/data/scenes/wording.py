@@ -13,10 +13,11 @@ PLACE_TAG = 0.45
 # Words that say nothing of the content, in falling frequency, as on photo-sharing sites.
 JUNK_TAGS = (
     "canon nikon photo explore geotagged bravo art 2008 2007 digital favourite square interesting macro film hdr "
-    "flickr abigfave 2006 light travel europe family friends lens portrait project365 summer spring autumn closeup "
-    "holiday vacation trip weekend london paris berlin tokyo california usa uk canada spain italy france germany "
-    "raw d80 d300 eos 50mm lomo polaroid vintage retro cute funny love life fun cool beautiful amazing happy old new "
-    "big little abstract pattern texture colour colourful blackandwhite bw mono contrast shadow reflection blur bokeh"
+    "flickr abigfave 2006 light travel europe family friends lens portrait project365 summer spring autumn "
+    "closeup holiday vacation trip weekend london paris berlin tokyo california usa uk canada spain italy france "
+    "germany raw d80 d300 eos 50mm lomo polaroid vintage retro cute funny love life fun cool beautiful amazing "
+    "happy old new big little abstract pattern texture colour colourful blackandwhite bw mono contrast shadow "
+    "reflection blur bokeh"
 ).split()
 _JUNK_ODDS = tuple(1.0 / (rank + 3) for rank in range(len(JUNK_TAGS)))
 

@@ -1,0 +1,86 @@
+"""Metrics against loops on hand-worked rankings, and against scikit-learn where conventions agree."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from dcmq.errors import DcmqError
+from dcmq.metrics import evaluate_ranking
+
+
+def ap_hits(relevant, r):
+    """The mean of the precision at each hit among the first r."""
+    found, total = 0, 0.0
+    for rank, hit in enumerate(relevant[:r], 1):
+        if hit:
+            found += 1
+            total += found / rank
+    return total / found if found else 0.0
+
+
+def single(score, relevant, **options):
+    """Metrics of one query whose relevant items are given."""
+    gallery = torch.tensor([[int(hit), 1 - int(hit)] for hit in relevant])
+    return evaluate_ranking(lambda rows: torch.tensor([score]), torch.tensor([[1, 0]]), gallery, **options)
+
+
+def test_a_ranking_worked_by_hand():
+    # ranks:              1  2  3  4  5
+    result = single([5.0, 4, 3, 2, 1], [1, 0, 1, 0, 1], r=3)
+    assert result.map_at_r_hits == pytest.approx((1 + 2 / 3) / 2)
+    assert result.map_at_all == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert result.precision_at == pytest.approx({1: 1, 2: 1 / 2, 5: 3 / 5})
+    assert result.recall_at == pytest.approx({1: 1 / 3, 2: 1 / 3, 5: 1})
+    assert list(result.to_dict())[:3] == ["mAP@3 (hits)", "mAP@all", "mAP@all (tie-averaged)"]
+
+
+def random_case(ties):
+    generator = torch.Generator().manual_seed(3)
+    score = torch.rand(9, 60, generator=generator)
+    labels = (torch.rand(69, 4, generator=generator) < 0.3).long()
+    return ((score * 6).floor() if ties else score), labels[:9], labels[9:]
+
+
+def test_agrees_with_loops_and_with_scikit_learn_without_ties():
+    score, queries, gallery = random_case(ties=False)
+    result = evaluate_ranking(lambda rows: score[rows], queries, gallery, r=20, chunk=4)
+    for q in range(9):
+        relevant = (gallery @ queries[q] > 0).numpy()
+        order = np.argsort(-score[q].numpy())
+        assert result.average_precision_hits[q].item() == pytest.approx(ap_hits(relevant[order], 20))
+        expected = average_precision_score(relevant, score[q]) if relevant.any() else 0.0
+        assert result.average_precision_all[q].item() == pytest.approx(expected)
+    assert result.map_at_all_tie_averaged == pytest.approx(result.map_at_all)
+
+
+def test_tie_averaged_ap_is_the_mean_over_tie_orders():
+    score, queries, gallery = random_case(ties=True)
+    results = [evaluate_ranking(lambda rows: score[rows], queries, gallery, tie_seed=s) for s in range(400)]
+    assert np.mean([r.map_at_all for r in results]) == pytest.approx(results[0].map_at_all_tie_averaged, abs=2e-3)
+    assert len({round(r.map_at_all_tie_averaged, 10) for r in results}) == 1
+    assert len({r.map_at_all for r in results}) > 1
+
+
+def test_chunks_do_not_matter():
+    score, queries, gallery = random_case(ties=True)
+    whole, *parts = [evaluate_ranking(lambda rows: score[rows], queries, gallery, chunk=c) for c in (100, 1, 4)]
+    for part in parts:
+        torch.testing.assert_close(part.average_precision_all, whole.average_precision_all)
+        assert part.map_at_all_tie_averaged == pytest.approx(whole.map_at_all_tie_averaged)
+        assert part.recall_at == pytest.approx(whole.recall_at)
+
+
+def test_queries_without_relevant_items_count_as_zero_and_are_reported():
+    score, gallery = torch.rand(2, 5), torch.tensor([[1, 0, 0]] * 5)
+    queries = torch.tensor([[1, 0, 0], [0, 1, 0]])
+    result = evaluate_ranking(lambda rows: score[rows], queries, gallery)
+    assert (result.queries_without_relevant, result.queries_without_hit) == (1, 1)
+    assert result.map_at_all == 0.5
+
+
+def test_nan_and_empty_input_are_refused():
+    with pytest.raises(DcmqError, match="NaN"):
+        single([float("nan"), 1.0], [1, 0])
+    with pytest.raises(DcmqError, match="nothing to rank"):
+        evaluate_ranking(lambda rows: torch.zeros(0, 1), torch.zeros(0, 2), torch.zeros(1, 2))

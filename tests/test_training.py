@@ -1,0 +1,166 @@
+"""Training: bit-identical repeats, resuming, refused checkpoints, two processes, and a run that learns."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from dcmq import experiments
+from dcmq.config import StudentConfig, TrainConfig
+from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.errors import DcmqError
+from dcmq.teachers.base import TeacherEmbeddings, unit
+from dcmq.training import Trainer, augmented, batches, epoch_generator
+
+STUDENT = StudentConfig(bits=16, subvector_length=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
+
+
+def tiny_dataset(n=90, classes=3):
+    """Pictures, words and teacher embeddings that all follow one label each."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, classes, n)
+    labels = np.eye(classes, dtype=np.uint8)[label]
+    colours = np.array([[220, 30, 30], [30, 220, 30], [30, 30, 220]])
+    images = np.clip(colours[label][:, None, None] + rng.integers(-40, 40, (n, 16, 16, 3)), 0, 255).astype(np.uint8)
+    dataset = RetrievalDataset(
+        name="tiny", ids=np.arange(n), classes=("red", "green", "blue"), labels=labels, train_labels=labels,
+        images=images, bow=csr_matrix(labels.astype(np.float32)), vocabulary=("a", "b", "c"), captions=(), tags=(),
+        split=draw_split(n, 20, 50), fingerprint="tiny", choices={},
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    points = torch.eye(classes, 8) + 0.1 * torch.randn(classes, 8, generator=generator)
+    embeddings = unit(points[label])
+    return dataset, TeacherEmbeddings(embeddings, embeddings, "tiny", "tiny", 0, "tiny")
+
+
+def config(**changes):
+    return TrainConfig(**(dict(student=STUDENT, epochs=4, batch_size=16, learning_rate=3e-3) | changes))
+
+
+def weights(trainer):
+    return {k: v.clone() for k, v in trainer.student.state_dict().items()}
+
+
+def test_two_runs_are_bit_identical_and_another_seed_is_not(tmp_path):
+    data = tiny_dataset()
+    results = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer = Trainer(config(seed=seed), *data, tmp_path / name, "key")
+        trainer.run()
+        results.append(weights(trainer))
+    assert all(torch.equal(results[0][k], results[1][k]) for k in results[0])
+    assert not torch.equal(results[0]["quantizer.codebooks"], results[2]["quantizer.codebooks"])
+
+
+def test_an_interrupted_run_resumes_to_the_same_result(tmp_path):
+    data = tiny_dataset()
+    whole = Trainer(config(), *data, tmp_path / "whole", "key")
+    whole.run()
+
+    class Interrupt(Exception):
+        pass
+
+    def stop(progress):
+        if progress.epoch == 2:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        Trainer(config(), *data, tmp_path / "cut", "key").run(stop)
+    seen = []
+    resumed = Trainer(config(), *data, tmp_path / "cut", "key")
+    resumed.run(lambda progress: seen.append(progress.epoch))
+    assert seen == [3, 4]
+    assert resumed.history == whole.history
+    expected, result = weights(whole), weights(resumed)
+    assert all(torch.equal(expected[k], result[k]) for k in expected)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    data = tiny_dataset()
+    Trainer(config(epochs=1), *data, tmp_path / "c", "one").run()
+    with pytest.raises(DcmqError, match="belongs to run one"):
+        Trainer(config(epochs=1), *data, tmp_path / "c", "two").run()
+
+
+def test_a_cut_checkpoint_is_refused(tmp_path):
+    data = tiny_dataset()
+    Trainer(config(epochs=1), *data, tmp_path / "c", "key").run()
+    content = (tmp_path / "c").read_bytes()
+    (tmp_path / "c").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DcmqError, match="cannot be read"):
+        Trainer(config(epochs=1), *data, tmp_path / "c", "key").run()
+
+
+@pytest.mark.parametrize("target", ["identity", "multihot", "raw", "npc"])
+def test_every_target_trains_and_is_far_above_chance(tmp_path, monkeypatch, target):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    dataset, teacher = tiny_dataset()
+    record = experiments.run(config(target=target, epochs=12), dataset, teacher, r=10)
+    assert record["evaluation"]["i2t"]["gallery"]["mAP@all"] > dataset.chance() + 0.2
+    assert record["evaluation"]["t2i"]["unseen"]["mAP@all"] > dataset.chance() + 0.2
+
+
+def test_a_finished_run_is_found_and_not_repeated(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data = tiny_dataset()
+    first = experiments.run(config(epochs=1), *data)
+    monkeypatch.setattr(experiments, "Trainer", None)  # training again would fail
+    assert experiments.run(config(epochs=1), *data) == first
+    assert len(list((tmp_path / "runs").glob("*/record.json"))) == 1
+
+
+def test_batches_hold_every_row_once_and_differ_by_at_most_one():
+    rows = np.arange(5, 42)
+    made = list(batches(rows, 10, epoch_generator(0, 0, 0)))
+    assert sorted(torch.cat(made).tolist()) == rows.tolist()
+    assert {len(b) for b in made} <= {9, 10}
+    again = list(batches(rows, 10, epoch_generator(0, 1, 0)))
+    assert not torch.equal(torch.cat(made), torch.cat(again))
+
+
+def test_augmentation_moves_pictures_but_keeps_their_pixels():
+    picture = torch.arange(16 * 16 * 3, dtype=torch.int32).remainder(251).to(torch.uint8).view(1, 16, 16, 3)
+    moved = augmented(picture.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
+    assert moved.shape == (20, 16, 16, 3) and len(moved.unique(dim=0)) > 5
+    assert set(moved.unique().tolist()) <= set(picture.unique().tolist())
+
+
+@pytest.mark.parametrize("change", [{"bits": 30}, {"codewords": 12}, {"tau_q": 0}, {"widht": 3}])
+def test_settings_that_make_no_sense_are_refused(change):
+    with pytest.raises((DcmqError, ValueError)):
+        StudentConfig(**change)
+
+
+TWO_PROCESSES = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from test_training import tiny_dataset, config
+from dcmq.training import Trainer, epoch_generator
+# Batch statistics are per process; everything else must agree.
+torch.nn.BatchNorm2d.forward = lambda self, x: x * self.weight[:, None, None] + self.bias[:, None, None]
+trainer = Trainer(config(), *tiny_dataset(), {checkpoint!r}, "key")
+generators = [epoch_generator(0, 0, stream) for stream in (1, 2)]
+terms = trainer.step(torch.arange(16), *generators)
+gradients = torch.cat([p.grad.flatten() for p in trainer.student.parameters() if p.grad is not None])
+if trainer.fabric.global_rank == 0:
+    torch.save({{"i2t": terms["i2t"], "t2i": terms["t2i"], "norm": gradients.norm().item()}}, {out!r})
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_see_the_similarity_matrix_of_the_global_batch(tmp_path):
+    results = []
+    for processes in (1, 2):
+        out = tmp_path / f"{processes}.pt"
+        script = tmp_path / f"{processes}.py"
+        tests = str(Path(__file__).parent)
+        script.write_text(TWO_PROCESSES.format(tests=tests, checkpoint=str(tmp_path / f"c{processes}"), out=str(out)))
+        launch = ["-m", "torch.distributed.run", "--nproc-per-node=2"] if processes == 2 else []
+        done = subprocess.run([sys.executable, *launch, str(script)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        results.append(torch.load(out, weights_only=True))
+    assert results[0] == pytest.approx(results[1], rel=1e-4)
