@@ -1,0 +1,110 @@
+"""Teachers: names, the bundled CLIP, precomputed files, and embeddings computed once."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from dcmq.data import load_dataset
+from dcmq.errors import DcmqError
+from dcmq.storage import load_tensors
+from dcmq.teachers import embed, resolve_teacher
+from dcmq.teachers.openclip import BundledClip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def scenes():
+    return load_dataset("scenes", query=20, train=60, gallery=100)
+
+
+def arrays(n=120, **changes):
+    rng = np.random.default_rng(0)
+    made = dict(image_id=np.arange(n), image=rng.normal(size=(n, 8)), text=rng.normal(size=(n, 8)))
+    return {k: v for k, v in (made | changes).items() if v is not None}
+
+
+@pytest.mark.parametrize("name", ["clip", "clip-wide"])
+def test_bundled_teachers_know_the_scenes(scenes, name):
+    embeddings = embed(resolve_teacher(name, "scenes"), scenes, progress=False)
+    torch.testing.assert_close(embeddings.image.norm(dim=1), torch.ones(120))
+    similarity = embeddings.image @ embeddings.text.T
+    relevant = torch.from_numpy(scenes.labels.astype(np.float32) @ scenes.labels.T.astype(np.float32) > 0)
+    assert similarity[relevant].mean() > similarity[~relevant].mean()
+    assert embeddings.parameters > 1_000_000 and embeddings.fingerprint in embeddings.resolved
+
+
+def test_a_second_look_makes_no_forward_pass_and_damage_is_repaired(scenes, tmp_path, monkeypatch):
+    calls = []
+    encode = BundledClip.encode_images
+    monkeypatch.setattr(BundledClip, "encode_images", lambda self, x: calls.append(len(x)) or encode(self, x))
+    teacher = resolve_teacher("clip", "scenes")
+    first = embed(teacher, scenes, progress=False)
+    assert sum(calls) == 120
+    assert torch.equal(embed(teacher, scenes, progress=False).image, first.image) and sum(calls) == 120
+    stored = next((tmp_path / "home").rglob("embeddings/*.safetensors"))
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 255
+    stored.write_bytes(content)
+    assert torch.equal(embed(teacher, scenes, progress=False).text, first.text) and sum(calls) == 240
+    stored.write_bytes(bytes(content[:100]))
+    embed(teacher, scenes, progress=False)
+    assert sum(calls) == 360 and load_tensors(stored)
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_precomputed_rows_are_matched_by_id(scenes, tmp_path, kind):
+    order = np.random.default_rng(1).permutation(150)
+    made = arrays(150)
+    shuffled = {k: np.ascontiguousarray(v[order]) for k, v in made.items()}
+    path = tmp_path / f"t.{kind}"
+    np.savez(path, **shuffled) if kind == "npz" else save_file(shuffled, path)
+    embeddings = embed(resolve_teacher(f"precomputed:{path}", "scenes"), scenes)
+    expected = made["image"][:120] / np.linalg.norm(made["image"][:120], axis=1, keepdims=True)
+    np.testing.assert_allclose(embeddings.image.numpy(), expected, atol=1e-5)
+
+
+def broken_row(value):
+    made = arrays()["image"]
+    made[7] = value
+    return made
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (dict(image_id=np.arange(120) + 3), "lacks 3 of 120 samples .first id: 0"),
+        (dict(image_id=None), "no array 'image_id'"),
+        (dict(image=broken_row(np.nan)), "1 rows of image are NaN or zero .first id: 7"),
+        (dict(image=broken_row(0)), "NaN or zero"),
+        (dict(text=np.ones((119, 8))), "disagree"),
+        (dict(image_id=np.zeros(120, int)), "twice"),
+        (dict(image_id=np.array([None] * 120)), "no readable"),  # would need pickle
+    ],
+)
+def test_bad_precomputed_files_are_refused(scenes, tmp_path, changes, words):
+    np.savez(tmp_path / "t.npz", **arrays(**changes))
+    with pytest.raises(DcmqError, match=words):
+        embed(resolve_teacher(f"precomputed:{tmp_path}/t.npz", "scenes"), scenes)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "words"),
+    [
+        ("clpi", "scenes", "did you mean clip"),
+        ("clip-wide", "coco", "scenes only"),
+        ("open_clip:NoSuch/openai", "coco", "no architecture"),
+        ("open_clip:ViT-B-32/nosuch", "coco", "no checkpoint 'nosuch'"),
+        ("open_clip:ViT-B-32", "coco", "names no checkpoint"),
+        ("open_clip:ViT-B-32//no/file.pt", "coco", "no checkpoint file"),
+        ("precomputed:/no/file.npz", "coco", "no file"),
+    ],
+)
+def test_unknown_teachers_get_one_line(name, dataset, words):
+    with pytest.raises(DcmqError, match=words) as caught:
+        resolve_teacher(name, dataset)
+    assert "\n" not in str(caught.value)
