@@ -238,6 +238,7 @@ def figure(frame: pd.DataFrame, tau: float, metric: str, metric_name: str):
     left.set_xticks(range(len(TARGETS)), [LABELS[t].replace(" ", "\n", 1) for t in TARGETS])
     left.set_ylabel(metric_name)
     left.set_title(f"tau {tau}: filled i2t, hollow t2i, a mark per seed", fontsize=10)
+    right.set_xticks(sorted(frame.tau.unique()))
     right.set_xlabel("tau (temperature of targets and logits)")
     right.set_title("mean of both directions ± sd over seeds", fontsize=10)
     right.legend(fontsize=8)
