@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dcmq.config import StudentConfig, TrainConfig
+from dcmq.errors import DcmqError
 from dcmq.evaluation import DIRECTIONS
 from dcmq.experiments import Workspace
 from dcmq.notebook import comma_list
@@ -135,7 +136,10 @@ def data_options(text: str) -> dict:
         if name == "ignore_classes":
             options[name] = tuple(value.replace("_", " ").split(","))
         else:
-            options[name] = int(value) if value.lstrip("-").isdigit() else float(value)
+            try:
+                options[name] = int(value) if value.lstrip("-").isdigit() else float(value)
+            except ValueError:
+                raise DcmqError(f"data_options: {word!r} is not NAME=NUMBER or ignore_classes=NAME,NAME") from None
     return options
 
 

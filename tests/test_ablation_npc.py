@@ -1,0 +1,90 @@
+"""The ablation's numbers: fresh runs against the committed record, and its judgements on made-up results."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from dcmq.ablation_npc import Parameters, data_options, paper_table, results_frame, seed_means, table, verdict
+from dcmq.errors import DcmqError
+from dcmq.experiments import run_all
+
+ROOT = Path(__file__).parents[1]
+REPORT = ROOT / "reports" / "ablation_npc" / "scenes-clip-64bits-demo"
+
+
+def defaults() -> dict:
+    """The parameters cell of the notebook, as it stands."""
+    notebook = nbformat.read(ROOT / "notebooks" / "ablation_npc.ipynb", as_version=4)
+    source = next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    values = {}
+    exec(source, values)
+    return {k: v for k, v in values.items() if not k.startswith("__")}
+
+
+@pytest.mark.slow
+def test_fresh_runs_agree_with_the_committed_report():
+    """Another CPU rounds otherwise, so the numbers may move by a few seed deviations, not more."""
+    parameters = Parameters(**defaults())
+    assert parameters.name == REPORT.name
+    fresh = results_frame(run_all(parameters.configs(), parameters.workspace(), parameters.workers, parameters.r))
+    committed = pd.read_csv(REPORT / "values.csv")
+    keys = ["target", "seed", "tau", "direction", "gallery", "metric"]
+    both = fresh.merge(committed, on=keys, suffixes=("", "_committed"))
+    assert len(both) == len(fresh) == len(committed)
+    assert (both.value - both.value_committed).abs().max() < 0.05
+    assert both.value.between(0, 1).all()
+    means = seed_means(fresh, parameters.tau, "mAP@all")
+    assert (means.npc > means.raw).all() and (means.multihot > means.raw).all()
+
+
+def test_the_committed_table_is_computed_from_the_committed_runs():
+    record = json.loads((REPORT / "record.json").read_text())
+    parameters = Parameters(**record["parameters"])
+    frame = results_frame(record["runs"])
+    shown = table(frame, parameters.tau, names={"mAP@R (hits)": "mAP@500 (hits)"})
+    assert shown.to_csv(lineterminator="\n") == (REPORT / "table.csv").read_text()
+    for line in (REPORT / "table.md").read_text().splitlines():
+        assert line in (ROOT / "README.md").read_text()
+
+
+def made_up(better, worse):
+    rows = [
+        (target, seed, 0.2, direction, "gallery", "mAP@all", values[seed])
+        for target, values in (("npc", better), ("raw", worse), ("identity", worse), ("multihot", worse))
+        for seed in range(len(values))
+        for direction in ("i2t", "t2i")
+    ]
+    return pd.DataFrame(rows, columns=["target", "seed", "tau", "direction", "gallery", "metric", "value"])
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "word"),
+    [
+        ([0.5, 0.52, 0.51], [0.4, 0.41, 0.42], ": holds"),
+        ([0.4, 0.41, 0.42], [0.5, 0.52, 0.51], "does not hold"),
+        ([0.5, 0.4, 0.45], [0.4, 0.5, 0.44], "a tie"),
+        ([0.5], [0.4], "one seed cannot tell"),
+    ],
+)
+def test_verdicts_follow_the_paired_differences(better, worse, word):
+    assert word in verdict(made_up(better, worse), 0.2, "mAP@all", "npc", "raw")
+
+
+def test_the_papers_numbers_stand_in_the_order_of_ours():
+    numbers = paper_table()
+    assert numbers.shape == (4, 6)
+    assert numbers.loc["teacher with NPC", "coco i2t"] == 0.859
+
+
+def test_data_options_are_read_and_bad_ones_refused():
+    assert data_options("query=219 ignore_classes=person,traffic_light label_missing=0.2") == {
+        "query": 219,
+        "ignore_classes": ("person", "traffic light"),
+        "label_missing": 0.2,
+    }
+    for text in ("query", "query=many"):
+        with pytest.raises(DcmqError, match="data_options"):
+            data_options(text)
