@@ -62,6 +62,7 @@ class Parameters(BaseModel):
     tau_sweep: str
     npc_scope: Literal["batch", "row", "dataset"]
     epochs: int = Field(ge=0, description="0: the profile's")
+    learning_rate: float = Field(ge=0, description="0: the profile's")
     image_size: int = Field(ge=0, description="0: the profile's")
     image_encoder: Literal["", "small_resnet", "resnet18"]
     backbone_weights: str
@@ -73,7 +74,7 @@ class Parameters(BaseModel):
     def _as_text(cls, value):
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    @field_validator("tau", mode="before")
+    @field_validator("tau", "learning_rate", mode="before")
     @classmethod
     def _as_float(cls, value):
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -113,6 +114,7 @@ class Parameters(BaseModel):
         student |= {"image_size": self.image_size} if self.image_size else {}
         student |= {"image_encoder": self.image_encoder} if self.image_encoder else {}
         profile |= {"epochs": self.epochs} if self.epochs else {}
+        profile |= {"learning_rate": self.learning_rate} if self.learning_rate else {}
         return TrainConfig(
             student=StudentConfig(**student),
             target=target,
@@ -165,6 +167,21 @@ def table(frame: pd.DataFrame, tau: float, gallery: str = "gallery", names: dict
     shown = shown[[(m, d) for m in METRICS for d in DIRECTIONS]]
     shown.columns = [f"{(names or {}).get(m, m)} {d}" for m, d in shown.columns]
     return shown.rename(index=LABELS)
+
+
+def tau_table(frame: pd.DataFrame, metric: str, gallery: str = "gallery") -> pd.DataFrame:
+    """Rows: temperatures. Columns: targets. Cells: the mean of both directions, mean ± sd over seeds."""
+    rows = {}
+    for tau in sorted(frame.tau.unique()):
+        means = seed_means(frame, tau, metric, gallery)
+        rows[f"tau {tau:g}"] = {LABELS[t]: mean_sd(list(means[t])) for t in TARGETS}
+    return pd.DataFrame(rows).T
+
+
+def teacher_table(teacher: dict, r: int) -> pd.DataFrame:
+    """The teacher's own retrieval, as :func:`dcmq.evaluation.evaluate_teacher` measured it: a row to hold ours against."""
+    cells = {f"{name} {d}": mean_sd([teacher[d][name]]) for name in (f"mAP@{r} (hits)", "mAP@all") for d in DIRECTIONS}
+    return pd.DataFrame(cells, index=["the teacher itself, not quantised"])
 
 
 def paper_table() -> pd.DataFrame:

@@ -49,10 +49,11 @@ def scores(tables: Tensor, indices: Tensor) -> Tensor:
     Summed in the order of m, so that equal codes have bit-equal scores: their tie is a true tie. Where sub-vectors were
     normalised in training, this is M times the training cosine.
     """
-    total = torch.zeros(len(tables), len(indices), dtype=torch.float32)
-    for m in range(tables.shape[1]):
-        total += tables[:, m].float()[:, indices[:, m]]
-    return total
+    columns = tables.float().permute(1, 2, 0).contiguous()  # (M, K, q): whole rows are read, not single numbers
+    total = torch.zeros(len(indices), len(tables))
+    for m, column in enumerate(columns):
+        total += column[indices[:, m]]
+    return total.T
 
 
 def pack(indices: Tensor | np.ndarray, words: int = 16) -> np.ndarray:

@@ -21,7 +21,7 @@ from dcmq.config import TrainConfig
 from dcmq.data import load_dataset
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.evaluation import evaluate
-from dcmq.models import Student
+from dcmq.models import Student, backbone_fingerprint
 from dcmq.paths import runs_dir
 from dcmq.storage import digest, write_json
 from dcmq.teachers import embed, resolve_teacher
@@ -54,9 +54,15 @@ class Workspace:
 
     def load(self) -> tuple[RetrievalDataset, TeacherEmbeddings]:
         """The data and the teacher's embeddings of it, from the cache if they were made before."""
-        dataset = load_dataset(self.dataset, self.root, **self.options)
-        embeddings = embed(resolve_teacher(self.teacher, self.dataset), dataset)
-        return (dataset.validation_view() if self.validation else dataset), embeddings
+        whole = load_dataset(self.dataset, self.root, **self.options)
+        return self._view(whole), embed(resolve_teacher(self.teacher, self.dataset), whole)
+
+    def data(self) -> RetrievalDataset:
+        """The data alone."""
+        return self._view(load_dataset(self.dataset, self.root, **self.options))
+
+    def _view(self, whole: RetrievalDataset) -> RetrievalDataset:
+        return whole.validation_view() if self.validation else whole
 
 
 def code_fingerprint() -> str:
@@ -67,7 +73,9 @@ def code_fingerprint() -> str:
 
 def run_key(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> str:
     """Identifies a run: settings, data with split, teacher, and the code that trains and measures."""
-    return digest(config.model_dump(mode="json"), dataset.fingerprint, teacher.fingerprint, code_fingerprint())
+    settings = config.model_dump(mode="json")
+    settings["student"]["backbone_weights"] = backbone_fingerprint(config.student.backbone_weights)
+    return digest(settings, dataset.fingerprint, teacher.fingerprint, code_fingerprint())
 
 
 def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, report=None, r: int = 5000) -> dict:
@@ -123,6 +131,7 @@ def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Stude
             "parameters": teacher.parameters,
             "fingerprint": teacher.fingerprint,
         },
+        "backbone": backbone_fingerprint(config.student.backbone_weights),
         "student_parameters": sum(p.numel() for p in student.parameters()),
         "training_seconds": round(trainer.seconds, 2),
         "losses": trainer.history,
@@ -151,9 +160,8 @@ def git_revision() -> str:
 _worker: dict = {}
 
 
-def _start_worker(workspace: Workspace, updates) -> None:
-    dataset, teacher = workspace.load()
-    _worker.update(dataset=dataset, teacher=teacher, updates=updates)
+def _start_worker(workspace: Workspace, teacher: TeacherEmbeddings, updates) -> None:
+    _worker.update(dataset=workspace.data(), teacher=teacher, updates=updates)
 
 
 def _work(config: TrainConfig, r: int) -> dict:
@@ -178,7 +186,9 @@ def run_all(configs: Iterable[TrainConfig], workspace: Workspace, workers: int =
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, tqdm(total=sum(c.epochs for c in todo), unit="epoch", desc="training") as bar:
         updates = manager.Queue()
-        with ProcessPoolExecutor(min(workers, len(todo)), context, _start_worker, (workspace, updates)) as pool:
+        with ProcessPoolExecutor(
+            min(workers, len(todo)), context, _start_worker, (workspace, teacher, updates)
+        ) as pool:
             futures = [pool.submit(_work, c, r) for c in todo]
             while not all(f.done() for f in futures):
                 try:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from dcmq.config import StudentConfig
+from dcmq.data.pictures import resized
 from dcmq.errors import DcmqError
 from dcmq.quantizer import ProductQuantizer
+from dcmq.storage import digest
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the pretrained backbones expect
 
@@ -71,6 +73,20 @@ def resnet18(dimension: int, weights: str = "") -> nn.Module:
     return model
 
 
+def backbone_fingerprint(weights: str) -> str:
+    """Identifies ``backbone_weights``: a file by its content, wherever it lies; anything else by its name.
+
+    Raises:
+        DcmqError: the file is not there.
+    """
+    if weights in ("", "imagenet"):
+        return weights
+    try:
+        return digest(Path(weights).expanduser().read_bytes())
+    except OSError:
+        raise DcmqError(f"backbone_weights: no file {weights}; give a state_dict file, or imagenet") from None
+
+
 def small_resnet(dimension: int, weights: str = "") -> nn.Module:
     """:class:`SmallResNet`; there are no pretrained weights for it."""
     if weights:
@@ -118,10 +134,7 @@ class Student(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """(b, H, W, 3) uint8 pictures to (b, D) float32; resized to ``config.image_size`` first."""
-        x = images.permute(0, 3, 1, 2).float()
-        size = self.config.image_size
-        if x.shape[-2:] != (size, size):
-            x = nn.functional.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        x = resized(images, self.config.image_size).permute(0, 3, 1, 2).float()
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return self.quantizer.embedding(self.image_encoder(x))
 

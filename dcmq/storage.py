@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +39,35 @@ def atomic_write(path: Path | str, content: bytes) -> None:
     except OSError as error:
         if handle is not None:
             Path(temporary).unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise DcmqError(f"no space left to write {path}: free some, or set DCMQ_HOME to another disk") from None
-        raise DcmqError(f"cannot write {path}: {error.strerror}; set DCMQ_HOME to a folder you can write") from None
+        raise _unwritable(path, error) from None
+
+
+@contextmanager
+def new_array(path: Path, shape: tuple[int, ...]) -> Iterator[np.memmap]:
+    """A memory-mapped uint8 array to fill, which becomes the ``.npy`` file ``path`` when the block ends without error.
+
+    Raises:
+        DcmqError: the disk is full or the folder cannot be written; said before the block runs, because a write to a
+            memory map on a full disk kills the process.
+    """
+    temporary = path.with_suffix(".part")
+    try:
+        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        if hasattr(os, "posix_fallocate"):
+            with temporary.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
+    yield array
+    array.flush()
+    os.replace(temporary, path)
+
+
+def _unwritable(path: Path, error: OSError) -> DcmqError:
+    if error.errno == errno.ENOSPC:
+        return DcmqError(f"no space left to write {path}: free some, or set DCMQ_HOME to another disk")
+    return DcmqError(f"cannot write {path}: {error.strerror}; set DCMQ_HOME to a folder you can write")
 
 
 def write_json(path: Path | str, content) -> None:

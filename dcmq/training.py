@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.pictures import at_size
 from dcmq.errors import DcmqError
 from dcmq.losses import distillation_losses
 from dcmq.models import Student
@@ -90,6 +91,7 @@ class Trainer:
         )
         self.fabric.launch()
         self.config, self.dataset, self.teacher = config, dataset, teacher
+        self.images = at_size(dataset.images, config.student.image_size)
         self.checkpoint, self.key = Path(checkpoint), key
         self.student = make_student(config, dataset.bow.shape[1]).to(memory_format=torch.channels_last)
         new = [p for n, p in self.student.named_parameters() if not self._is_backbone(n)]
@@ -144,7 +146,7 @@ class Trainer:
         config, device = self.config.student, self.fabric.device
         shape = (len(rows), config.books, config.codewords)
         image_noise, text_noise = (gumbel_noise(shape, noise) for _ in range(2))
-        images = torch.from_numpy(self.dataset.images[rows.numpy()])
+        images = torch.from_numpy(self.images[rows.numpy()])
         if self.config.augment:
             images = augmented(images, changes)
         bow = torch.from_numpy(self.dataset.bow[rows.numpy()].toarray())

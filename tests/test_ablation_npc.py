@@ -7,7 +7,16 @@ import nbformat
 import pandas as pd
 import pytest
 
-from dcmq.ablation_npc import Parameters, data_options, paper_table, results_frame, seed_means, table, verdict
+from dcmq.ablation_npc import (
+    Parameters,
+    data_options,
+    paper_table,
+    results_frame,
+    seed_means,
+    table,
+    tau_table,
+    verdict,
+)
 from dcmq.errors import DcmqError
 from dcmq.experiments import run_all
 
@@ -88,3 +97,11 @@ def test_data_options_are_read_and_bad_ones_refused():
     for text in ("query", "query=many"):
         with pytest.raises(DcmqError, match="data_options"):
             data_options(text)
+
+
+def test_a_row_for_each_temperature():
+    frame = pd.concat([made_up([0.5, 0.6], [0.3, 0.4]), made_up([0.7, 0.8], [0.2, 0.2]).assign(tau=0.5)])
+    shown = tau_table(frame, "mAP@all")
+    assert shown.index.tolist() == ["tau 0.2", "tau 0.5"]
+    assert shown.loc["tau 0.5", "teacher with NPC"] == ".750 ± .071"
+    assert shown.loc["tau 0.2", "identity"] == ".350 ± .071"

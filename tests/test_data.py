@@ -1,14 +1,17 @@
 """Data sets: determinism, splits, texts, the COCO layout, and bad input."""
 
 import json
+import os
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dcmq.data import load_dataset
 from dcmq.data.bow import bag_of_words
 from dcmq.data.dataset import Split, draw_split
+from dcmq.data.pictures import at_size
 from dcmq.data.scenes import caption_pairs, make_scene
 from dcmq.errors import DcmqError
 from dcmq.storage import digest
@@ -156,9 +159,12 @@ def test_coco_can_ignore_categories(coco):
 
 def test_coco_names_and_counts_broken_pictures(coco):
     broken = coco / "train2014" / "COCO_train2014_000000000004.jpg"
+    whole = load_dataset("coco", str(coco), query=4, train=10, image_size=16)
     broken.write_bytes(b"no picture")
-    data = load_dataset("coco", str(coco), query=4, train=10, image_size=16)
+    with pytest.warns(UserWarning, match="cannot be decoded: .*000000000004"):
+        data = load_dataset("coco", str(coco), query=4, train=10, image_size=16)
     assert data.choices["dropped"]["not decodable"] == 1 and 4 not in data.ids
+    assert np.array_equal(data.images, whole.images[whole.ids != 4])
     (coco / "train2014" / "COCO_train2014_000000000006.jpg").unlink()
     with pytest.raises(DcmqError, match="2 of 22 pictures cannot be decoded .*000000000004"):
         load_dataset("coco", str(coco), query=4, train=10, image_size=16)
@@ -168,3 +174,33 @@ def test_coco_says_what_is_missing(coco):
     (coco / "annotations" / "captions_val2014.json").unlink()
     with pytest.raises(DcmqError, match="captions_val2014.json is missing"):
         load_dataset("coco", str(coco), query=4, train=10)
+
+
+def test_pictures_are_resized_once_and_again_after_damage(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", pictures)
+    stored = np.load(tmp_path / "images.npy", mmap_mode="r")
+    small = np.array(at_size(stored, 8))
+    assert np.array_equal(small, at_size(pictures, 8))  # in memory as on disk
+    exact = torch.nn.functional.interpolate(
+        torch.from_numpy(pictures).permute(0, 3, 1, 2).double(), (8, 8), mode="bilinear", antialias=True
+    )
+    assert np.abs(small - exact.permute(0, 2, 3, 1).numpy()).max() <= 1
+    made = tmp_path / "images-8.npy"
+    first = made.stat().st_mtime_ns
+    at_size(stored, 8)
+    assert made.stat().st_mtime_ns == first
+    made.write_bytes(made.read_bytes()[:200])
+    assert np.array_equal(at_size(stored, 8), small)
+    assert at_size(small, 8) is small
+
+
+REAL_COCO = os.environ.get("DCMQ_TEST_COCO", "")
+
+
+@pytest.mark.skipif(not REAL_COCO, reason="DCMQ_TEST_COCO does not name a folder in COCO's layout")
+def test_a_real_coco_folder_loads():
+    data = load_dataset("coco", REAL_COCO, query=100, train=500, image_size=64, ignore_classes=("person",))
+    assert "person" not in data.classes and len(data.ids) == len(data.images) > 600
+    assert 0.05 < data.chance() < 0.6
+    assert all(data.captions) and data.bow.sum(1).mean() > 3

@@ -1,5 +1,6 @@
 """Training: bit-identical repeats, resuming, refused checkpoints, two processes, and a run that learns."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from scipy.sparse import csr_matrix
 
 from dcmq import experiments
@@ -111,6 +113,42 @@ def test_a_finished_run_is_found_and_not_repeated(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "Trainer", None)  # training again would fail
     assert experiments.run(config(epochs=1), *data) == first
     assert len(list((tmp_path / "runs").glob("*/record.json"))) == 1
+
+
+def test_a_backbone_file_is_known_by_its_content(tmp_path):
+    dataset, teacher = tiny_dataset()
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "a.pth")
+    shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
+
+    def key(name):
+        student = StudentConfig(bits=16, subvector_length=4, image_size=32, backbone_weights=str(tmp_path / name))
+        return experiments.run_key(config(student=student), dataset, teacher)
+
+    first = key("a.pth")
+    assert key("b.pth") == first  # the same weights elsewhere
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "a.pth")
+    assert key("a.pth") != first  # other weights under the same name
+    with pytest.raises(DcmqError, match="no file"):
+        key("c.pth")
+
+
+def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_path):
+    weights = torchvision.models.resnet18().state_dict()
+    torch.save(weights, tmp_path / "w.pth")
+    student = StudentConfig(
+        bits=16, subvector_length=4, image_size=32, text_hidden=(8, 8), backbone_weights=str(tmp_path / "w.pth")
+    )
+    trainer = Trainer(config(student=student, backbone_rate=0.1, epochs=1), *tiny_dataset(), tmp_path / "c", "key")
+    assert torch.equal(trainer.student.image_encoder.conv1.weight, weights["conv1.weight"])
+    trainer.run()
+    rates = [group["lr"] for group in trainer.optimiser.param_groups]
+    assert rates == pytest.approx([3e-3, 3e-4])
+    counted = sum(p.numel() for group in trainer.optimiser.param_groups for p in group["params"])
+    assert counted == sum(p.numel() for p in trainer.student.parameters())
+    (tmp_path / "w.pth").write_bytes(b"no weights")
+    with pytest.raises(DcmqError, match="no torchvision resnet18 state_dict"):
+        Trainer(config(student=student), *tiny_dataset(), tmp_path / "d", "key")
 
 
 def test_batches_hold_every_row_once_and_differ_by_at_most_one():

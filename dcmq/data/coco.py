@@ -4,7 +4,7 @@ annotations/instances_*.json, annotations/captions_*.json, one folder of picture
 """
 
 import json
-import os
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from dcmq.data.bow import bag_of_words
 from dcmq.data.dataset import RetrievalDataset, draw_split
 from dcmq.errors import DcmqError
 from dcmq.paths import cache_dir
-from dcmq.storage import digest, write_json
+from dcmq.storage import digest, new_array, write_json
 
 BROKEN_LIMIT = 0.01  # share of pictures that may fail to decode before the data set is refused
 
@@ -60,9 +60,7 @@ def load_coco(
         raise DcmqError(f"coco: no picture in {root} has both a label and a caption; is this the COCO layout?")
     images, broken = _decoded(root, [files[i] for i in ids], image_size)
     dropped["not decodable"] = len(broken)
-    rows = [row for row in range(len(ids)) if row not in set(broken)]
-    images = images if len(rows) == len(ids) else images[rows]
-    ids = [ids[row] for row in rows]
+    ids = [i for row, i in enumerate(ids) if row not in broken]
 
     labels = np.zeros((len(ids), len(kept_ids)), np.uint8)
     for row, i in enumerate(ids):
@@ -129,8 +127,8 @@ def _json(path: Path) -> dict:
         raise DcmqError(f"coco: {path} is no JSON ({error}); unpack it again") from None
 
 
-def _decoded(root: Path, paths: list[Path], size: int) -> tuple[np.ndarray, list[int]]:
-    """(n, size, size, 3) uint8, memory-mapped, decoded once; and the rows that could not be."""
+def _decoded(root: Path, paths: list[Path], size: int) -> tuple[np.ndarray, dict[int, str]]:
+    """The pictures that can be decoded, (n, size, size, 3) uint8, memory-mapped, decoded once; and the rows that cannot."""
     key = digest(
         size, [str(p.relative_to(root)) for p in paths], [p.stat().st_size if p.is_file() else -1 for p in paths]
     )
@@ -139,24 +137,29 @@ def _decoded(root: Path, paths: list[Path], size: int) -> tuple[np.ndarray, list
     path, proof = folder / "images.npy", folder / "complete.json"
     with FileLock(folder / ".lock"):
         if not (path.is_file() and proof.is_file()):
-            temporary = folder / "images.part"
-            broken = {}
-            try:
-                store = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(paths), size, size, 3))
-            except OSError as error:
-                raise DcmqError(f"cannot write {path}: {error.strerror}; set DCMQ_HOME to another disk") from None
-            for row, picture in enumerate(tqdm(paths, desc="decoding pictures", unit="picture")):
-                try:
-                    with Image.open(picture) as image:
-                        store[row] = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
-                except (OSError, UnidentifiedImageError, ValueError):
-                    broken[row] = str(picture)
-            if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
-                raise DcmqError(
-                    f"coco: {len(broken)} of {len(paths)} pictures cannot be decoded (first: {next(iter(broken.values()))})"
-                )
-            store.flush()
-            os.replace(temporary, path)
-            write_json(proof, {"broken": broken})
-        broken = [int(row) for row in json.loads(proof.read_text())["broken"]]
+            write_json(proof, {"broken": _decode(paths, path, size)})
+        broken = {int(row): name for row, name in json.loads(proof.read_text())["broken"].items()}
     return np.load(path, mmap_mode="r"), broken
+
+
+def _decode(paths: list[Path], path: Path, size: int) -> dict[int, str]:
+    """Write the file ``path`` of all pictures that can be decoded; returns the rows that cannot, with their names."""
+    broken = {}
+    with new_array(path, (len(paths), size, size, 3)) as store:
+        for row, picture in enumerate(tqdm(paths, desc="decoding pictures", unit="picture")):
+            try:
+                with Image.open(picture) as image:
+                    store[row] = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+            except (OSError, UnidentifiedImageError, ValueError):
+                broken[row] = str(picture)
+        if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
+            first = next(iter(broken.values()))
+            raise DcmqError(f"coco: {len(broken)} of {len(paths)} pictures cannot be decoded (first: {first})")
+    if broken:  # written again without their rows: a copy in memory would not do for 100,000 pictures
+        warnings.warn(f"coco: left out, because they cannot be decoded: {', '.join(broken.values())}", stacklevel=2)
+        whole = np.load(path, mmap_mode="r")
+        kept = np.setdiff1d(np.arange(len(paths)), list(broken))
+        with new_array(path, (len(kept), size, size, 3)) as store:
+            for start in range(0, len(kept), 256):
+                store[start : start + 256] = whole[kept[start : start + 256]]
+    return broken

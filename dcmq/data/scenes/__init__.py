@@ -17,10 +17,10 @@ from dcmq.data.bow import bag_of_words
 from dcmq.data.dataset import RetrievalDataset, Split, draw_split
 from dcmq.data.scenes.drawing import SIDE, draw
 from dcmq.data.scenes.grammar import CLASSES, plan_scene
-from dcmq.data.scenes.wording import caption, tags
+from dcmq.data.scenes.wording import TERSE, caption, tags, title
 from dcmq.errors import DcmqError
 from dcmq.paths import cache_dir
-from dcmq.storage import digest, write_json
+from dcmq.storage import digest, new_array, write_json
 
 RECIPE = 1  # raised when the pictures or texts of a seed change
 LARGEST = 10**6
@@ -85,9 +85,19 @@ def load_scenes(
 
 
 def caption_pairs(seed: int, start: int, count: int) -> tuple[np.ndarray, list[str]]:
-    """(count, 64, 64, 3) uint8 pictures and their captions for training a teacher; never a sample of the benchmark."""
+    """(count, 64, 64, 3) uint8 pictures and their captions for training a teacher; never a sample of the benchmark.
+
+    A share ``TERSE`` of the captions are titles of bare words, the others sentences.
+    """
     names = [f"pairs:{seed}:{i}" for i in range(start, start + count)]
-    return _draw_all(names), [make_scene(name, picture=False)[1] for name in names]
+    return _draw_all(names, np.empty((count, SIDE, SIDE, 3), np.uint8)), [_web_text(name) for name in names]
+
+
+def _web_text(name: str) -> str:
+    rng = random.Random(f"title:{name}")
+    if rng.random() < TERSE:
+        return title(rng, plan_scene(random.Random(name)))
+    return make_scene(name, picture=False)[1]
 
 
 def _forget(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -114,7 +124,8 @@ def _images(seed: int, n: int) -> np.ndarray:
     with FileLock(folder / ".lock"):
         if not (proof.is_file() and path.is_file() and _same_ends(path, seed, n)):
             names = [f"{seed}:{i}" for i in range(n)]
-            _draw_all(names, path)
+            with new_array(path, (n, SIDE, SIDE, 3)) as images:
+                _draw_all(names, images)
             write_json(proof, {"pictures": n, "recipe": RECIPE})
     return np.load(path, mmap_mode="r")
 
@@ -130,22 +141,13 @@ def _same_ends(path: Path, seed: int, n: int) -> bool:
     )
 
 
-def _draw_all(names: list[str], path: Path | None = None) -> np.ndarray:
-    """Pictures of ``names`` into memory, or into the ``.npy`` file ``path``, which appears only when it is complete."""
-    shape = (len(names), SIDE, SIDE, 3)
-    temporary = path and path.with_suffix(".part")
-    try:
-        images = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape) if path else np.empty(shape, np.uint8)
-        parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
-        with tqdm(total=len(names), unit="picture", desc="drawing scenes", disable=len(parts) < 4) as bar:
-            for i, drawn in enumerate(_mapped(parts)):
-                images[i * _CHUNK : i * _CHUNK + len(drawn)] = drawn
-                bar.update(len(drawn))
-        if path:
-            images.flush()
-            os.replace(temporary, path)
-    except OSError as error:
-        raise DcmqError(f"cannot write {path}: {error.strerror}; free space or set DCMQ_HOME to another disk") from None
+def _draw_all(names: list[str], images: np.ndarray) -> np.ndarray:
+    """Draw the pictures of ``names`` into ``images``, (n, 64, 64, 3) uint8."""
+    parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
+    with tqdm(total=len(names), unit="picture", desc="drawing scenes", disable=len(parts) < 4) as bar:
+        for i, drawn in enumerate(_mapped(parts)):
+            images[i * _CHUNK : i * _CHUNK + len(drawn)] = drawn
+            bar.update(len(drawn))
     return images
 
 

@@ -7,6 +7,7 @@ from dcmq.data.scenes.grammar import BACKGROUNDS, CLASS_INDEX, CLASSES, COLOURS,
 TAG_MISSING = 0.30  # share of the class words that no tag mentions
 SYNONYM = 0.30  # share of the mentioned classes named by another word
 WRONG_TAG = 0.06  # share of the pictures tagged with a class that is not there
+TERSE = 0.25  # share of a teacher's training captions that are bare words, as many picture titles on the web are
 COLOUR_TAG = 0.25
 PLACE_TAG = 0.45
 
@@ -41,6 +42,17 @@ def caption(rng: random.Random, scene: Scene) -> str:
         place = pick(rng, scene.background.phrases)
         words = [place, ":"] + words if rng.random() < 0.2 else words + [place]
     return " ".join(words).replace(" :", ",")
+
+
+def title(rng: random.Random, scene: Scene) -> str:
+    """Bare words, as in a picture's title or alt text: some of the objects in any order, sometimes a colour or the place."""
+    shown = [t for t in scene.things if rng.random() >= TAG_MISSING] or [pick(rng, scene.things)]
+    phrases = [
+        (f"{t.colour} " if rng.random() < COLOUR_TAG else "") + _name(rng, t.kind, SYNONYM)
+        for t in sorted(shown, key=lambda _: rng.random())
+    ]
+    place = [pick(rng, scene.background.phrases)] if rng.random() < PLACE_TAG else []
+    return " ".join(phrases + place)
 
 
 def _noun_phrase(rng: random.Random, thing: Thing) -> str:

@@ -1,0 +1,59 @@
+"""From student and teacher to metrics, against loops over single pairs."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from test_training import STUDENT, tiny_dataset
+
+from dcmq.evaluation import evaluate, evaluate_teacher
+from dcmq.models import Student
+
+
+def relevance(dataset, gallery):
+    labels = dataset.labels.astype(int)
+    return labels[dataset.split.query] @ labels[gallery].T > 0
+
+
+def test_quantised_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
+    dataset, _ = tiny_dataset()
+    torch.manual_seed(0)
+    student = Student(STUDENT, 3).eval()
+    result = evaluate(student, dataset, 10)
+    books = student.quantizer.codebooks.detach()
+    unseen = np.setdiff1d(dataset.split.gallery, dataset.split.train)
+    for name, gallery in (("gallery", dataset.split.gallery), ("unseen", unseen)):
+        with torch.no_grad():
+            queries = student.embed_images(torch.from_numpy(dataset.images[dataset.split.query]))
+            items = student.embed_texts(torch.from_numpy(dataset.bow[gallery].toarray()))
+        score = np.zeros((len(queries), len(items)))
+        for q, query in enumerate(queries):
+            for i, item in enumerate(items):
+                for m, book in enumerate(books):
+                    part = slice(4 * m, 4 * m + 4)
+                    word = book[torch.cosine_similarity(item[part], book).argmax()]
+                    score[q, i] += torch.cosine_similarity(query[part], word, dim=0).item()
+        # Texts of one label are equal here, so whole groups tie: only the tie-averaged value has no order in it.
+        hits = relevance(dataset, gallery)
+        assert len({tuple(s) for s in score.round(5).T}) <= 3
+        expected = []
+        for s, h in zip(score.round(5), hits, strict=True):
+            orders = [np.random.default_rng(i).permutation(len(s)) for i in range(300)]
+            ranked = [order[np.argsort(-s[order], kind="stable")] for order in orders]
+            expected.append(np.mean([average_precision_score(h[r], -np.arange(len(r))) for r in ranked]))
+        assert result["i2t"][name]["mAP@all (tie-averaged)"] == pytest.approx(np.mean(expected), abs=0.01)
+
+
+def test_the_teachers_own_retrieval_and_its_similarities():
+    dataset, teacher = tiny_dataset()
+    result = evaluate_teacher(teacher, dataset, 10)
+    split, hits = dataset.split, relevance(dataset, dataset.split.gallery)
+    cosine = (teacher.image[split.query] @ teacher.text[split.gallery].T).numpy()
+    expected = np.mean([average_precision_score(h, c) for h, c in zip(hits, cosine, strict=True)])
+    assert result["i2t"]["mAP@all"] == pytest.approx(expected, abs=1e-6)
+    assert result["similarity"] == pytest.approx(
+        {
+            "lowest": cosine.min(), "highest": cosine.max(), "sd": cosine.std(),
+            "relevant": cosine[hits].mean(), "irrelevant": cosine[~hits].mean(),
+        }, rel=1e-5,
+    )  # fmt: skip
