@@ -3,16 +3,16 @@
 import json
 import multiprocessing
 import platform
-import queue
 import subprocess
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
@@ -92,10 +92,15 @@ def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddin
             record = json.loads(record_file.read_text())
             if record["evaluation"]["R"] == r:
                 return record
-        trainer = Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key)
-        student = trainer.run(report)
-        start = time.perf_counter()
-        metrics = evaluate(student, dataset, r)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(config.threads)
+        try:
+            trainer = Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key)
+            student = trainer.run(report)
+            start = time.perf_counter()
+            metrics = evaluate(student, dataset, r)
+        finally:
+            torch.set_num_threads(threads)
         record = _record(config, dataset, teacher, key, trainer, student)
         record["evaluation"] = {"R": r, "seconds": round(time.perf_counter() - start, 2), **metrics}
         if trainer.fabric.global_rank == 0:
@@ -186,17 +191,25 @@ def run_all(configs: Iterable[TrainConfig], workspace: Workspace, workers: int =
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, tqdm(total=sum(c.epochs for c in todo), unit="epoch", desc="training") as bar:
         updates = manager.Queue()
-        with ProcessPoolExecutor(
-            min(workers, len(todo)), context, _start_worker, (workspace, teacher, updates)
-        ) as pool:
-            futures = [pool.submit(_work, c, r) for c in todo]
-            while not all(f.done() for f in futures):
-                try:
-                    bar.update(updates.get(timeout=0.5))
-                except queue.Empty:
-                    continue
-            for future in futures:
-                future.result()
+
+        def show(_=None) -> None:
             while not updates.empty():
                 bar.update(updates.get())
+
+        def here(_) -> None:
+            bar.update()
+            show()
+
+        others = min(workers, len(todo)) - 1
+        with ProcessPoolExecutor(others, context, _start_worker, (workspace, teacher, updates)) as pool:
+            futures = [pool.submit(_work, c, r) for c in todo]
+            for config, future in reversed(list(zip(todo, futures, strict=True))):
+                if future.cancel():  # no other process has begun it: this one need not wait either
+                    run(config, dataset, teacher, here, r)
+            while not all(f.done() for f in futures):
+                wait(futures, timeout=0.5)
+                show()
+            for future in futures:
+                if not future.cancelled():
+                    future.result()
     return [run(c, dataset, teacher, r=r) for c in configs]

@@ -1,12 +1,13 @@
 """Retrieval metrics, each named by its convention. A gallery item is relevant if it shares a label with the query.
 
-Queries come in chunks, so that memory stays bounded; ties are broken by one stored permutation of the gallery followed
-by a stable sort, and the tie-averaged AP is the value that no tie order can move.
+Queries come in chunks, so that memory stays bounded; ties are broken by one stored permutation of the gallery, as in a
+stable sort after it, and the tie-averaged AP is the value that no tie order can move.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,7 +68,7 @@ def average_precision_tie_averaged(score: Tensor, relevant: Tensor) -> Tensor:
     """(q,) expected AP over all orders of equal scores (McSherry and Najork, 2008).
 
     Args:
-        score: (q, n) sorted from high to low. relevant: (q, n) in the same order.
+        score: (q, n) sorted, equal values side by side. relevant: (q, n) in the same order.
     """
     relevant = relevant.double()
     q, n = relevant.shape
@@ -84,6 +85,23 @@ def average_precision_tie_averaged(score: Tensor, relevant: Tensor) -> Tensor:
     inside = (rank - seen - 1) * (r_g - 1) / (n_g - 1).clamp_min(1)
     expected = r_g / n_g * (found + 1 + inside) / rank
     return expected.sum(1) / relevant.sum(1).clamp_min(1)
+
+
+def ranked(score: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores and relevance, both (q, n), by falling score, equal scores in the order given.
+
+    Only relevance in rank order is wanted, not the order itself: score, place and relevance are packed into one integer
+    each, and plain integers sort several times faster than a stable argsort.
+
+    Returns:
+        Integers that are equal where scores are, and rise as scores fall; booleans.
+    """
+    bits = (score.float() + 0.0).numpy().view(np.int32)  # + 0.0 makes -0.0 equal to 0.0
+    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # integers in the order of the floats
+    place = np.arange(score.shape[1], dtype=np.int64)
+    key = (~rising).astype(np.int64) << 32 | place << 1 | relevant.numpy()
+    key.sort(axis=1)
+    return torch.from_numpy(key >> 32), torch.from_numpy((key & 1).astype(bool))
 
 
 def evaluate_ranking(
@@ -118,8 +136,7 @@ def evaluate_ranking(
         values = score(rows)[:, order]
         if torch.isnan(values).any():
             raise DcmqError(f"scores of queries {rows.start}..{rows.stop - 1} hold NaN: the embeddings are broken")
-        values, ranking = values.sort(dim=1, descending=True, stable=True)
-        relevant = (query_labels[rows].float() @ gallery.T > 0).gather(1, ranking)
+        values, relevant = ranked(values, query_labels[rows].float() @ gallery.T > 0)
         counts = relevant.cumsum(1)
         parts["hits"].append(average_precision_hits(relevant, r))
         parts["all"].append(average_precision_hits(relevant, n))

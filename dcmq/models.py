@@ -18,23 +18,22 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which
 
 
 class SmallResNet(nn.Sequential):
-    """Three residual blocks, 16 to 128 channels, for pictures of about 32 pixels (ours: trains in seconds on a CPU)."""
+    """Two residual blocks, 48 and 96 channels, for pictures of about 32 pixels (ours: trains in seconds on a CPU)."""
 
     def __init__(self, dimension: int):
-        def block(narrow: int, wide: int, stride: int) -> BasicBlock:
-            skip = nn.Sequential(nn.Conv2d(narrow, wide, 1, stride, bias=False), nn.BatchNorm2d(wide))
-            return BasicBlock(narrow, wide, stride, skip)
+        def block(narrow: int, wide: int) -> BasicBlock:
+            skip = nn.Sequential(nn.Conv2d(narrow, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
+            return BasicBlock(narrow, wide, 2, skip)
 
         super().__init__(
-            nn.Conv2d(3, 16, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(16),
+            nn.Conv2d(3, 24, 5, 4, 2, bias=False),
+            nn.BatchNorm2d(24),
             nn.ReLU(inplace=True),
-            block(16, 32, 2),
-            block(32, 64, 2),
-            block(64, 128, 2),
+            block(24, 48),
+            block(48, 96),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(128, dimension),
+            nn.Linear(96, dimension),
         )
 
 

@@ -81,7 +81,6 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, checkpoint: Path, key: str
     ):
-        torch.set_num_threads(config.threads)
         processes = int(os.environ.get("WORLD_SIZE", 1))
         self.fabric = Fabric(
             devices=processes if processes > 1 else 1,

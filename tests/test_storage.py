@@ -70,7 +70,7 @@ TWICE = """
 import sys
 from dcmq.data import load_dataset
 from dcmq.teachers import embed, resolve_teacher
-from dcmq.teachers.openclip import BundledClip
+from dcmq.teachers.scenes_clip import BundledClip
 encode, calls = BundledClip.encode_images, []
 BundledClip.encode_images = lambda self, x: calls.append(len(x)) or encode(self, x)
 data = load_dataset("scenes", query=20, train=60, gallery=100)

@@ -13,7 +13,7 @@ from dcmq.data import load_dataset
 from dcmq.errors import DcmqError
 from dcmq.storage import load_tensors
 from dcmq.teachers import embed, openclip, resolve_teacher
-from dcmq.teachers.openclip import BundledClip
+from dcmq.teachers.scenes_clip import BundledClip
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ def resolve_teacher(name: str, dataset: str) -> Teacher:
 
         return Precomputed(rest)
     if name in ("clip", "clip-wide") and dataset == "scenes":
-        from dcmq.teachers.openclip import BundledClip
+        from dcmq.teachers.scenes_clip import BundledClip
 
         return BundledClip(name)
     if name == "clip-wide":

@@ -1,4 +1,4 @@
-"""CLIP-like teachers: the bundled small one, and any architecture and checkpoint of open_clip."""
+"""Teachers of open_clip: any architecture with a published or a local checkpoint."""
 
 import socket
 from pathlib import Path
@@ -15,32 +15,6 @@ from PIL import Image
 from dcmq.errors import DcmqError
 from dcmq.storage import digest
 from dcmq.teachers.base import Encoder, unit
-from dcmq.teachers.scenes_clip import bundled_fingerprint, load_bundled, preprocess
-
-
-class BundledClip(Encoder):
-    """The small CLIP in the package, for ``scenes`` only. ``variant``: ``clip`` or ``clip-wide``."""
-
-    def __init__(self, variant: str):
-        self.model, self.tokenizer = load_bundled(variant)
-        self.name = variant
-        self.parameters = sum(p.numel() for p in self.model.parameters())
-        self.fingerprint = bundled_fingerprint(variant)
-        self.resolved = f"bundled small CLIP for scenes ({variant}), {self.parameters:,} parameters, {self.fingerprint}"
-
-    @torch.inference_mode()
-    def encode_images(self, images):
-        """See :class:`Encoder`; pictures are 64 x 64."""
-        if images.shape[1:3] != (64, 64):
-            raise DcmqError(
-                f"teacher {self.name} reads 64 x 64 scenes, not {images.shape[1:3]}; use open_clip:ARCH/TAG"
-            )
-        return unit(self.model.encode_image(preprocess(torch.from_numpy(images)))).clone()
-
-    @torch.inference_mode()
-    def encode_texts(self, texts):
-        """See :class:`Encoder`."""
-        return unit(self.model.encode_text(self.tokenizer(texts))).clone()
 
 
 class OpenClip(Encoder):

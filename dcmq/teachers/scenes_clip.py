@@ -4,18 +4,21 @@ Its training is ``scripts/train_scenes_teacher.py``; ``weights/MODEL_CARD.md`` s
 """
 
 import json
+import math
 import re
+from functools import cached_property
 from pathlib import Path
 
-import open_clip
 import torch
-from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+from safetensors import safe_open
 
 from dcmq.errors import DcmqError
 from dcmq.storage import digest, load_tensors, save_tensors
+from dcmq.teachers.base import Encoder, unit
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 FILES = {"clip": "scenes_clip.safetensors", "clip-wide": "scenes_clip_wide.safetensors"}
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not learned
 CONTEXT = 28  # tokens; few captions are longer
 
 
@@ -44,8 +47,11 @@ class WordTokenizer:
         return tokens
 
 
-def build_model(vocabulary_size: int) -> open_clip.CLIP:
-    """An untrained CLIP for 64 x 64 pictures with 128-d embeddings."""
+def build_model(vocabulary_size: int):
+    """An untrained ``open_clip.CLIP`` for 64 x 64 pictures with 128-d embeddings."""
+    import open_clip  # takes seconds, which those who find their embeddings in the cache need not wait
+    from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+
     return open_clip.CLIP(
         embed_dim=128,
         vision_cfg=CLIPVisionCfg(layers=(1, 1, 1, 1), width=16, head_width=64, image_size=64),
@@ -58,7 +64,7 @@ def preprocess(images: torch.Tensor) -> torch.Tensor:
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def save_bundled(variant: str, model: open_clip.CLIP, tokenizer: WordTokenizer, card: dict) -> Path:
+def save_bundled(variant: str, model, tokenizer: WordTokenizer, card: dict) -> Path:
     """Write the weights (half precision) with the vocabulary and training facts in the file's metadata."""
     path = WEIGHTS / FILES[variant]
     weights = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
@@ -66,24 +72,60 @@ def save_bundled(variant: str, model: open_clip.CLIP, tokenizer: WordTokenizer, 
     return path
 
 
-def load_bundled(variant: str) -> tuple[open_clip.CLIP, WordTokenizer]:
-    """The trained model (eval mode, float32) and its tokenizer; ``variant`` is ``clip`` or ``clip-wide``.
+def load_bundled(variant: str):
+    """The trained ``open_clip.CLIP`` (eval mode, float32) and its tokenizer; ``variant`` is ``clip`` or ``clip-wide``.
 
     Raises:
         DcmqError: the weights are missing from the installation, or damaged.
     """
-    path = WEIGHTS / FILES[variant]
-    if not path.is_file():
-        raise DcmqError(
-            f"{path} is missing: reinstall dcmq, or train it with scripts/train_scenes_teacher.py {variant}"
-        )
-    weights, meta = load_tensors(path)
+    weights, meta = load_tensors(bundled_file(variant))
     tokenizer = WordTokenizer(json.loads(meta["words"]))
     model = build_model(tokenizer.vocabulary_size)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     return model.eval().requires_grad_(False), tokenizer
 
 
-def bundled_fingerprint(variant: str) -> str:
-    """Identifies weights, tokenizer and preprocessing."""
-    return digest((WEIGHTS / FILES[variant]).read_bytes(), "rgb/127.5-1 at 64x64", CONTEXT)
+def bundled_file(variant: str) -> Path:
+    """The weights. Raises DcmqError where the installation lacks them."""
+    path = WEIGHTS / FILES[variant]
+    if not path.is_file():
+        raise DcmqError(
+            f"{path} is missing: reinstall dcmq, or train it with scripts/train_scenes_teacher.py {variant}"
+        )
+    return path
+
+
+class BundledClip(Encoder):
+    """The small CLIP in the package, for ``scenes`` only. ``variant``: ``clip`` or ``clip-wide``."""
+
+    def __init__(self, variant: str):
+        self.name = variant
+        file = bundled_file(variant)
+        self.fingerprint = digest(file.read_bytes(), "rgb/127.5-1 at 64x64", CONTEXT)
+        self.parameters = _parameters(file)
+        self.resolved = f"bundled small CLIP for scenes ({variant}), {self.parameters:,} parameters, {self.fingerprint}"
+
+    @cached_property
+    def _loaded(self):
+        return load_bundled(self.name)  # only when something is not in the cache
+
+    @torch.inference_mode()
+    def encode_images(self, images):
+        """See :class:`Encoder`; pictures are 64 x 64."""
+        if images.shape[1:3] != (64, 64):
+            raise DcmqError(
+                f"teacher {self.name} reads 64 x 64 scenes, not {images.shape[1:3]}; use open_clip:ARCH/TAG"
+            )
+        return unit(self._loaded[0].encode_image(preprocess(torch.from_numpy(images)))).clone()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts):
+        """See :class:`Encoder`."""
+        model, tokenizer = self._loaded
+        return unit(model.encode_text(tokenizer(texts))).clone()
+
+
+def _parameters(file: Path) -> int:
+    with safe_open(str(file), framework="pt") as stored:
+        kept = [name for name in stored.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118 (not a dict)
+        return sum(math.prod(stored.get_slice(name).get_shape()) for name in kept)
