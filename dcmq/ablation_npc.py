@@ -226,7 +226,7 @@ def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[str]:
 
 def figure(frame: pd.DataFrame, tau: float, metric: str, metric_name: str):
     """Left: the four targets at ``tau``, a dot per seed. Right: the same against tau, mean of directions with sd bars."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True)
     colours, markers = plt.rcParams["axes.prop_cycle"].by_key()["color"], "osD^"
     for i, target in enumerate(TARGETS):
         for shift, direction, filled in ((-0.14, "i2t", True), (0.14, "t2i", False)):
@@ -262,6 +262,6 @@ def figure(frame: pd.DataFrame, tau: float, metric: str, metric_name: str):
     right.set_xticks(sorted(frame.tau.unique()))
     right.set_xlabel("tau (temperature of targets and logits)")
     right.set_title("mean of both directions ± sd over seeds", fontsize=10)
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     fig.tight_layout()
     return fig

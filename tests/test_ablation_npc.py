@@ -1,6 +1,8 @@
 """The ablation's numbers: fresh runs against the committed record, and its judgements on made-up results."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -19,9 +21,11 @@ from dcmq.ablation_npc import (
 )
 from dcmq.errors import DcmqError
 from dcmq.experiments import run_all
+from dcmq.notebook import validated
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "reports" / "ablation_npc" / "scenes-clip-64bits-demo"
+COMMITTED = ("scenes-clip-64bits-demo", "scenes-clip-64bits-demo-tau-sweep")
 
 
 def defaults() -> dict:
@@ -49,14 +53,25 @@ def test_fresh_runs_agree_with_the_committed_report():
     assert (means.npc > means.raw).all() and (means.multihot > means.raw).all()
 
 
-def test_the_committed_table_is_computed_from_the_committed_runs():
-    record = json.loads((REPORT / "record.json").read_text())
+@pytest.mark.parametrize("name", COMMITTED)
+def test_the_committed_tables_are_computed_from_the_committed_runs(name):
+    folder = REPORT.parent / name
+    record = json.loads((folder / "record.json").read_text())
     parameters = Parameters(**record["parameters"])
+    assert parameters.name == folder.name
     frame = results_frame(record["runs"])
-    shown = table(frame, parameters.tau, names={"mAP@R (hits)": "mAP@500 (hits)"})
-    assert shown.to_csv(lineterminator="\n") == (REPORT / "table.csv").read_text()
-    for line in (REPORT / "table.md").read_text().splitlines():
-        assert line in (ROOT / "README.md").read_text()
+    (metric,) = {name for name in record["runs"][0]["evaluation"]["i2t"]["gallery"] if name.endswith("(hits)")}
+    shown = table(frame, parameters.tau, names={"mAP@R (hits)": metric})
+    assert shown.to_csv(lineterminator="\n") == (folder / "table.csv").read_text()
+    over_tau = tau_table(frame, "mAP@R (hits)").rename_axis(metric)
+    assert over_tau.to_csv(lineterminator="\n") == (folder / "table-tau.csv").read_text()
+    assert {run["config"]["seed"] for run in record["runs"]} >= {0, 1, 2}
+
+
+def test_the_readme_shows_the_committed_tables():
+    readme = (ROOT / "README.md").read_text()
+    for path in (REPORT / "table.md", REPORT.with_name(REPORT.name + "-tau-sweep") / "table-tau.md"):
+        assert path.read_text() in readme
 
 
 def made_up(better, worse):
@@ -105,3 +120,43 @@ def test_a_row_for_each_temperature():
     assert shown.index.tolist() == ["tau 0.2", "tau 0.5"]
     assert shown.loc["tau 0.5", "teacher with NPC"] == ".750 ± .071"
     assert shown.loc["tau 0.2", "identity"] == ".350 ± .071"
+
+
+def asked(**changes):
+    """What the notebook's first two cells make of ``-p`` options: its runs, or one line that says what is wrong."""
+    return validated(Parameters, defaults() | changes).configs()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (dict(teachr="clip"), "did you mean 'teacher'"),
+        (dict(bits="64"), "parameter 'bits'"),
+        (dict(bits=30), "30 cannot be reached with K = 16; choose a positive multiple of 4"),
+        (dict(seeds="0,,1"), "no comma-separated list"),
+        (dict(seeds="0,0"), "names a value twice"),
+        (dict(tau=0), "parameter 'tau'"),
+        (dict(profile="quick"), "parameter 'profile'"),
+        (dict(npc_scope="all"), "parameter 'npc_scope'"),
+        (dict(image_encoder="resnet19"), "parameter 'image_encoder'"),
+    ],
+)
+def test_bad_parameters_get_one_line_before_anything_runs(changes, words):
+    with pytest.raises(DcmqError) as caught:
+        asked(**changes)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_numbers_from_the_command_line_are_understood():
+    assert [c.seed for c in asked(seeds=7)] == [7] * 4
+    assert {c.tau for c in asked(tau=1, tau_sweep=0.5)} == {0.5, 1.0}
+
+
+@pytest.mark.slow
+def test_papermill_stops_at_a_misspelt_parameter(tmp_path):
+    notebook = ROOT / "notebooks" / "ablation_npc.ipynb"
+    command = [sys.executable, "-m", "papermill", str(notebook), str(tmp_path / "out.ipynb"), "-p", "sedes", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "'sedes' (did you mean 'seeds'?) is no parameter of this notebook" in last

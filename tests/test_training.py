@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from dcmq import experiments
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data.dataset import RetrievalDataset, draw_split
 from dcmq.errors import DcmqError
+from dcmq.models import resnet18
 from dcmq.teachers.base import TeacherEmbeddings, unit
 from dcmq.training import Trainer, augmented, batches, epoch_generator
 
@@ -149,6 +151,17 @@ def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_p
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises(DcmqError, match="no torchvision resnet18 state_dict"):
         Trainer(config(student=student), *tiny_dataset(), tmp_path / "d", "key")
+
+
+def test_backbone_weights_out_of_reach_get_one_line(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(DcmqError, match="put the file into .*checkpoints, or give a local file") as caught:
+        resnet18(8, "imagenet")
+    assert "\n" not in str(caught.value)
 
 
 def test_batches_hold_every_row_once_and_differ_by_at_most_one():
