@@ -66,6 +66,7 @@ class Parameters(BaseModel):
     image_size: int = Field(ge=0, description="0: the profile's")
     image_encoder: Literal["", "small_resnet", "resnet18"]
     backbone_weights: str
+    backbone_rate: float = Field(gt=0)
     augment: bool
     workers: int = Field(ge=1)
 
@@ -74,7 +75,7 @@ class Parameters(BaseModel):
     def _as_text(cls, value):
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    @field_validator("tau", "learning_rate", mode="before")
+    @field_validator("tau", "learning_rate", "backbone_rate", mode="before")
     @classmethod
     def _as_float(cls, value):
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -122,6 +123,7 @@ class Parameters(BaseModel):
             tau=tau,
             npc_scope=self.npc_scope,
             augment=self.augment,
+            backbone_rate=self.backbone_rate,
             **profile,
         )
 
