@@ -67,6 +67,7 @@ class Parameters(BaseModel):
     image_encoder: Literal["", "small_resnet", "resnet18"]
     backbone_weights: str
     backbone_rate: float = Field(gt=0)
+    frozen: Literal["", "layer3", "layer4"]
     augment: bool
     workers: int = Field(ge=1)
 
@@ -110,7 +111,9 @@ class Parameters(BaseModel):
         """The settings of one run."""
         profile = dict(PROFILES[self.profile])
         profile.pop("r")
-        student = dict(profile.pop("student"), bits=self.bits, backbone_weights=self.backbone_weights)
+        student = dict(
+            profile.pop("student"), bits=self.bits, backbone_weights=self.backbone_weights, frozen=self.frozen
+        )
         student |= {"gumbel_weight": 0.5} if self.dataset == "coco" else {}  # stated for MS COCO
         student |= {"image_size": self.image_size} if self.image_size else {}
         student |= {"image_encoder": self.image_encoder} if self.image_encoder else {}

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dcmq.codes import codebooks_for_bits
+from dcmq.errors import DcmqError
 
 
 class _Settings(BaseModel):
@@ -19,6 +20,9 @@ class StudentConfig(_Settings):
     subvector_length: int = Field(16, gt=0, description="D / M, ours")
     image_encoder: Literal["resnet18", "small_resnet"] = Field("resnet18", description="resnet18 is stated")
     backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
+    frozen: Literal["", "layer3", "layer4"] = Field(
+        "", description="pretrained layers up to this one stay as they are and are computed once, ours; '' trains all"
+    )
     image_size: int = Field(224, ge=16, description="pixels a side, unknown")
     text_hidden: tuple[int, int] = Field((4096, 1024), description="widths of the MLP, unknown")
     tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
@@ -28,8 +32,12 @@ class StudentConfig(_Settings):
     normalise_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
 
     def model_post_init(self, _context) -> None:
-        """Refuse bits that K cannot reach."""
+        """Refuse bits that K cannot reach, and frozen layers that nobody trained."""
         codebooks_for_bits(self.bits, self.codewords)
+        if self.frozen and (self.image_encoder != "resnet18" or not self.backbone_weights):
+            raise DcmqError(
+                f"frozen: {self.frozen} of random weights would teach nothing; give resnet18 backbone_weights"
+            )
 
     @property
     def books(self) -> int:
@@ -52,3 +60,8 @@ class TrainConfig(_Settings):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
     threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
     seed: int = Field(0, ge=0, description="initial weights, order of samples, Gumbel noise")
+
+    def model_post_init(self, _context) -> None:
+        """Refuse changed pictures where layers see each picture once."""
+        if self.augment and self.student.frozen:
+            raise DcmqError("augment: frozen layers see each picture once; choose augment or frozen, not both")

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dcmq.codes import assign, lookup_tables, scores
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.data.pictures import at_size
+from dcmq.inputs import image_inputs
 from dcmq.metrics import evaluate_ranking
 from dcmq.models import Student
 from dcmq.teachers.base import TeacherEmbeddings
@@ -19,7 +19,7 @@ GALLERIES = ("gallery", "unseen")  # the whole gallery; the part of it that was 
 def embed(student: Student, dataset: RetrievalDataset, rows: np.ndarray, batch: int = 256) -> tuple[Tensor, Tensor]:
     """Continuous image and text embeddings of ``rows``, each (len(rows), D) float32, in evaluation mode."""
     student.eval()
-    pictures = at_size(dataset.images, student.config.image_size)
+    pictures = image_inputs(student, dataset)
     images, texts = [], []
     for part in np.array_split(rows, max(1, -(-len(rows) // batch))):
         images.append(student.embed_images(torch.from_numpy(pictures[part])))

@@ -33,6 +33,7 @@ PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", 
 _SOURCES = (
     "codes.py",
     "evaluation.py",
+    "inputs.py",
     "losses.py",
     "metrics.py",
     "models.py",

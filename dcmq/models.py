@@ -1,5 +1,6 @@
 """The student: an image encoder and a text encoder into one space, and the quantiser they share."""
 
+from collections import OrderedDict
 from pathlib import Path
 from urllib.error import URLError
 
@@ -96,6 +97,16 @@ def small_resnet(dimension: int, weights: str = "") -> nn.Module:
 IMAGE_ENCODERS = {"resnet18": resnet18, "small_resnet": small_resnet}
 
 
+def split_resnet(model: nn.Module, last: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """A torchvision ResNet cut behind the layer ``last``, its children keeping their names."""
+    layers = dict(model.named_children())
+    layers = {name: layer for name, layer in layers.items() if name != "fc"} | {"flatten": nn.Flatten(), "fc": model.fc}
+    names = list(layers)
+    cut = names.index("flatten" if last == "layer4" else last) + 1  # the mean over layer4 needs no training either
+    parts = ({name: layers[name] for name in part} for part in (names[:cut], names[cut:]))
+    return tuple(nn.Sequential(OrderedDict(part)) for part in parts)
+
+
 def text_mlp(inputs: int, hidden: tuple[int, int], dimension: int) -> nn.Module:
     """Three linear layers with ReLU between, on a bag of words (depth stated, widths unknown)."""
     first, second = hidden
@@ -108,7 +119,7 @@ class Student(nn.Module):
     """Image encoder, text encoder and shared codebooks (stated); D = ``length`` * M (ours).
 
     Args:
-        config: architecture and quantiser.
+        config: architecture and quantiser. With ``config.frozen`` the first layers never change (ours).
         words: length of the bag-of-words input.
     """
 
@@ -116,7 +127,11 @@ class Student(nn.Module):
         super().__init__()
         dimension = config.books * config.subvector_length
         self.config = config
+        self.frozen: nn.Module = nn.Identity()
         self.image_encoder = IMAGE_ENCODERS[config.image_encoder](dimension, config.backbone_weights)
+        if config.frozen:
+            self.frozen, self.image_encoder = split_resnet(self.image_encoder, config.frozen)
+            self.frozen.requires_grad_(False)
         self.text_encoder = text_mlp(words, config.text_hidden, dimension)
         self.quantizer = ProductQuantizer(
             config.books,
@@ -131,10 +146,23 @@ class Student(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1) * 255, persistent=False)
 
-    def embed_images(self, images: Tensor) -> Tensor:
-        """(b, H, W, 3) uint8 pictures to (b, D) float32; resized to ``config.image_size`` first."""
+    def train(self, mode: bool = True) -> "Student":
+        """As everywhere, but frozen layers stay in evaluation mode."""
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    def frozen_outputs(self, images: Tensor) -> Tensor:
+        """(b, H, W, 3) uint8 pictures, resized to ``config.image_size``, normalised and through the frozen layers."""
+        return self.frozen(self._normalised(images))
+
+    def _normalised(self, images: Tensor) -> Tensor:
         x = resized(images, self.config.image_size).permute(0, 3, 1, 2).float()
-        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """(b, H, W, 3) uint8 pictures, or what :meth:`frozen_outputs` made of them (any float), to (b, D) float32."""
+        x = self.frozen_outputs(images) if images.dtype == torch.uint8 else images.float()
         return self.quantizer.embedding(self.image_encoder(x))
 
     def embed_texts(self, bow: Tensor) -> Tensor:

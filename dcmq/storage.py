@@ -43,8 +43,8 @@ def atomic_write(path: Path | str, content: bytes) -> None:
 
 
 @contextmanager
-def new_array(path: Path, shape: tuple[int, ...]) -> Iterator[np.memmap]:
-    """A memory-mapped uint8 array to fill, which becomes the ``.npy`` file ``path`` when the block ends without error.
+def new_array(path: Path, shape: tuple[int, ...], dtype=np.uint8) -> Iterator[np.memmap]:
+    """A memory-mapped array to fill, which becomes the ``.npy`` file ``path`` when the block ends without error.
 
     Raises:
         DcmqError: the disk is full or the folder cannot be written; said before the block runs, because a write to a
@@ -52,7 +52,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> Iterator[np.memmap]:
     """
     temporary = path.with_suffix(".part")
     try:
-        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
         if hasattr(os, "posix_fallocate"):
             with temporary.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.data.pictures import at_size
 from dcmq.errors import DcmqError
+from dcmq.inputs import image_inputs
 from dcmq.losses import distillation_losses
 from dcmq.models import Student
 from dcmq.quantizer import gumbel_noise
@@ -90,11 +90,12 @@ class Trainer:
         )
         self.fabric.launch()
         self.config, self.dataset, self.teacher = config, dataset, teacher
-        self.images = at_size(dataset.images, config.student.image_size)
         self.checkpoint, self.key = Path(checkpoint), key
         self.student = make_student(config, dataset.bow.shape[1]).to(memory_format=torch.channels_last)
-        new = [p for n, p in self.student.named_parameters() if not self._is_backbone(n)]
-        old = [p for n, p in self.student.named_parameters() if self._is_backbone(n)]
+        self.images = image_inputs(self.student.eval(), dataset)
+        trained = {n: p for n, p in self.student.named_parameters() if p.requires_grad}
+        new = [p for n, p in trained.items() if not self._is_backbone(n)]
+        old = [p for n, p in trained.items() if self._is_backbone(n)]
         groups = [{"params": new, "rate": 1.0}, {"params": old, "rate": config.backbone_rate}]
         self.optimiser = torch.optim.Adam([g for g in groups if g["params"]], lr=config.learning_rate)
         self.module, self.optimiser = self.fabric.setup(self.student, self.optimiser)

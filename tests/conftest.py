@@ -3,4 +3,5 @@
 import os
 import tempfile
 
-os.environ.setdefault("DCMQ_REPORTS", tempfile.mkdtemp(prefix="dcmq-reports-"))
+# The folder is named as in a checkout, so that the sanitiser of the notebooks' outputs sees the two alike.
+os.environ.setdefault("DCMQ_REPORTS", f"{tempfile.mkdtemp(prefix='dcmq-')}/reports")

@@ -16,9 +16,10 @@ from dcmq import experiments
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data.dataset import RetrievalDataset, draw_split
 from dcmq.errors import DcmqError
+from dcmq.inputs import image_inputs
 from dcmq.models import resnet18
 from dcmq.teachers.base import TeacherEmbeddings, unit
-from dcmq.training import Trainer, augmented, batches, epoch_generator
+from dcmq.training import Trainer, augmented, batches, epoch_generator, load_student
 
 STUDENT = StudentConfig(bits=16, subvector_length=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
 
@@ -151,6 +152,52 @@ def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_p
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises(DcmqError, match="no torchvision resnet18 state_dict"):
         Trainer(config(student=student), *tiny_dataset(), tmp_path / "d", "key")
+
+
+@pytest.mark.parametrize("frozen", ["layer3", "layer4"])
+def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_path, monkeypatch, frozen):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    torch.manual_seed(0)
+    weights = torchvision.models.resnet18().state_dict()
+    torch.save(weights, tmp_path / "w.pth")
+    student = StudentConfig(
+        bits=16,
+        subvector_length=4,
+        image_size=32,
+        text_hidden=(8, 8),
+        backbone_weights=str(tmp_path / "w.pth"),
+        frozen=frozen,
+    )
+    dataset, teacher = tiny_dataset()
+    settings = config(student=student, epochs=2)
+    trained = Trainer(settings, dataset, teacher, tmp_path / "c", "key").run()
+    layer3 = "frozen.layer3.1.conv2.weight"
+    assert torch.equal(trained.state_dict()[layer3], weights["layer3.1.conv2.weight"])
+    layer4 = trained.state_dict()[
+        "frozen.layer4.1.bn2.running_mean" if frozen == "layer4" else "image_encoder.layer4.1.bn2.running_mean"
+    ]
+    assert torch.equal(layer4, weights["layer4.1.bn2.running_mean"]) == (frozen == "layer4")
+    loaded = load_student(settings, 3, tmp_path / "c")
+    rows = np.arange(20)
+    with torch.no_grad():
+        expected = loaded.embed_images(torch.from_numpy(dataset.images[rows]))
+        torch.testing.assert_close(
+            loaded.embed_images(torch.from_numpy(image_inputs(loaded, dataset)[rows])), expected, rtol=0.01, atol=0.01
+        )
+        whole = torchvision.models.resnet18()
+        whole.fc = torch.nn.Linear(512, 16)
+        names = {k.removeprefix("frozen.").removeprefix("image_encoder."): v for k, v in loaded.state_dict().items()}
+        whole.load_state_dict({k: v for k, v in names.items() if k in whole.state_dict()})
+        torch.testing.assert_close(whole.eval()(loaded._normalised(torch.from_numpy(dataset.images[rows]))), expected)
+    assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1  # made in training, found afterwards
+
+
+def test_frozen_layers_need_weights_and_unchanged_pictures():
+    with pytest.raises(DcmqError, match="random weights would teach nothing"):
+        StudentConfig(frozen="layer3")
+    student = StudentConfig(frozen="layer3", backbone_weights="imagenet")
+    with pytest.raises(DcmqError, match="choose augment or frozen"):
+        TrainConfig(student=student, augment=True)
 
 
 def test_backbone_weights_out_of_reach_get_one_line(monkeypatch):
