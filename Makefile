@@ -11,7 +11,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --editable
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks clean distclean
+.PHONY: help demo test lint notebooks reports clean distclean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -44,6 +44,14 @@ demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in a few 
 
 test: $(VENV)/.installed-test ## all tests, the notebooks among them
 	$(IN_VENV) pytest --nbval
+
+# PROFILE=paper DATASET=coco DATA_ROOT=DIR ... are passed to the notebooks; NOTEBOOKS="a b" runs only those.
+REPORT_OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATASET),--dataset $(DATASET)) \
+  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA_OPTIONS),--data-options "$(DATA_OPTIONS)") \
+  $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SETTINGS),--settings "$(SETTINGS)")
+
+reports: $(VENV)/.installed ## every notebook, and reports/README.md over them all
+	$(IN_VENV) python -m dcmq.batch $(REPORT_OPTIONS) $(NOTEBOOKS)
 
 lint: $(VENV)/.installed-dev ## style of the code and of the notebooks
 	$(BIN)/ruff check .

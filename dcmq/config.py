@@ -18,22 +18,33 @@ class StudentConfig(_Settings):
     bits: int = Field(64, gt=0, description="per item; stated: 32, 64, 128, and 8, 16 in Table 6")
     codewords: int = Field(16, description="K, inferred")
     subvector_length: int = Field(16, gt=0, description="D / M, ours")
-    image_encoder: Literal["resnet18", "small_resnet"] = Field("resnet18", description="resnet18 is stated")
+    codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
+    image_encoder: str = Field("resnet18", description="resnet18 is stated; Table 7 has others; see dcmq.encoders")
     backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
     frozen: Literal["", "layer3", "layer4"] = Field(
         "", description="pretrained layers up to this one stay as they are and are computed once, ours; '' trains all"
     )
     image_size: int = Field(224, ge=16, description="pixels a side, unknown")
+    text_encoder: str = Field(
+        "mlp", description="mlp is stated; Fig. 7, 8: CLIP's transformer, here small_clip or open_clip:ARCH"
+    )
+    text_input: Literal["bow", "caption", "tags"] = Field("bow", description="what it reads; bow (stated) for mlp only")
+    text_weights: str = Field("", description="'' random, a bundled teacher, an open_clip tag, or a checkpoint file")
     text_hidden: tuple[int, int] = Field((4096, 1024), description="widths of the MLP, unknown")
     tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
     tau_g: float = Field(1.0, gt=0, description="Gumbel assignment, inferred")
     gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
     gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
+    gumbel_on: Literal["both", "image", "text"] = Field("both", description="modalities that get noise; both is stated")
     normalise_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
 
     def model_post_init(self, _context) -> None:
-        """Refuse bits that K cannot reach, and frozen layers that nobody trained."""
+        """Refuse bits that K cannot reach, text that its encoder cannot read, and frozen layers that nobody trained."""
         codebooks_for_bits(self.bits, self.codewords)
+        if (self.text_encoder == "mlp") != (self.text_input == "bow"):
+            raise DcmqError(
+                f"text_input: {self.text_encoder} cannot read {self.text_input}; mlp reads bow, others caption or tags"
+            )
         if self.frozen and (self.image_encoder != "resnet18" or not self.backbone_weights):
             raise DcmqError(
                 f"frozen: {self.frozen} of random weights would teach nothing; give resnet18 backbone_weights"
@@ -52,6 +63,10 @@ class TrainConfig(_Settings):
     target: Literal["identity", "multihot", "raw", "npc"] = Field("npc", description="rows of Table 3")
     npc_scope: Literal["batch", "row", "dataset"] = Field("batch", description="inferred")
     tau: float = Field(0.2, gt=0, description="of targets and logits, inferred")
+    schedule: Literal["joint", "separate"] = Field(
+        "joint",
+        description="joint is stated; separate (Table 8): the encoders first, then as many epochs the codebooks",
+    )
     epochs: int = Field(20, gt=0, description="stated; the learning rate falls to a tenth at half time")
     batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
     learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
@@ -60,6 +75,11 @@ class TrainConfig(_Settings):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
     threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
     seed: int = Field(0, ge=0, description="initial weights, order of samples, Gumbel noise")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all phases."""
+        return self.epochs * (2 if self.schedule == "separate" else 1)
 
     def model_post_init(self, _context) -> None:
         """Refuse changed pictures where layers see each picture once."""

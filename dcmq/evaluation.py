@@ -3,59 +3,61 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dcmq.codes import assign, lookup_tables, scores
+from dcmq.codewords import codeword_statistics
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.inputs import image_inputs
+from dcmq.inputs import image_inputs, text_inputs
 from dcmq.metrics import evaluate_ranking
 from dcmq.models import Student
 from dcmq.teachers.base import TeacherEmbeddings
 
 DIRECTIONS = ("i2t", "t2i")  # query modality first: i2t is an image query on a gallery of texts
-GALLERIES = ("gallery", "unseen")  # the whole gallery; the part of it that was not trained on
 
 
 @torch.no_grad()
 def embed(student: Student, dataset: RetrievalDataset, rows: np.ndarray, batch: int = 256) -> tuple[Tensor, Tensor]:
     """Continuous image and text embeddings of ``rows``, each (len(rows), D) float32, in evaluation mode."""
     student.eval()
-    pictures = image_inputs(student, dataset)
+    pictures, words = image_inputs(student, dataset), text_inputs(student, dataset)
     images, texts = [], []
     for part in np.array_split(rows, max(1, -(-len(rows) // batch))):
         images.append(student.embed_images(torch.from_numpy(pictures[part])))
-        texts.append(student.embed_texts(torch.from_numpy(dataset.bow[part].toarray())))
+        texts.append(student.embed_texts(words(part)))
     return torch.cat(images), torch.cat(texts)
 
 
 def evaluate(student: Student, dataset: RetrievalDataset, r: int = 5000) -> dict:
-    """All metrics of quantised retrieval: ``{direction: {gallery: {metric: value}}}``.
+    """All metrics of retrieval: ``{direction: {gallery: {metric: value}}, "codewords": {modality: {statistic: value}}}``.
 
-    Gallery items are codeword indices, queries are tables of cosines (§3.5). ``unseen`` leaves the training samples
-    out of the gallery and is absent where nothing else is in it.
+    Gallery items are codeword indices, queries are tables of cosines (§3.5). Galleries: ``gallery`` is the whole;
+    ``unseen`` leaves the training samples out and is absent where nothing else is in it; ``continuous`` is the whole
+    without quantisation, by the cosine of the embeddings: what quantising costs. Codeword statistics are the gallery's.
     """
     split = dataset.split
-    galleries = {"gallery": split.gallery, "unseen": np.setdiff1d(split.gallery, split.train)}
     query_image, query_text = embed(student, dataset, split.query)
     gallery_image, gallery_text = embed(student, dataset, split.gallery)
     codebooks = student.quantizer.codebooks.detach()
     labels = torch.from_numpy(np.asarray(dataset.labels))
-    result = {}
-    for direction, query, gallery in (("i2t", query_image, gallery_text), ("t2i", query_text, gallery_image)):
-        codes = assign(gallery, codebooks)
-        tables = lookup_tables(query, codebooks)
-        result[direction] = {}
-        for name, rows in galleries.items():
-            if not len(rows):
-                continue
-            kept = codes[torch.from_numpy(np.isin(split.gallery, rows))]
-            kept_rows = split.gallery[np.isin(split.gallery, rows)]
-            metrics = evaluate_ranking(
-                lambda part, tables=tables, kept=kept: scores(tables[part], kept),
-                labels[split.query],
-                labels[kept_rows],
-                r=r,
-            )
-            result[direction][name] = metrics.to_dict()
+    unseen = np.flatnonzero(~np.isin(split.gallery, split.train))
+    result = {"codewords": {}}
+    for direction, modality, query, gallery in (
+        ("i2t", "text", query_image, gallery_text),
+        ("t2i", "image", query_text, gallery_image),
+    ):
+        codes, tables = assign(gallery, codebooks), lookup_tables(query, codebooks)
+        unit, items = F.normalize(query, dim=1), F.normalize(gallery, dim=1)
+
+        def measured(score, rows=slice(None)):
+            return evaluate_ranking(score, labels[split.query], labels[split.gallery[rows]], r=r).to_dict()
+
+        result[direction] = {"gallery": measured(lambda part, t=tables, c=codes: scores(t[part], c))}
+        if len(unseen):
+            kept = codes[torch.from_numpy(unseen)]
+            result[direction]["unseen"] = measured(lambda part, t=tables, c=kept: scores(t[part], c), unseen)
+        result[direction]["continuous"] = measured(lambda part, q=unit, g=items: q[part] @ g.T)
+        result["codewords"][modality] = codeword_statistics(codes, codebooks)
     return result
 
 

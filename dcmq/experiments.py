@@ -2,13 +2,16 @@
 
 import json
 import multiprocessing
+import os
 import platform
 import subprocess
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,18 +23,21 @@ import dcmq
 from dcmq.config import TrainConfig
 from dcmq.data import load_dataset
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.encoders import weights_fingerprint
 from dcmq.evaluation import evaluate
-from dcmq.models import Student, backbone_fingerprint
+from dcmq.models import Student
 from dcmq.paths import runs_dir
 from dcmq.storage import digest, write_json
 from dcmq.teachers import embed, resolve_teacher
 from dcmq.teachers.base import TeacherEmbeddings
-from dcmq.training import Progress, Trainer, load_student
+from dcmq.training import Progress, Trainer
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
 # What a run's result depends on besides its settings: a change to any of these files makes a new run.
 _SOURCES = (
     "codes.py",
+    "codewords.py",
+    "encoders.py",
     "evaluation.py",
     "inputs.py",
     "losses.py",
@@ -75,7 +81,8 @@ def code_fingerprint() -> str:
 def run_key(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> str:
     """Identifies a run: settings, data with split, teacher, and the code that trains and measures."""
     settings = config.model_dump(mode="json")
-    settings["student"]["backbone_weights"] = backbone_fingerprint(config.student.backbone_weights)
+    for weights in ("backbone_weights", "text_weights"):
+        settings["student"][weights] = weights_fingerprint(settings["student"][weights])
     return digest(settings, dataset.fingerprint, teacher.fingerprint, code_fingerprint())
 
 
@@ -83,8 +90,12 @@ def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddin
     """The record of a finished run: the stored one, or after training, which goes on where it was interrupted.
 
     The record is ``runs/<target>-<key>/record.json``: settings, fingerprints, versions, timings, losses, metrics.
+    ``$DCMQ_PUBLISHED`` may name a folder of reports: a run that stands in one of their records is not repeated either.
     """
     key = run_key(config, dataset, teacher)
+    published = _published(os.environ.get("DCMQ_PUBLISHED", "")).get(key)
+    if published and published["evaluation"]["R"] == r:
+        return published
     folder = run_folder(config, key)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
@@ -93,15 +104,11 @@ def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddin
             record = json.loads(record_file.read_text())
             if record["evaluation"]["R"] == r:
                 return record
-        threads = torch.get_num_threads()
-        torch.set_num_threads(config.threads)
-        try:
+        with _threads(config.threads):
             trainer = Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key)
             student = trainer.run(report)
             start = time.perf_counter()
             metrics = evaluate(student, dataset, r)
-        finally:
-            torch.set_num_threads(threads)
         record = _record(config, dataset, teacher, key, trainer, student)
         record["evaluation"] = {"R": r, "seconds": round(time.perf_counter() - start, 2), **metrics}
         if trainer.fabric.global_rank == 0:
@@ -116,9 +123,28 @@ def run_folder(config: TrainConfig, key: str) -> Path:
 
 def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:
     """The student of a run, trained now if need be."""
-    run(config, dataset, teacher)
     key = run_key(config, dataset, teacher)
-    return load_student(config, dataset.bow.shape[1], run_folder(config, key) / "checkpoint.safetensors")
+    folder = run_folder(config, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"), _threads(config.threads):
+        return Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key).run()
+
+
+@contextmanager
+def _threads(number: int):
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _published(folder: str) -> dict[str, dict]:
+    """Run records by key, from the report records under ``folder``."""
+    files = sorted(Path(folder).rglob("record.json")) if folder else []
+    return {record["key"]: record for file in files for record in json.loads(file.read_text())["runs"]}
 
 
 def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Student) -> dict:
@@ -137,7 +163,7 @@ def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Stude
             "parameters": teacher.parameters,
             "fingerprint": teacher.fingerprint,
         },
-        "backbone": backbone_fingerprint(config.student.backbone_weights),
+        "backbone": weights_fingerprint(config.student.backbone_weights),
         "student_parameters": sum(p.numel() for p in student.parameters()),
         "training_seconds": round(trainer.seconds, 2),
         "losses": trainer.history,
@@ -184,13 +210,19 @@ def run_all(configs: Iterable[TrainConfig], workspace: Workspace, workers: int =
     """
     configs = list(configs)
     dataset, teacher = workspace.load()  # embeds once, before the workers look for it
-    folders = [run_folder(c, run_key(c, dataset, teacher)) for c in configs]
-    todo = [c for c, folder in zip(configs, folders, strict=True) if not (folder / "record.json").is_file()]
+    published = _published(os.environ.get("DCMQ_PUBLISHED", ""))
+    keyed = {run_key(c, dataset, teacher): c for c in configs}  # each once, however often it is asked for
+    todo = [
+        c for key, c in keyed.items() if key not in published and not (run_folder(c, key) / "record.json").is_file()
+    ]
     if len(todo) <= 1 or workers <= 1:
-        with tqdm(total=sum(c.epochs for c in todo), unit="epoch", desc="training") as bar:
+        with tqdm(total=sum(c.total_epochs for c in todo), unit="epoch", desc="training") as bar:
             return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, tqdm(total=sum(c.epochs for c in todo), unit="epoch", desc="training") as bar:
+    with (
+        context.Manager() as manager,
+        tqdm(total=sum(c.total_epochs for c in todo), unit="epoch", desc="training") as bar,
+    ):
         updates = manager.Queue()
 
         def show(_=None) -> None:

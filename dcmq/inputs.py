@@ -1,12 +1,17 @@
-"""What a student's image encoder is fed: pictures at its size, or the outputs of its frozen layers, made once."""
+"""What a student is fed: pictures at its size, or the outputs of its frozen layers, made once; bags of words or tokens."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from filelock import FileLock
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.pictures import at_size
+from dcmq.encoders import tokenizer
+from dcmq.errors import DcmqError
 from dcmq.models import Student
 from dcmq.paths import cache_dir
 from dcmq.storage import digest, new_array
@@ -46,3 +51,27 @@ def _write(path, student: Student, pictures: np.ndarray) -> None:
     with new_array(path, shape, np.float16) as store:
         for start in tqdm(range(0, len(pictures), _CHUNK), desc="frozen layers", unit="batch"):
             store[start : start + _CHUNK] = outputs(start)
+
+
+def text_inputs(student: Student, dataset: RetrievalDataset) -> Callable[[np.ndarray], Tensor]:
+    """What gives, for row numbers, the tensor that :meth:`dcmq.models.Student.embed_texts` takes.
+
+    Of several captions the first is read, in training and in search; tags are joined by spaces (ours).
+
+    Raises:
+        DcmqError: the data set has no such texts.
+    """
+    config = student.config
+    if config.text_input == "bow":
+        return lambda rows: torch.from_numpy(dataset.bow[rows].toarray())
+    if config.text_input == "caption":
+        texts = [captions[0] for captions in dataset.captions if captions]
+    else:
+        texts = [" ".join(tags) for tags in dataset.tags]
+    if len(texts) != len(dataset.ids):
+        raise DcmqError(
+            f"text_input: {len(dataset.ids) - len(texts)} of {len(dataset.ids)} samples of {dataset.name} have no "
+            f"{config.text_input}; choose another text_input"
+        )
+    tokens = tokenizer(config.text_encoder)(texts)
+    return lambda rows: tokens[torch.as_tensor(rows)]

@@ -1,11 +1,13 @@
-"""Checks a notebook's parameters: papermill itself only warns of an unknown name, and exits 0."""
+"""A notebook's parameters: their defaults, and a check, as papermill itself only warns of an unknown name and exits 0."""
 
 import difflib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+import nbformat
 from pydantic import BaseModel, ValidationError
 
 from dcmq.errors import DcmqError
@@ -14,6 +16,14 @@ Parameters = TypeVar("Parameters", bound=BaseModel)
 Value = TypeVar("Value", int, float, str)
 
 _IPYTHON = {"In", "Out", "exit", "quit", "get_ipython", "open"}
+
+
+def defaults(path: Path | str) -> dict:
+    """The parameters of a notebook file with their default values."""
+    cells = nbformat.read(path, as_version=4).cells
+    values: dict = {}
+    exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)
+    return {name: value for name, value in values.items() if not name.startswith("__")}
 
 
 def validated(model: type[Parameters], namespace: dict) -> Parameters:

@@ -46,6 +46,7 @@ class ProductQuantizer(nn.Module):
         gumbel_form: reading of Eq. 5, ``raw`` or ``scaled``.
         normalise_subvectors: scale the sub-vectors of embeddings and codewords to length 1, so that the sum of
             sub-cosines used in search is M times the cosine used in training (ours).
+        scale: factor on the initial codewords (ours); no cosine sees it, but the larger a codeword the slower it turns.
     """
 
     def __init__(
@@ -59,11 +60,12 @@ class ProductQuantizer(nn.Module):
         gumbel_weight: float = 1.0,
         gumbel_form: str = "raw",
         normalise_subvectors: bool = False,
+        scale: float = 1.0,
     ):
         super().__init__()
         self.codebooks = nn.Parameter(torch.empty(books, words, length))
         for book in self.codebooks:  # per codebook, as a (K, D / M) layer would be
-            nn.init.xavier_uniform_(book.data)
+            nn.init.xavier_uniform_(book.data, gain=scale)
         self.tau_q, self.tau_g, self.gumbel_weight = tau_q, tau_g, gumbel_weight
         self.gumbel_form, self.normalise_subvectors = gumbel_form, normalise_subvectors
 

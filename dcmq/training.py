@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
 from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.errors import DcmqError
-from dcmq.inputs import image_inputs
+from dcmq.inputs import image_inputs, text_inputs
 from dcmq.losses import distillation_losses
 from dcmq.models import Student
 from dcmq.quantizer import gumbel_noise
@@ -85,14 +86,15 @@ class Trainer:
         self.fabric = Fabric(
             devices=processes if processes > 1 else 1,
             accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            strategy="ddp" if processes > 1 else "auto",
+            # Trained separately, each phase leaves one part without gradients.
+            strategy=DDPStrategy(find_unused_parameters=config.schedule == "separate") if processes > 1 else "auto",
             precision=config.precision,
         )
         self.fabric.launch()
         self.config, self.dataset, self.teacher = config, dataset, teacher
         self.checkpoint, self.key = Path(checkpoint), key
         self.student = make_student(config, dataset.bow.shape[1]).to(memory_format=torch.channels_last)
-        self.images = image_inputs(self.student.eval(), dataset)
+        self.images, self.texts = image_inputs(self.student.eval(), dataset), text_inputs(self.student, dataset)
         trained = {n: p for n, p in self.student.named_parameters() if p.requires_grad}
         new = [p for n, p in trained.items() if not self._is_backbone(n)]
         old = [p for n, p in trained.items() if self._is_backbone(n)]
@@ -108,7 +110,17 @@ class Trainer:
         self.seconds = 0.0
 
     def _is_backbone(self, name: str) -> bool:
-        return bool(self.config.student.backbone_weights) and name.startswith("image_encoder") and ".fc." not in name
+        student = self.config.student
+        return (bool(student.backbone_weights) and name.startswith("image_encoder.backbone.")) or (
+            bool(student.text_weights) and name.startswith("text_encoder.backbone.")
+        )
+
+    @property
+    def part(self) -> str:
+        """What this epoch trains: ``all``, or in separate training first ``encoders``, then ``codebooks``."""
+        if self.config.schedule == "joint":
+            return "all"
+        return "encoders" if len(self.history) < self.config.epochs else "codebooks"
 
     def run(self, report: Callable[[Progress], None] | None = None) -> Student:
         """Train to the last epoch and return the student in eval mode.
@@ -117,11 +129,12 @@ class Trainer:
             DcmqError: the loss is not finite, or the checkpoint is of another run.
         """
         self._resume()
-        epochs = self.config.epochs
+        epochs = self.config.total_epochs
         for epoch in range(len(self.history), epochs):
             start = time.perf_counter()
+            early = epoch % self.config.epochs < self.config.epochs / 2
             for group in self.optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * group["rate"] * (1.0 if epoch < epochs / 2 else 0.1)
+                group["lr"] = self.config.learning_rate * group["rate"] * (1.0 if early else 0.1)
             losses = self._epoch(epoch)
             self.seconds += time.perf_counter() - start
             self.history.append(losses)
@@ -132,6 +145,9 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         self.module.train()
+        if self.part == "codebooks":  # no batch statistics move either
+            self.student.image_encoder.eval()
+            self.student.text_encoder.eval()
         order, noise, changes = (epoch_generator(self.config.seed, epoch, stream) for stream in range(3))
         sums, seen = {}, 0
         for rows in batches(self.dataset.split.train, self.config.batch_size, order, self.fabric.world_size):
@@ -145,16 +161,21 @@ class Trainer:
         """One optimiser step on the global batch ``rows``; every process sees the whole similarity matrix."""
         config, device = self.config.student, self.fabric.device
         shape = (len(rows), config.books, config.codewords)
-        image_noise, text_noise = (gumbel_noise(shape, noise) for _ in range(2))
+        noises = [gumbel_noise(shape, noise) for _ in range(2)]  # drawn in any case: what follows in the stream stays
         images = torch.from_numpy(self.images[rows.numpy()])
         if self.config.augment:
             images = augmented(images, changes)
-        bow = torch.from_numpy(self.dataset.bow[rows.numpy()].toarray())
-        mine = [
+        images, texts, image_noise, text_noise = (
             part.chunk(self.fabric.world_size)[self.fabric.global_rank].to(device)
-            for part in (images, bow, image_noise, text_noise)
-        ]
-        embeddings = self.module(*mine)
+            for part in (images, self.texts(rows.numpy()), *noises)
+        )
+        embeddings = self.module(
+            images,
+            texts,
+            image_noise if config.gumbel_on in ("both", "image") else None,
+            text_noise if config.gumbel_on in ("both", "text") else None,
+            self.part,
+        )
         if self.fabric.world_size > 1:
             embeddings = [self.fabric.all_gather(e, sync_grads=True).flatten(0, 1) for e in embeddings]
         similarity = (self.teacher.image[rows] @ self.teacher.text[rows].T).to(device)
@@ -211,6 +232,6 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def load_student(config: TrainConfig, words: int, checkpoint: Path) -> Student:
     """The trained student of a finished run, in eval mode."""
-    student = Student(config.student.model_copy(update={"backbone_weights": ""}), words)
+    student = Student(config.student.model_copy(update={"backbone_weights": "", "text_weights": ""}), words)
     student.load_state_dict(_under(load_tensors(checkpoint)[0], "student."))
     return student.eval()

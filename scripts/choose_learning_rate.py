@@ -12,31 +12,29 @@ import dataclasses
 import json
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 
-from dcmq.ablation_npc import TARGETS, Parameters, results_frame
 from dcmq.experiments import run_all
+from dcmq.notebook import defaults
 from dcmq.paths import reports_dir, shown
 from dcmq.reports import markdown, write_record, write_table
+from dcmq.studies.ablation_npc import Parameters
+from dcmq.studies.results import results_frame, select
 
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
 SEED = 1000
 
 
 def parameters(words: list[str]) -> Parameters:
     """The notebook's defaults, changed by NAME=VALUE words."""
-    path = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
-    cells = nbformat.read(path, as_version=4).cells
-    values = {}
-    exec(next(c.source for c in cells if "parameters" in c.metadata.get("tags", [])), values)
-    values = {k: v for k, v in values.items() if not k.startswith("__")}
+    values = defaults(NOTEBOOK)
     for word in words:
         name, _, value = word.partition("=")
         try:
             values[name] = json.loads(value)
         except ValueError:
             values[name] = value
-    return Parameters(**values)
+    return Parameters(**values).model_copy(update={"seeds": str(SEED)})
 
 
 def main() -> None:
@@ -46,15 +44,17 @@ def main() -> None:
     options = parser.parse_args()
     asked = parameters(options.parameters)
     workspace = dataclasses.replace(asked.workspace(), validation=True)
-    tried = [asked.model_copy(update={"learning_rate": rate}) for rate in options.rates]
-    records = run_all([p.config(t, SEED, p.tau) for p in tried for t in TARGETS], workspace, asked.workers, asked.r)
+    tried = {
+        f"{rate:g}": asked.model_copy(update={"settings": f"{asked.settings} learning_rate={rate:g}"}).plan()
+        for rate in options.rates
+    }
+    plan = [run for runs in tried.values() for run in runs]
+    records = run_all([run.config for run in plan], workspace, asked.workers, asked.r)
     rows = {}
-    for i, rate in enumerate(options.rates):
-        frame = results_frame(records[i * len(TARGETS) : (i + 1) * len(TARGETS)])
-        frame = frame[frame.metric == "mAP@all"]
-        rows[f"{rate:g}"] = {t: round(frame[frame.target == t].value.mean(), 4) for t in TARGETS} | {
-            "mean": round(frame.value.mean(), 4)
-        }
+    for i, (rate, runs) in enumerate(tried.items()):
+        found = select(results_frame(runs, records[i * len(runs) : (i + 1) * len(runs)]), "mAP@all")
+        means = found.groupby("variant", sort=False).value.mean()
+        rows[rate] = {**means.round(4), "mean": round(means.mean(), 4)}
     table = pd.DataFrame(rows).T.rename_axis("learning rate")
     folder = reports_dir() / "choices" / f"learning-rate-{asked.name}"
     write_table(table, folder / "table")

@@ -17,7 +17,6 @@ from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data.dataset import RetrievalDataset, draw_split
 from dcmq.errors import DcmqError
 from dcmq.inputs import image_inputs
-from dcmq.models import resnet18
 from dcmq.teachers.base import TeacherEmbeddings, unit
 from dcmq.training import Trainer, augmented, batches, epoch_generator, load_student
 
@@ -143,7 +142,7 @@ def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_p
         bits=16, subvector_length=4, image_size=32, text_hidden=(8, 8), backbone_weights=str(tmp_path / "w.pth")
     )
     trainer = Trainer(config(student=student, backbone_rate=0.1, epochs=1), *tiny_dataset(), tmp_path / "c", "key")
-    assert torch.equal(trainer.student.image_encoder.conv1.weight, weights["conv1.weight"])
+    assert torch.equal(trainer.student.image_encoder.backbone.conv1.weight, weights["conv1.weight"])
     trainer.run()
     rates = [group["lr"] for group in trainer.optimiser.param_groups]
     assert rates == pytest.approx([3e-3, 3e-4])

@@ -20,6 +20,7 @@ WEIGHTS = Path(__file__).resolve().parent / "weights"
 FILES = {"clip": "scenes_clip.safetensors", "clip-wide": "scenes_clip_wide.safetensors"}
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not learned
 CONTEXT = 28  # tokens; few captions are longer
+EMBEDDING = 128
 
 
 class WordTokenizer:
@@ -53,7 +54,7 @@ def build_model(vocabulary_size: int):
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
     return open_clip.CLIP(
-        embed_dim=128,
+        embed_dim=EMBEDDING,
         vision_cfg=CLIPVisionCfg(layers=(1, 1, 1, 1), width=16, head_width=64, image_size=64),
         text_cfg=CLIPTextCfg(context_length=CONTEXT, vocab_size=vocabulary_size, width=96, heads=3, layers=2),
     )

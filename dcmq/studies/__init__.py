@@ -1,0 +1,1 @@
+"""One module per notebook: its parameters and runs, its figure, its judgement. :mod:`.base` holds what they share."""

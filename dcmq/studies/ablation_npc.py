@@ -1,0 +1,115 @@
+"""Table 3: four target matrices, several seeds, two directions."""
+
+from typing import ClassVar, Literal
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from pydantic import Field, field_validator
+
+from dcmq.notebook import comma_list
+from dcmq.reports import mean_sd
+from dcmq.studies import plots
+from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.results import METRICS, Verdict, compare, metric_name, paper_table, seed_means, select
+
+LABELS = {
+    "identity": "identity",
+    "multihot": "multi-hot labels",
+    "raw": "teacher without NPC",
+    "npc": "teacher with NPC",
+}
+
+
+class Parameters(Study):
+    """What the notebook may be asked."""
+
+    notebook: ClassVar[str] = "ablation_npc"
+    item: ClassVar[str] = "Table 3"
+    title: ClassVar[str] = "Does NPC help?"
+    claim: ClassVar[str] = (
+        "The teacher's similarities with NPC teach more than the identity matrix, than multi-hot labels, and far more "
+        "than the same similarities without NPC."
+    )
+
+    bits: int = Field(gt=0)
+    tau: float = Field(gt=0)
+    tau_sweep: str
+    npc_scope: Literal["batch", "row", "dataset"]
+
+    @field_validator("tau_sweep", mode="before")
+    @classmethod
+    def _sweep_as_text(cls, value):
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @field_validator("tau", mode="before")
+    @classmethod
+    def _as_float(cls, value):
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @property
+    def taus(self) -> list[float]:
+        """All temperatures to train at: ``tau`` and those of the sweep, rising."""
+        return sorted({self.tau, *comma_list(self.tau_sweep, float)})
+
+    @property
+    def name(self) -> str:
+        """See :class:`Study`; a sweep has a folder of its own."""
+        return super().name + ("-tau-sweep" if len(self.taus) > 1 else "")
+
+    def variants(self, tau: float) -> list[Variant]:
+        """The four targets at one temperature."""
+        scope = {"npc_scope": self.npc_scope}
+        return [Variant(label, {"target": target, "tau": tau} | scope) for target, label in LABELS.items()]
+
+    def plan(self) -> list[Run]:
+        """Targets x seeds at each temperature."""
+        return [
+            self.run(variant, self.bits, seed, tau=tau)
+            for tau in self.taus
+            for variant in self.variants(tau)
+            for seed in self.seed_list
+        ]
+
+
+def tau_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows: temperatures. Columns: targets. Cells: the mean of both directions, mean ± sd over seeds."""
+    rows = {}
+    for tau in sorted(frame.tau.unique()):
+        means = seed_means(frame, metric, tau=tau)
+        rows[f"tau {tau:g}"] = {name: mean_sd(list(means[name])) for name in means}
+    return pd.DataFrame(rows).T
+
+
+def teacher_table(teacher: dict, r: int) -> pd.DataFrame:
+    """The teacher's own retrieval, as :func:`dcmq.evaluation.evaluate_teacher` measured it: a row to hold ours against."""
+    names = [metric_name(m, r) for m in METRICS]
+    cells = {f"{name} {d}": mean_sd([teacher[d][name]]) for name in names for d in ("i2t", "t2i")}
+    return pd.DataFrame(cells, index=["the teacher itself, not quantised"])
+
+
+def paper() -> pd.DataFrame:
+    """The paper's Table 3, 64 bits."""
+    return paper_table(3, dict(identity="identity", multihot="multi-hot labels") | _NPC)
+
+
+_NPC = {"without_npc": "teacher without NPC", "with_npc": "teacher with NPC"}
+
+
+def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[Verdict]:
+    """The three orderings that the paper's Table 3 shows on all its data sets, judged here."""
+    means = seed_means(frame, metric, tau=tau)
+    return [compare(means, LABELS["npc"], LABELS[other]) for other in ("identity", "multihot", "raw")]
+
+
+def figure(frame: pd.DataFrame, tau: float, metric: str, label: str) -> plt.Figure:
+    """Left: the four targets at ``tau``, a mark per seed. Right: the same against tau, mean of directions with sd bars."""
+    drawn, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True)
+    plots.dots(left, select(frame, metric, tau=tau), label)
+    left.set_title(f"tau {tau:g}: filled i2t, hollow t2i, a mark per seed", fontsize=10)
+    plots.lines(right, frame, "tau", metric, "")
+    right.set_xticks(sorted(frame.tau.unique()))
+    right.set_xlabel("tau (temperature of targets and logits)")
+    right.set_title("mean of both directions ± sd over seeds", fontsize=10)
+    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    drawn.tight_layout()
+    return drawn

@@ -1,0 +1,70 @@
+"""Table 4: product quantisation with and without Gumbel noise, at several code lengths."""
+
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from dcmq.reports import mean_sd
+from dcmq.studies import plots
+from dcmq.studies.base import Study, Variant
+from dcmq.studies.results import Verdict, compare, paper_table, seed_means, statistics_frame
+
+WITH, WITHOUT = "with Gumbel", "without Gumbel"
+SCALED = "with Gumbel, scaled"
+
+
+class Parameters(Study):
+    """What the notebook may be asked; ``bits`` is a comma-separated list."""
+
+    notebook: ClassVar[str] = "ablation_pqg"
+    item: ClassVar[str] = "Table 4"
+    title: ClassVar[str] = "Does Gumbel noise help?"
+    claim: ClassVar[str] = "Gumbel noise in the assignment raises mAP at 32, 64 and 128 bits, by about .01."
+
+    bits: str
+
+    def variants(self) -> list[Variant]:
+        """No noise, and both readings of Eq. 5."""
+        return [
+            Variant(WITHOUT, {"gumbel_weight": 0.0}),
+            Variant(WITH, {"gumbel_form": "raw"}),
+            Variant(SCALED, {"gumbel_form": "scaled"}),
+        ]
+
+
+def paper() -> pd.DataFrame:
+    """The paper's Table 4, on MIRFlickr."""
+    return paper_table(4, {"without_gumbel": WITHOUT, "with_gumbel": WITH})
+
+
+def entropy_table(plan, records) -> pd.DataFrame:
+    """Normalised codeword entropy of the gallery's codes, mean of both modalities, mean ± sd over seeds."""
+    frame = statistics_frame(plan, records)
+    means = frame.groupby(["variant", "bits", "seed"], sort=False).entropy.mean()
+    cells = means.groupby(["variant", "bits"], sort=False).apply(lambda v: mean_sd(list(v))).unstack("bits")
+    cells.columns = [f"{bits} bits" for bits in cells.columns]
+    return cells.reindex(list(dict.fromkeys(frame.variant))).rename_axis(None)
+
+
+def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
+    """Noise against none at each code length, in both readings."""
+    found = []
+    for bits in dict.fromkeys(frame.bits):
+        means = seed_means(frame, metric, bits=bits)
+        found += [compare(means, noisy, WITHOUT, f"{bits} bits, {noisy} > none") for noisy in (WITH, SCALED)]
+    return found
+
+
+def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
+    """mAP against bits, the mean of both directions with sd bars: quantised, and the same students' embeddings."""
+    drawn, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
+    for axis, gallery, title in zip(
+        axes, ("gallery", "continuous"), ("quantised codes", "the same, not quantised"), strict=True
+    ):
+        plots.lines(axis, frame, "bits", metric, label if gallery == "gallery" else "", gallery=gallery)
+        plots.bits_axis(axis, frame)
+        axis.set_title(title, fontsize=10)
+    axes[0].legend(fontsize=8)
+    drawn.tight_layout()
+    return drawn

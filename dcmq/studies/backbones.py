@@ -1,0 +1,65 @@
+"""Table 7: other image encoders as the student's."""
+
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from dcmq.errors import DcmqError
+from dcmq.notebook import comma_list
+from dcmq.studies import plots
+from dcmq.studies.base import Study, Variant
+from dcmq.studies.results import Verdict, compare, paper_table, seed_means
+
+PAPER = ("AlexNet", "RN50", "DINO-RN50", "CLIP-RN50", "ViT-B32", "DeiT")
+SIZES = {"small_clip": 64}  # pixels a side, where an encoder takes one size only
+
+
+class Parameters(Study):
+    """What the notebook may be asked; ``bits`` and ``backbones`` are comma-separated lists."""
+
+    notebook: ClassVar[str] = "backbones"
+    item: ClassVar[str] = "Table 7"
+    title: ClassVar[str] = "How much does the student's image encoder matter?"
+    claim: ClassVar[str] = (
+        "Stronger image encoders make better students: DeiT and ViT-B32 lead on MS COCO, AlexNet is last but close on MIRFlickr."
+    )
+
+    bits: str
+    backbones: str
+    backbone_rate: float
+
+    def variants(self) -> list[Variant]:
+        """One student per entry of ``backbones``, NAME or NAME+WEIGHTS."""
+        rows = []
+        for entry in comma_list(self.backbones, str):
+            name, plus, weights = entry.partition("+")
+            if not name or (plus and not weights):
+                raise DcmqError(f"backbones: {entry!r} is not NAME or NAME+WEIGHTS, e.g. resnet50+imagenet")
+            settings = {"image_encoder": name, "backbone_weights": weights}
+            settings |= {"image_size": SIZES[name]} if name in SIZES else {}
+            settings |= {"backbone_rate": self.backbone_rate} if weights else {}
+            rows.append(Variant(f"{name} ({short_weights(weights)})", settings))
+        return rows
+
+
+def short_weights(weights: str) -> str:
+    """What a table says of weights: nothing of where a file lies."""
+    return f"pretrained: {weights.rpartition('/')[2]}" if weights else "from scratch"
+
+
+def paper(bits) -> pd.DataFrame:
+    """The paper's Table 7 at ``bits``."""
+    return paper_table(7, {name: name for name in PAPER}, bits)
+
+
+def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
+    """The first encoder named against each other, over all code lengths."""
+    means = seed_means(frame, metric)
+    first, *others = means.columns
+    return [compare(means, other, first) for other in others]
+
+
+def figure(frame: pd.DataFrame, metrics) -> plt.Figure:
+    """A panel per metric: a mark per seed, code length and direction for each encoder."""
+    return plots.dots_figure(frame, metrics)

@@ -1,0 +1,204 @@
+"""What every study is: parameters that a notebook may be given, and the plan of runs that follows from them."""
+
+import difflib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dcmq.config import StudentConfig, TrainConfig
+from dcmq.errors import DcmqError
+from dcmq.experiments import Workspace, run_all
+from dcmq.notebook import comma_list
+from dcmq.paths import reports_dir
+from dcmq.storage import digest
+
+# ``demo`` fits a coffee break on two CPU cores. ``paper`` is the paper's student and schedule; what the paper does not
+# state (see TrainConfig) keeps the inferred defaults.
+PROFILES = {
+    "demo": dict(
+        epochs=10,
+        learning_rate=1e-3,
+        batch_size=128,
+        image_encoder="small_resnet",
+        image_size=32,
+        text_hidden=(512, 256),
+    ),
+    "paper": dict(
+        epochs=20,
+        learning_rate=3e-4,
+        batch_size=128,
+        image_encoder="resnet18",
+        image_size=224,
+        text_hidden=(4096, 1024),
+    ),
+}
+R = {"demo": 500, "paper": 5000}  # of mAP@R (hits)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a study's table: its name, what it changes in the settings, and its teacher if not the notebook's."""
+
+    name: str
+    settings: dict = field(default_factory=dict)
+    teacher: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a plan. ``tags`` become columns of the results beside variant and seed."""
+
+    variant: str
+    config: TrainConfig
+    teacher: str
+    tags: dict
+
+
+class Study(BaseModel):
+    """What all notebooks may be asked; everything else is refused by name. Subclasses say which variants they compare."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    notebook: ClassVar[str]  # file name, and folder under reports/
+    item: ClassVar[str]  # of the paper
+    title: ClassVar[str]
+    claim: ClassVar[str]  # the paper's, in a sentence
+
+    teacher: str
+    dataset: str
+    data_root: str
+    data_options: str
+    profile: Literal["demo", "paper"]
+    bits: int | str
+    seeds: str
+    epochs: int = Field(ge=0, description="0: the profile's")
+    settings: str
+    workers: int = Field(ge=1)
+
+    @field_validator("seeds", "bits", mode="before")
+    @classmethod
+    def _as_text(cls, value, info):
+        wanted = cls.model_fields[info.field_name].annotation is not int
+        return str(value) if wanted and isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    def variants(self) -> list[Variant]:
+        """The rows of the study's table."""
+        return [Variant("DCMQ")]
+
+    def plan(self) -> list[Run]:
+        """Every run: variants x bits x seeds."""
+        return [self.run(v, bits, seed) for v in self.variants() for bits in self.bit_list for seed in self.seed_list]
+
+    def run(self, variant: Variant, bits: int, seed: int, **tags) -> Run:
+        """One run of ``variant``."""
+        config = self.config(bits=bits, seed=seed, **variant.settings)
+        return Run(variant.name, config, variant.teacher or self.teacher, {"bits": bits, **tags})
+
+    def config(self, **settings) -> TrainConfig:
+        """The profile's settings, changed by the parameters, changed by ``settings``.
+
+        Raises:
+            DcmqError: a value that makes no sense.
+        """
+        stated = {"gumbel_weight": 0.5} if self.dataset == "coco" else {}
+        epochs = {"epochs": self.epochs} if self.epochs else {}
+        merged = PROFILES[self.profile] | stated | epochs | parsed_settings(self.settings) | settings
+        student = {name: merged.pop(name) for name in list(merged) if name in StudentConfig.model_fields}
+        try:
+            return TrainConfig(student=StudentConfig(**student), **merged)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            name, reason = ".".join(map(str, problem["loc"])), problem["msg"]
+            raise DcmqError(f"settings: {name}: {reason[:1].lower()}{reason[1:]}, not {problem['input']!r}") from None
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds as numbers."""
+        return comma_list(self.seeds, int)
+
+    @property
+    def bit_list(self) -> list[int]:
+        """The code lengths as numbers."""
+        return comma_list(self.bits, int)
+
+    @property
+    def r(self) -> int:
+        """R of mAP@R (hits)."""
+        return R[self.profile]
+
+    def workspace(self, teacher: str = "") -> Workspace:
+        """Data set and teacher, by name."""
+        return Workspace(self.dataset, teacher or self.teacher, self.data_root, data_options(self.data_options))
+
+    @property
+    def name(self) -> str:
+        """Folder name of the report: what its numbers depend on, in short."""
+        words = [
+            self.dataset,
+            *map(short_name, comma_list(self.teacher, str)),
+            f"{str(self.bits).replace(',', '-')}bits",
+        ]
+        words += [self.profile, *([f"{self.epochs}epochs"] if self.epochs else [])]
+        return "-".join(words + ([digest(self.settings)[:6]] if self.settings else []))
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return reports_dir() / self.notebook / self.name
+
+
+def run_plan(study: Study, plan: list[Run] | None = None) -> list[dict]:
+    """The records of ``plan`` (default: the study's), in its order; finished runs are reused."""
+    plan = study.plan() if plan is None else plan
+    records: dict[int, dict] = {}
+    for teacher in dict.fromkeys(run.teacher for run in plan):
+        rows = [i for i, run in enumerate(plan) if run.teacher == teacher]
+        configs = [plan[i].config for i in rows]
+        records |= zip(rows, run_all(configs, study.workspace(teacher), study.workers, study.r), strict=True)
+    return [records[i] for i in range(len(plan))]
+
+
+def short_name(teacher: str) -> str:
+    """A teacher's name as part of a file name; of a file only that it is one."""
+    return teacher.split(":")[0] if teacher.startswith("precomputed") else teacher.replace("/", "_").replace(":", "_")
+
+
+def parsed_settings(text: str) -> dict:
+    """``"learning_rate=1e-4 frozen=layer4"`` to fields of :class:`TrainConfig` and :class:`StudentConfig`.
+
+    Raises:
+        DcmqError: a word that is no NAME=VALUE, or a name that is no setting.
+    """
+    known = sorted((TrainConfig.model_fields.keys() | StudentConfig.model_fields.keys()) - {"student", "seed", "bits"})
+    changes = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise DcmqError(f"settings: {word!r} is not NAME=VALUE; write them like 'learning_rate=1e-4 tau_q=0.1'")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise DcmqError(f"settings: {name!r} is no setting{hint} (known: {', '.join(known)})")
+        try:
+            changes[name] = json.loads(value)
+        except ValueError:
+            changes[name] = value
+    return changes
+
+
+def data_options(text: str) -> dict:
+    """``"query=219 train=1100 ignore_classes=person,cat"`` to keyword arguments of the data set's loader."""
+    options = {}
+    for word in text.split():
+        name, _, value = word.partition("=")
+        if name == "ignore_classes":
+            options[name] = tuple(value.replace("_", " ").split(","))
+        else:
+            try:
+                options[name] = int(value) if value.lstrip("-").isdigit() else float(value)
+            except ValueError:
+                raise DcmqError(f"data_options: {word!r} is not NAME=NUMBER or ignore_classes=NAME,NAME") from None
+    return options

@@ -1,0 +1,52 @@
+"""Fig. 7 and 8: raw captions as the student's text, read by a transformer."""
+
+from typing import ClassVar
+
+import pandas as pd
+from pydantic import Field
+
+from dcmq.studies.base import Study, Variant
+from dcmq.studies.results import Verdict, compare, seed_means
+
+NPC, IDENTITY = "DCMQ (teacher with NPC)", "identity"
+
+
+class Parameters(Study):
+    """What the notebook may be asked."""
+
+    notebook: ClassVar[str] = "captions"
+    item: ClassVar[str] = "Fig. 7, 8"
+    title: ClassVar[str] = "Do captions, read by a transformer, change the picture?"
+    claim: ClassVar[str] = (
+        "With raw captions and CLIP's text transformer as the student's, DCMQ still beats the identity target."
+    )
+
+    bits: int = Field(gt=0)
+    text_encoder: str
+    text_weights: str
+    backbone_rate: float = Field(gt=0)
+
+    def variants(self) -> list[Variant]:
+        """Both targets, with captions and with bags of words."""
+        transformer = dict(
+            text_encoder=self.text_encoder,
+            text_weights=self.text_weights,
+            text_input="caption",
+            backbone_rate=self.backbone_rate,
+        )
+        return [
+            Variant(f"captions: {NPC}", {"target": "npc"} | transformer),
+            Variant(f"captions: {IDENTITY}", {"target": "identity"} | transformer),
+            Variant(f"bag of words: {NPC}", {"target": "npc"}),
+            Variant(f"bag of words: {IDENTITY}", {"target": "identity"}),
+        ]
+
+
+def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
+    """DCMQ against identity on captions, and captions against bags of words."""
+    means = seed_means(frame, metric)
+    return [
+        compare(means, f"captions: {NPC}", f"captions: {IDENTITY}"),
+        compare(means, f"captions: {NPC}", f"bag of words: {NPC}"),
+        compare(means, f"bag of words: {NPC}", f"bag of words: {IDENTITY}"),
+    ]

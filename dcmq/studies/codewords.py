@@ -1,0 +1,160 @@
+"""Fig. 9: how the codewords are used, with and without Gumbel noise, and under which conditions they collapse."""
+
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from dcmq.errors import DcmqError
+from dcmq.figures import MARKERS
+from dcmq.notebook import comma_list
+from dcmq.reports import mean_sd
+from dcmq.studies import plots
+from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.results import Verdict, compare, seed_means
+
+CONDITIONS = {  # name: what it changes for all three forms of noise
+    "default": {},
+    "tau_q .05": {"tau_q": 0.05},
+    "tau_q .05 tau_g .2": {"tau_q": 0.05, "tau_g": 0.2},
+    "learning rate / 3": {},
+    "epochs x 3": {},
+    "K 256": {"codewords": 256},
+    "initial codewords x 10": {"codebook_scale": 10.0},
+    "noise on images only": {"gumbel_on": "image"},
+}
+FORMS = {  # name: reading of Eq. 5
+    "no noise": {"gumbel_weight": 0.0},
+    "softmax((s + g) / tau_g)": {"gumbel_form": "raw"},
+    "softmax((s / tau_q + g) / tau_g)": {"gumbel_form": "scaled"},
+}
+NONE, RAW, SCALED = FORMS
+COLLAPSED = 0.1  # share of dead codewords from which a codebook is called collapsed (ours)
+
+
+class Parameters(Study):
+    """What the notebook may be asked; ``conditions`` is a comma-separated list of :data:`CONDITIONS`."""
+
+    notebook: ClassVar[str] = "codewords"
+    item: ClassVar[str] = "Fig. 9"
+    title: ClassVar[str] = "Does Gumbel noise keep the codebooks in use?"
+    claim: ClassVar[str] = (
+        "Without Gumbel noise some codewords do most of the work; with it usage is balanced and its entropy rises."
+    )
+
+    bits: int = Field(gt=0)
+    conditions: str
+
+    @field_validator("conditions")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        for name in comma_list(value, str):
+            if name not in CONDITIONS:
+                raise DcmqError(f"conditions: {name!r} is not known (known: {', '.join(CONDITIONS)})")
+        return value
+
+    def changes(self, condition: str) -> dict:
+        """The settings that ``condition`` changes, those relative to the profile in numbers."""
+        profile = self.config()
+        if condition == "learning rate / 3":
+            return {"learning_rate": profile.learning_rate / 3}
+        return {"epochs": 3 * profile.epochs} if condition == "epochs x 3" else CONDITIONS[condition]
+
+    def plan(self) -> list[Run]:
+        """Forms of noise x conditions x seeds."""
+        return [
+            self.run(Variant(form, self.changes(condition) | noise), self.bits, seed, condition=condition)
+            for condition in comma_list(self.conditions, str)
+            for form, noise in FORMS.items()
+            for seed in self.seed_list
+        ]
+
+
+def run_means(statistics: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A statistic per run, mean of both modalities: columns variant, condition, seed and ``name``."""
+    return statistics.groupby(["variant", "condition", "seed"], sort=False)[name].mean().reset_index()
+
+
+def paired(statistics: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
+    """(seeds, forms) of a statistic, to :func:`dcmq.studies.results.compare`."""
+    means = run_means(statistics[statistics.condition == condition], name)
+    return means.pivot(index="seed", columns="variant", values=name)[list(FORMS)]
+
+
+def table(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str, label: str) -> pd.DataFrame:
+    """Rows conditions; columns entropy, share of dead codewords and mAP for each form: mean ± sd over seeds."""
+    rows = {}
+    for condition in dict.fromkeys(statistics.condition):
+        row = {}
+        for name, shown in (("entropy", "entropy"), ("dead", "dead")):
+            means = paired(statistics, condition, name)
+            row |= {f"{shown}, {form}": mean_sd(list(means[form])) for form in FORMS}
+        means = seed_means(frame, metric, condition=condition)
+        rows[condition] = row | {f"{label}, {form}": mean_sd(list(means[form])) for form in FORMS}
+    return pd.DataFrame(rows).T
+
+
+def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str) -> list[Verdict]:
+    """For each condition: whether codewords collapse without noise, and whether noise raises entropy and mAP."""
+    found = []
+    for condition in dict.fromkeys(statistics.condition):
+        dead, entropy = (paired(statistics, condition, name) for name in ("dead", "entropy"))
+        share = dead[NONE].mean()
+        word = "holds" if share >= COLLAPSED else "does not hold"
+        found.append(
+            Verdict(f"{condition}: codebooks collapse without noise", word, f"{share:.1%} of the codewords dead")
+        )
+        means = seed_means(frame, metric, condition=condition)
+        for form in (RAW, SCALED):
+            found.append(compare(entropy, form, NONE, f"{condition}: {form} raises entropy"))
+            found.append(compare(means, form, NONE, f"{condition}: {form} raises mAP"))
+    return found
+
+
+def usage_figure(statistics: pd.DataFrame, condition: str) -> plt.Figure:
+    """Share of assignments against the codeword's rank within its book, for each form of noise: texts, then images."""
+    drawn, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
+    for axis, modality in zip(axes, ("text", "image"), strict=True):
+        chosen = statistics[(statistics.condition == condition) & (statistics.modality == modality)]
+        for i, form in enumerate(FORMS):
+            usage = np.stack(chosen[chosen.variant == form].usage.to_list())
+            ranks = np.arange(1, usage.shape[1] + 1)
+            entropy = chosen[chosen.variant == form].entropy.mean()
+            axis.plot(
+                ranks,
+                usage.mean(0),
+                marker=MARKERS[i],
+                color=plots.colours()[i],
+                label=f"{form}: entropy {entropy:.3f}",
+            )
+        axis.axhline(1 / usage.shape[1], color="0.4", linestyle=":", label="all codewords alike")
+        axis.set_xlabel("codeword, most used first")
+        axis.set_title(f"codes of {modality}s", fontsize=10)
+        axis.legend(fontsize=8)
+    axes[0].set_ylabel("share of assignments")
+    drawn.tight_layout()
+    return drawn
+
+
+def conditions_figure(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str, label: str) -> plt.Figure:
+    """Entropy (left) and mAP (right) for each condition, a mark per seed and form of noise."""
+    conditions = list(dict.fromkeys(statistics.condition))
+    drawn, axes = plt.subplots(1, 2, figsize=(10.5, 0.55 * len(conditions) + 1.6), sharey=True)
+    for i, form in enumerate(FORMS):
+        for row, condition in enumerate(conditions):
+            entropy = paired(statistics, condition, "entropy")[form]
+            means = seed_means(frame, metric, condition=condition)[form]
+            for axis, values in zip(axes, (entropy, means), strict=True):
+                place = np.full(len(values), row + 0.22 * (i - 1))
+                axis.plot(
+                    values, place, MARKERS[i], color=plots.colours()[i], markersize=6, label=form if not row else None
+                )
+    axes[0].set_yticks(range(len(conditions)), conditions)
+    axes[0].invert_yaxis()
+    axes[0].set_xlabel("normalised codeword entropy (1: all alike)")
+    axes[1].set_xlabel(f"{label}, mean of both directions")
+    axes[1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
+    drawn.tight_layout()
+    return drawn

@@ -1,0 +1,83 @@
+"""Table 6: codes of one and two bytes."""
+
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from dcmq.notebook import comma_list
+from dcmq.studies import plots
+from dcmq.studies.base import Study, Variant, short_name
+from dcmq.studies.results import Verdict, compare, paper_table, seed_means, select
+
+PAPER = ("CLIP-RN50", "CLIP-ViT-B32", "DeCLIP-RN50", "DeCLIP-ViT-B32")
+
+
+class Parameters(Study):
+    """What the notebook may be asked; ``teacher`` and ``bits`` are comma-separated lists."""
+
+    notebook: ClassVar[str] = "low_bits"
+    item: ClassVar[str] = "Table 6"
+    title: ClassVar[str] = "How few bits will do?"
+    claim: ClassVar[str] = (
+        "Codes of 8 and 16 bits keep most of the quality: with CLIP-ViT-B32, 16 bits lose .01 to .04 against 64 and 8 bits "
+        ".02 to .09."
+    )
+
+    bits: str
+
+    def variants(self) -> list[Variant]:
+        """The same student, taught by each teacher."""
+        return [Variant(short_name(name), teacher=name) for name in comma_list(self.teacher, str)]
+
+
+def paper() -> pd.DataFrame:
+    """The paper's Table 6."""
+    return paper_table(6, {name: name for name in PAPER})
+
+
+def paper_loss() -> pd.DataFrame:
+    """What the paper's CLIP-ViT-B32 student loses against its 64 bits (Table 2): rows bits, columns data set and direction."""
+    low, full = (paper_table(n, {"CLIP-ViT-B32": "CLIP-ViT-B32"}).loc["CLIP-ViT-B32"] for n in (6, 2))
+    rows = {
+        f"{bits} bits": {name: round(full[name] - low[name.replace(" ", f" {bits} bits ")], 3) for name in full.index}
+        for bits in (8, 16)
+    }
+    return pd.DataFrame(rows).T
+
+
+def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
+    """More bits against fewer, and what the fewest lose against the most, for each teacher."""
+    lengths = sorted(frame.bits.unique())
+    found = []
+    for name in dict.fromkeys(frame.variant):
+        means = seed_means(frame[frame.variant == name], metric, by="bits")
+        found += [
+            compare(means, more, fewer, f"{name}: {more} bits > {fewer} bits")
+            for fewer, more in zip(lengths, lengths[1:], strict=False)
+        ]
+    return found
+
+
+def loss_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """What is lost against the longest code: rows teachers, columns bits and direction, means over seeds."""
+    chosen = select(frame, metric)
+    means = chosen.groupby(["variant", "bits", "direction"], sort=False).value.mean().unstack(["bits", "direction"])
+    longest = chosen.bits.max()
+    lost = {
+        f"{bits} bits {d}": (means[longest, d] - means[bits, d]).round(3)
+        for bits in sorted(set(chosen.bits) - {longest})
+        for d in ("i2t", "t2i")
+    }
+    return pd.DataFrame(lost).rename_axis(None)
+
+
+def figure(frame: pd.DataFrame, metrics) -> plt.Figure:
+    """mAP against bits, a line per teacher, the mean of both directions with sd bars."""
+    drawn, axes = plt.subplots(1, len(metrics), figsize=(9.6, 3.6))
+    for axis, (metric, label) in zip(axes, metrics, strict=True):
+        plots.lines(axis, frame, "bits", metric, label)
+        plots.bits_axis(axis, frame)
+    axes[0].legend(title="teacher", fontsize=8)
+    drawn.tight_layout()
+    return drawn

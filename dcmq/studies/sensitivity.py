@@ -1,0 +1,111 @@
+"""What the unstated settings decide: one changed at a time, the others at their defaults."""
+
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from pydantic import Field
+
+from dcmq.notebook import comma_list
+from dcmq.studies import plots
+from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.results import Verdict, compare, seed_means
+
+NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
+NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}
+
+
+class Parameters(Study):
+    """What the notebook may be asked; each swept setting is a comma-separated list."""
+
+    notebook: ClassVar[str] = "sensitivity"
+    item: ClassVar[str] = "beyond the paper"
+    title: ClassVar[str] = "How much hangs on what the paper does not state?"
+    claim: ClassVar[str] = (
+        "None of the paper's: temperatures, batch size and the scope of NPC are not stated, so their effect must be known."
+    )
+
+    bits: int = Field(gt=0)
+    tau: str
+    tau_q: str
+    tau_g: str
+    gumbel_weight: str
+    batch_size: str
+    npc_scope: str
+
+    def values(self, name: str) -> list:
+        """What ``name`` is swept over."""
+        kind = {"batch_size": int, "npc_scope": str}.get(name, float)
+        return comma_list(getattr(self, name), kind)
+
+    def plan(self) -> list[Run]:
+        """For each setting its values, the default among them, x seeds."""
+        runs = []
+        for name in (*NUMBERS, "npc_scope"):
+            config = self.config()
+            default = getattr(config, name, None)
+            default = getattr(config.student, name) if default is None else default
+            asked = list(dict.fromkeys([*self.values(name), default]))
+            for value in sorted(asked) if name in NUMBERS else asked:
+                variant = Variant(
+                    f"{NAMES.get(name, name)} {value:g}" if name in NUMBERS else f"NPC scope {value}", {name: value}
+                )
+                tags = {"setting": name, "level": value, "default": value == default}
+                runs += [self.run(variant, self.bits, seed, **tags) for seed in self.seed_list]
+        return runs
+
+
+def effect_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Per setting: its default, the best value, and the difference of the two against the seeds' sd."""
+    rows = {}
+    for name in dict.fromkeys(frame.setting):
+        part = frame[frame.setting == name]
+        means = seed_means(part, metric, by="level")
+        default = part.loc[part.default, "level"].iloc[0]
+        best = means.mean().idxmax()
+        rows[NAMES.get(name, name)] = {
+            "default": default,
+            "its mAP": f"{means[default].mean():.3f}",
+            "best value": best,
+            "best mAP": f"{means[best].mean():.3f}",
+            "range over values": f"{means.mean().max() - means.mean().min():.3f}",
+            "sd over seeds": f"{means.std(ddof=1).mean():.3f}",
+        }
+    return pd.DataFrame(rows).T
+
+
+def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
+    """Whether any setting's other value beats its default by more than two standard deviations."""
+    found = []
+    for name in dict.fromkeys(frame.setting):
+        part = frame[frame.setting == name]
+        means = seed_means(part, metric, by="level")
+        default = part.loc[part.default, "level"].iloc[0]
+        for value in means:
+            if value != default:
+                found.append(
+                    compare(means, value, default, f"{NAMES.get(name, name)}: {value} > the default {default}")
+                )
+    return found
+
+
+def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
+    """A panel per setting, the mean of both directions with sd bars; the default is ringed."""
+    names = list(dict.fromkeys(frame.setting))
+    drawn, axes = plt.subplots(2, 3, figsize=(10.5, 6), sharey=True)
+    for axis, name in zip(axes.flat, names, strict=True):
+        part = frame[frame.setting == name]
+        means = seed_means(part, metric, by="level")
+        places = range(len(means.columns))
+        axis.errorbar(
+            places, means.mean(), means.std(ddof=1).fillna(0), marker="o", capsize=3, color=plots.colours()[0]
+        )
+        at = list(means.columns).index(part.loc[part.default, "level"].iloc[0])
+        axis.plot(at, means.mean().iloc[at], "o", markersize=13, fillstyle="none", color=plots.colours()[1])
+        axis.set_xticks(places, [f"{v:g}" if name in NUMBERS else v for v in means.columns])
+        axis.set_xlabel(NAMES.get(name, name))
+    for row in axes:
+        row[0].set_ylabel(label)
+    drawn.suptitle("mean of both directions ± sd over seeds; the ring marks the default", fontsize=10)
+    drawn.tight_layout()
+    return drawn

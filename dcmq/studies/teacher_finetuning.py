@@ -1,0 +1,57 @@
+"""Table 9: a dual encoder fine-tuned itself with labels and product quantisation, against a small distilled student."""
+
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from pydantic import Field
+
+from dcmq.studies import plots
+from dcmq.studies.base import Study, Variant
+from dcmq.studies.results import Verdict, compare, paper_table, seed_means
+
+STUDENT, TUNED = "DCMQ student", "fine-tuned dual encoder"
+
+
+class Parameters(Study):
+    """What the notebook may be asked."""
+
+    notebook: ClassVar[str] = "teacher_finetuning"
+    item: ClassVar[str] = "Table 9"
+    title: ClassVar[str] = "Why not fine-tune the teacher itself?"
+    claim: ClassVar[str] = "A small distilled student beats CLIP-RN50 fine-tuned directly with supervised PQ."
+
+    bits: int = Field(gt=0)
+    dual_encoder: str
+    dual_weights: str
+    dual_image_size: int = Field(gt=0)
+    backbone_rate: float = Field(gt=0)
+
+    def variants(self) -> list[Variant]:
+        """The student reads bags of words; the dual encoder reads the same tags as text, and learns from labels."""
+        tuned = dict(
+            target="multihot",
+            image_encoder=self.dual_encoder,
+            backbone_weights=self.dual_weights,
+            image_size=self.dual_image_size,
+            text_encoder=self.dual_encoder,
+            text_weights=self.dual_weights,
+            text_input="tags",
+            backbone_rate=self.backbone_rate,
+        )
+        return [Variant(STUDENT, {"target": "npc"}), Variant(TUNED, tuned)]
+
+
+def paper() -> pd.DataFrame:
+    """The paper's Table 9, 64 bits."""
+    return paper_table(9, {"DCMQ-RN18": "DCMQ-RN18", "CLIP-RN50-finetuned": "CLIP-RN50 fine-tuned"})
+
+
+def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
+    """The student against the fine-tuned dual encoder."""
+    return [compare(seed_means(frame, metric), STUDENT, TUNED)]
+
+
+def figure(frame: pd.DataFrame, metrics) -> plt.Figure:
+    """A panel per metric: a mark per seed and direction."""
+    return plots.dots_figure(frame, metrics)
