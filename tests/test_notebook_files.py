@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
@@ -51,6 +52,15 @@ def test_parameters_are_typed_literals(path):
     for statement in tree(cell).body:
         assert isinstance(statement, ast.AnnAssign), "name: type = value  # help"
         ast.literal_eval(statement.value)  # a derived value would keep the old default
+
+
+@each
+def test_papermill_lists_every_parameter_with_its_help(path):
+    """It gives up on a line with two equals signs, so a comment must do without."""
+    (cell,) = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    listed = papermill.inspect_notebook(path)
+    assert list(listed) == [statement.target.id for statement in tree(cell).body]
+    assert all(parameter["help"] for parameter in listed.values())
 
 
 @each

@@ -5,6 +5,7 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from pydantic import Field, field_validator
 
 from dcmq.errors import DcmqError
@@ -27,8 +28,8 @@ CONDITIONS = {  # name: what it changes for all three forms of noise
 }
 FORMS = {  # name: reading of Eq. 5
     "no noise": {"gumbel_weight": 0.0},
-    "softmax((s + g) / tau_g)": {"gumbel_form": "raw"},
-    "softmax((s / tau_q + g) / tau_g)": {"gumbel_form": "scaled"},
+    "as printed": {"gumbel_form": "raw"},  # softmax((s + g) / tau_g)
+    "scaled": {"gumbel_form": "scaled"},  # softmax((s / tau_q + g) / tau_g)
 }
 NONE, RAW, SCALED = FORMS
 COLLAPSED = 0.1  # share of dead codewords from which a codebook is called collapsed (ours)
@@ -108,8 +109,8 @@ def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str) -> list
         )
         means = seed_means(frame, metric, condition=condition)
         for form in (RAW, SCALED):
-            found.append(compare(entropy, form, NONE, f"{condition}: {form} raises entropy"))
-            found.append(compare(means, form, NONE, f"{condition}: {form} raises mAP"))
+            found.append(compare(entropy, form, NONE, f"{condition}: noise, {form}, raises entropy"))
+            found.append(compare(means, form, NONE, f"{condition}: noise, {form}, raises mAP"))
     return found
 
 
@@ -151,6 +152,8 @@ def conditions_figure(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str
                 axis.plot(
                     values, place, MARKERS[i], color=plots.colours()[i], markersize=6, label=form if not row else None
                 )
+    for axis in axes:
+        axis.xaxis.set_major_locator(MaxNLocator(6))
     axes[0].set_yticks(range(len(conditions)), conditions)
     axes[0].invert_yaxis()
     axes[0].set_xlabel("normalised codeword entropy (1: all alike)")
