@@ -27,12 +27,13 @@ def test_quantised_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
             queries = student.embed_images(torch.from_numpy(dataset.images[dataset.split.query]))
             items = student.embed_texts(torch.from_numpy(dataset.bow[gallery].toarray()))
         score = np.zeros((len(queries), len(items)))
-        for q, query in enumerate(queries):
-            for i, item in enumerate(items):
-                for m, book in enumerate(books):
-                    part = slice(4 * m, 4 * m + 4)
-                    word = book[torch.cosine_similarity(item[part], book).argmax()]
-                    score[q, i] += torch.cosine_similarity(query[part], word, dim=0).item()
+        for i, item in enumerate(items):
+            for m, book in enumerate(books):
+                part = slice(4 * m, 4 * m + 4)
+                word = book[torch.cosine_similarity(item[part], book).argmax()]
+                for q, query in enumerate(queries.numpy()):
+                    own = query[part]
+                    score[q, i] += own @ word.numpy() / np.linalg.norm(own) / np.linalg.norm(word.numpy())
         # Texts of one label are equal here, so whole groups tie: only the tie-averaged value has no order in it.
         hits = relevance(dataset, gallery)
         assert len({tuple(s) for s in score.round(5).T}) <= 3
@@ -42,6 +43,44 @@ def test_quantised_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
             ranked = [order[np.argsort(-s[order], kind="stable")] for order in orders]
             expected.append(np.mean([average_precision_score(h[r], -np.arange(len(r))) for r in ranked]))
         assert result["i2t"][name]["mAP@all (tie-averaged)"] == pytest.approx(np.mean(expected), abs=0.01)
+
+
+def test_the_continuous_gallery_ranks_by_the_cosine_of_the_embeddings():
+    dataset, _ = tiny_dataset()
+    torch.manual_seed(0)
+    student = Student(STUDENT, 3).eval()
+    result = evaluate(student, dataset, 10)
+    gallery = dataset.split.gallery
+    with torch.no_grad():
+        queries = student.embed_texts(torch.from_numpy(dataset.bow[dataset.split.query].toarray()))
+        items = student.embed_images(torch.from_numpy(dataset.images[gallery]))
+    expected = []
+    for query, hits in zip(queries, relevance(dataset, gallery), strict=True):
+        cosines = [torch.cosine_similarity(query, item, dim=0).item() for item in items]
+        expected.append(average_precision_score(hits, cosines))
+    assert result["t2i"]["continuous"]["mAP@all"] == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def test_codeword_statistics_are_those_of_the_gallery():
+    dataset, _ = tiny_dataset()
+    torch.manual_seed(0)
+    student = Student(STUDENT, 3).eval()
+    found = evaluate(student, dataset, 10)["codewords"]["image"]
+    with torch.no_grad():
+        items = student.embed_images(torch.from_numpy(dataset.images[dataset.split.gallery]))
+    books = student.quantizer.codebooks.detach()
+    entropies, dead = [], 0
+    for m, book in enumerate(books):
+        counts = [0] * len(book)
+        for item in items:
+            cosines = torch.cosine_similarity(item[4 * m : 4 * m + 4][None], book)
+            counts[int(cosines.argmax())] += 1
+        shares = [c / len(items) for c in counts if c]
+        entropies.append(-sum(p * np.log(p) for p in shares) / np.log(len(book)))
+        dead += counts.count(0)
+    assert found["entropy"] == pytest.approx(np.mean(entropies))
+    assert found["dead"] == pytest.approx(dead / books.shape[0] / books.shape[1])
+    assert sum(found["usage"]) == pytest.approx(1) and found["usage"] == sorted(found["usage"], reverse=True)
 
 
 def test_the_teachers_own_retrieval_and_its_similarities():

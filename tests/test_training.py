@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from dcmq import experiments
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.encoders import image_encoder
 from dcmq.errors import DcmqError
 from dcmq.inputs import image_inputs
 from dcmq.teachers.base import TeacherEmbeddings, unit
@@ -81,6 +82,52 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path):
     assert resumed.history == whole.history
     expected, result = weights(whole), weights(resumed)
     assert all(torch.equal(expected[k], result[k]) for k in expected)
+
+
+def test_separate_training_moves_the_encoders_first_and_then_the_codebooks_alone(tmp_path):
+    data = tiny_dataset()
+    trainer = Trainer(config(schedule="separate"), *data, tmp_path / "c", "key")
+    states = [weights(trainer)]
+    trainer.run(lambda _: states.append(weights(trainer)))
+    start, middle, end = states[0], states[4], states[8]
+    assert len(states) == 9  # as many epochs for each part
+    books = "quantizer.codebooks"
+    assert torch.equal(start[books], middle[books]) and not torch.equal(middle[books], end[books])
+    for name in start:
+        if name != books and not name.endswith("num_batches_tracked"):
+            assert torch.equal(middle[name], end[name]), name  # batch statistics among them
+    assert not torch.equal(start["text_encoder.0.weight"], middle["text_encoder.0.weight"])
+    rates = trainer.optimiser.param_groups[0]["lr"]
+    assert rates == pytest.approx(3e-4)  # the second part's learning rate falls at its own half time
+
+
+@pytest.mark.parametrize("cut", [2, 4, 6])
+def test_separate_training_resumes_to_the_same_result_from_either_part(tmp_path, cut):
+    data, settings = tiny_dataset(), config(schedule="separate")
+    whole = Trainer(settings, *data, tmp_path / "whole", "key")
+    whole.run()
+
+    def stop(progress):
+        if progress.epoch == cut:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(settings, *data, tmp_path / "cut", "key").run(stop)
+    resumed = Trainer(settings, *data, tmp_path / "cut", "key")
+    resumed.run()
+    expected, result = weights(whole), weights(resumed)
+    assert all(torch.equal(expected[k], result[k]) for k in expected)
+
+
+def test_noise_on_one_modality_is_another_run_than_on_both_and_than_none(tmp_path):
+    results = []
+    for name, changes in (("both", {}), ("image", {"gumbel_on": "image"}), ("none", {"gumbel_weight": 0.0})):
+        student = STUDENT.model_copy(update=changes)
+        trainer = Trainer(config(student=student, epochs=1), *tiny_dataset(), tmp_path / name, "key")
+        trainer.run()
+        results.append(trainer.student.quantizer.codebooks.detach().clone())
+    for i in range(3):
+        assert not torch.equal(results[i], results[(i + 1) % 3])
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -173,7 +220,7 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_
     layer3 = "frozen.layer3.1.conv2.weight"
     assert torch.equal(trained.state_dict()[layer3], weights["layer3.1.conv2.weight"])
     layer4 = trained.state_dict()[
-        "frozen.layer4.1.bn2.running_mean" if frozen == "layer4" else "image_encoder.layer4.1.bn2.running_mean"
+        "frozen.layer4.1.bn2.running_mean" if frozen == "layer4" else "image_encoder.backbone.layer4.1.bn2.running_mean"
     ]
     assert torch.equal(layer4, weights["layer4.1.bn2.running_mean"]) == (frozen == "layer4")
     loaded = load_student(settings, 3, tmp_path / "c")
@@ -185,7 +232,11 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_
         )
         whole = torchvision.models.resnet18()
         whole.fc = torch.nn.Linear(512, 16)
-        names = {k.removeprefix("frozen.").removeprefix("image_encoder."): v for k, v in loaded.state_dict().items()}
+        prefixes = ("frozen.", "image_encoder.backbone.", "image_encoder.")
+        names = {}
+        for name, value in loaded.state_dict().items():
+            bare = next((name.removeprefix(p) for p in prefixes if name.startswith(p)), name)
+            names[bare.replace("head.", "fc.")] = value
         whole.load_state_dict({k: v for k, v in names.items() if k in whole.state_dict()})
         torch.testing.assert_close(whole.eval()(loaded._normalised(torch.from_numpy(dataset.images[rows]))), expected)
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1  # made in training, found afterwards
@@ -206,7 +257,7 @@ def test_backbone_weights_out_of_reach_get_one_line(monkeypatch):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
     with pytest.raises(DcmqError, match="put the file into .*checkpoints, or give a local file") as caught:
-        resnet18(8, "imagenet")
+        image_encoder("resnet18", 8, 224, "imagenet")
     assert "\n" not in str(caught.value)
 
 
@@ -239,7 +290,8 @@ from test_training import tiny_dataset, config
 from dcmq.training import Trainer, epoch_generator
 # Batch statistics are per process; everything else must agree.
 torch.nn.BatchNorm2d.forward = lambda self, x: x * self.weight[:, None, None] + self.bias[:, None, None]
-trainer = Trainer(config(), *tiny_dataset(), {checkpoint!r}, "key")
+trainer = Trainer(config(schedule={schedule!r}), *tiny_dataset(), {checkpoint!r}, "key")
+trainer.history = [None] * {done}
 generators = [epoch_generator(0, 0, stream) for stream in (1, 2)]
 terms = trainer.step(torch.arange(16), *generators)
 gradients = torch.cat([p.grad.flatten() for p in trainer.student.parameters() if p.grad is not None])
@@ -249,15 +301,19 @@ if trainer.fabric.global_rank == 0:
 
 
 @pytest.mark.slow
-def test_two_processes_see_the_similarity_matrix_of_the_global_batch(tmp_path):
+@pytest.mark.parametrize(("schedule", "done"), [("joint", 0), ("separate", 0), ("separate", 4)])
+def test_two_processes_see_the_similarity_matrix_of_the_global_batch(tmp_path, schedule, done):
     results = []
     for processes in (1, 2):
         out = tmp_path / f"{processes}.pt"
         script = tmp_path / f"{processes}.py"
         tests = str(Path(__file__).parent)
-        script.write_text(TWO_PROCESSES.format(tests=tests, checkpoint=str(tmp_path / f"c{processes}"), out=str(out)))
+        checkpoint = str(tmp_path / f"c{processes}")
+        script.write_text(
+            TWO_PROCESSES.format(tests=tests, checkpoint=checkpoint, out=str(out), schedule=schedule, done=done)
+        )
         launch = ["-m", "torch.distributed.run", "--nproc-per-node=2"] if processes == 2 else []
-        done = subprocess.run([sys.executable, *launch, str(script)], capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
+        ran = subprocess.run([sys.executable, *launch, str(script)], capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stderr[-2000:]
         results.append(torch.load(out, weights_only=True))
     assert results[0] == pytest.approx(results[1], rel=1e-4)

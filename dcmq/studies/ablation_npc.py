@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
@@ -35,16 +35,6 @@ class Parameters(Study):
     tau: float = Field(gt=0)
     tau_sweep: str
     npc_scope: Literal["batch", "row", "dataset"]
-
-    @field_validator("tau_sweep", mode="before")
-    @classmethod
-    def _sweep_as_text(cls, value):
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-    @field_validator("tau", mode="before")
-    @classmethod
-    def _as_float(cls, value):
-        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @property
     def taus(self) -> list[float]:

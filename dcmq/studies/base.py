@@ -58,7 +58,10 @@ class Run:
 
 
 class Study(BaseModel):
-    """What all notebooks may be asked; everything else is refused by name. Subclasses say which variants they compare."""
+    """What all notebooks may be asked; everything else is refused by name.
+
+    Subclasses say which variants they compare, and add ``bits``: a number, or text with several.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -72,17 +75,19 @@ class Study(BaseModel):
     data_root: str
     data_options: str
     profile: Literal["demo", "paper"]
-    bits: int | str
     seeds: str
     epochs: int = Field(ge=0, description="0: the profile's")
     settings: str
     workers: int = Field(ge=1)
 
-    @field_validator("seeds", "bits", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _as_text(cls, value, info):
-        wanted = cls.model_fields[info.field_name].annotation is not int
-        return str(value) if wanted and isinstance(value, int | float) and not isinstance(value, bool) else value
+    def _as_papermill_means_it(cls, value, info):
+        """papermill turns ``-p seeds 0`` and ``-p tau 1`` into numbers; where text or a decimal is wanted they are that."""
+        wanted = cls.model_fields[info.field_name].annotation
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        return str(value) if wanted is str else float(value) if wanted is float else value
 
     def variants(self) -> list[Variant]:
         """The rows of the study's table."""
@@ -139,7 +144,7 @@ class Study(BaseModel):
         words = [
             self.dataset,
             *map(short_name, comma_list(self.teacher, str)),
-            f"{str(self.bits).replace(',', '-')}bits",
+            *([f"{str(self.bits).replace(',', '-')}bits"] if "bits" in type(self).model_fields else []),
         ]
         words += [self.profile, *([f"{self.epochs}epochs"] if self.epochs else [])]
         return "-".join(words + ([digest(self.settings)[:6]] if self.settings else []))
