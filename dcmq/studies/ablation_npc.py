@@ -9,7 +9,7 @@ from pydantic import Field
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.base import Run, TrainingStudy, Variant
 from dcmq.studies.results import METRICS, Verdict, compare, metric_name, paper_table, seed_means, select
 
 LABELS = {
@@ -20,7 +20,7 @@ LABELS = {
 }
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked."""
 
     notebook: ClassVar[str] = "ablation_npc"
@@ -43,7 +43,7 @@ class Parameters(Study):
 
     @property
     def name(self) -> str:
-        """See :class:`Study`; a sweep has a folder of its own."""
+        """See :class:`TrainingStudy`; a sweep has a folder of its own."""
         return super().name + ("-tau-sweep" if len(self.taus) > 1 else "")
 
     def variants(self, tau: float) -> list[Variant]:

@@ -7,14 +7,14 @@ import pandas as pd
 
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import Study, Variant
+from dcmq.studies.base import TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means, statistics_frame
 
 WITH, WITHOUT = "with Gumbel", "without Gumbel"
 SCALED = "with Gumbel, scaled"
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``bits`` is a comma-separated list."""
 
     notebook: ClassVar[str] = "ablation_pqg"

@@ -8,14 +8,14 @@ import pandas as pd
 from dcmq.errors import DcmqError
 from dcmq.notebook import comma_list
 from dcmq.studies import plots
-from dcmq.studies.base import Study, Variant
+from dcmq.studies.base import TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means
 
 PAPER = ("AlexNet", "RN50", "DINO-RN50", "CLIP-RN50", "ViT-B32", "DeiT")
 SIZES = {"small_clip": 64}  # pixels a side, where an encoder takes one size only
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``bits`` and ``backbones`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "backbones"

@@ -58,10 +58,7 @@ class Run:
 
 
 class Study(BaseModel):
-    """What all notebooks may be asked; everything else is refused by name.
-
-    Subclasses say which variants they compare, and add ``bits``: a number, or text with several.
-    """
+    """What all notebooks may be asked; everything else is refused by name."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -74,11 +71,7 @@ class Study(BaseModel):
     dataset: str
     data_root: str
     data_options: str
-    profile: Literal["demo", "paper"]
     seeds: str
-    epochs: int = Field(ge=0, description="0: the profile's")
-    settings: str
-    workers: int = Field(ge=1)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -88,6 +81,34 @@ class Study(BaseModel):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
         return str(value) if wanted is str else float(value) if wanted is float else value
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds as numbers."""
+        return comma_list(self.seeds, int)
+
+    def workspace(self, teacher: str = "") -> Workspace:
+        """Data set and teacher, by name."""
+        return Workspace(self.dataset, teacher or self.teacher, self.data_root, data_options(self.data_options))
+
+    @property
+    def name(self) -> str:
+        """Folder name of the report: what its numbers depend on, in short."""
+        return "-".join([self.dataset, *map(short_name, comma_list(self.teacher, str))])
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return reports_dir() / self.notebook / self.name
+
+
+class TrainingStudy(Study):
+    """A notebook that trains. Subclasses say which variants they compare, and add ``bits``: a number, or text with several."""
+
+    profile: Literal["demo", "paper"]
+    epochs: int = Field(ge=0, description="0: the profile's")
+    settings: str
+    workers: int = Field(ge=1)
 
     def variants(self) -> list[Variant]:
         """The rows of the study's table."""
@@ -120,11 +141,6 @@ class Study(BaseModel):
             raise DcmqError(f"settings: {name}: {reason[:1].lower()}{reason[1:]}, not {problem['input']!r}") from None
 
     @property
-    def seed_list(self) -> list[int]:
-        """The seeds as numbers."""
-        return comma_list(self.seeds, int)
-
-    @property
     def bit_list(self) -> list[int]:
         """The code lengths as numbers."""
         return comma_list(self.bits, int)
@@ -134,28 +150,15 @@ class Study(BaseModel):
         """R of mAP@R (hits)."""
         return R[self.profile]
 
-    def workspace(self, teacher: str = "") -> Workspace:
-        """Data set and teacher, by name."""
-        return Workspace(self.dataset, teacher or self.teacher, self.data_root, data_options(self.data_options))
-
     @property
     def name(self) -> str:
-        """Folder name of the report: what its numbers depend on, in short."""
-        words = [
-            self.dataset,
-            *map(short_name, comma_list(self.teacher, str)),
-            *([f"{str(self.bits).replace(',', '-')}bits"] if "bits" in type(self).model_fields else []),
-        ]
-        words += [self.profile, *([f"{self.epochs}epochs"] if self.epochs else [])]
+        """See :class:`Study`; bits, profile and whatever changes all runs besides."""
+        words = [super().name, f"{str(self.bits).replace(',', '-')}bits", self.profile]
+        words += [f"{self.epochs}epochs"] if self.epochs else []
         return "-".join(words + ([digest(self.settings)[:6]] if self.settings else []))
 
-    @property
-    def folder(self) -> Path:
-        """Where the report goes."""
-        return reports_dir() / self.notebook / self.name
 
-
-def run_plan(study: Study, plan: list[Run] | None = None) -> list[dict]:
+def run_plan(study: TrainingStudy, plan: list[Run] | None = None) -> list[dict]:
     """The records of ``plan`` (default: the study's), in its order; finished runs are reused."""
     plan = study.plan() if plan is None else plan
     records: dict[int, dict] = {}

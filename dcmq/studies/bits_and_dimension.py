@@ -9,11 +9,11 @@ from pydantic import Field
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.base import Run, TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, seed_means
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``bits`` and ``subvector_lengths`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "bits_and_dimension"

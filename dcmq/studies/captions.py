@@ -5,13 +5,13 @@ from typing import ClassVar
 import pandas as pd
 from pydantic import Field
 
-from dcmq.studies.base import Study, Variant
+from dcmq.studies.base import TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, seed_means
 
 NPC, IDENTITY = "DCMQ (teacher with NPC)", "identity"
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked."""
 
     notebook: ClassVar[str] = "captions"

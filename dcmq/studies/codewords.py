@@ -13,7 +13,7 @@ from dcmq.figures import MARKERS
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.base import Run, TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, seed_means
 
 CONDITIONS = {  # name: what it changes for all three forms of noise
@@ -35,7 +35,7 @@ NONE, RAW, SCALED = FORMS
 COLLAPSED = 0.1  # share of dead codewords from which a codebook is called collapsed (ours)
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``conditions`` is a comma-separated list of :data:`CONDITIONS`."""
 
     notebook: ClassVar[str] = "codewords"

@@ -7,13 +7,13 @@ import pandas as pd
 
 from dcmq.notebook import comma_list
 from dcmq.studies import plots
-from dcmq.studies.base import Study, Variant, short_name
+from dcmq.studies.base import TrainingStudy, Variant, short_name
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means, select
 
 PAPER = ("CLIP-RN50", "CLIP-ViT-B32", "DeCLIP-RN50", "DeCLIP-ViT-B32")
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``teacher`` and ``bits`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "low_bits"

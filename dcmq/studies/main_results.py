@@ -7,7 +7,7 @@ from pydantic import field_validator
 
 from dcmq.errors import DcmqError
 from dcmq.notebook import comma_list
-from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.base import Run, TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means
 
 METHODS = {  # name: what it changes in the settings
@@ -18,7 +18,7 @@ METHODS = {  # name: what it changes in the settings
 PAPER = ("PQ", "OPQ", "DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR", "DCMQ")
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``methods`` and ``bits`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "main_results"

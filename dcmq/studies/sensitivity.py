@@ -8,14 +8,14 @@ from pydantic import Field
 
 from dcmq.notebook import comma_list
 from dcmq.studies import plots
-from dcmq.studies.base import Run, Study, Variant
+from dcmq.studies.base import Run, TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, seed_means
 
 NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
 NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; each swept setting is a comma-separated list."""
 
     notebook: ClassVar[str] = "sensitivity"

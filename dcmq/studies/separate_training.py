@@ -7,13 +7,13 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.studies import plots
-from dcmq.studies.base import Study, Variant
+from dcmq.studies.base import TrainingStudy, Variant
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means
 
 JOINT, SEPARATE = "joint", "separate"
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked."""
 
     notebook: ClassVar[str] = "separate_training"

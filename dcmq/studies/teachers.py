@@ -9,7 +9,7 @@ from pydantic import Field
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import Study, Variant, short_name
+from dcmq.studies.base import TrainingStudy, Variant, short_name
 from dcmq.studies.results import METRICS, Verdict, compare, metric_name, paper_table, seed_means
 
 PAPER = (
@@ -23,7 +23,7 @@ PAPER = (
 )
 
 
-class Parameters(Study):
+class Parameters(TrainingStudy):
     """What the notebook may be asked; ``teacher`` is a comma-separated list."""
 
     notebook: ClassVar[str] = "teachers"

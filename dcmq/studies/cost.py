@@ -1,0 +1,212 @@
+"""Table 5: what codes and embeddings cost, and what they are worth. The tables are in :mod:`.cost_tables`."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+
+from dcmq import cost
+from dcmq.codes import assign, pack
+from dcmq.cost import Size
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.evaluation import DIRECTIONS
+from dcmq.figures import MARKERS
+from dcmq.inputs import text_inputs
+from dcmq.models import Student
+from dcmq.paper import published
+from dcmq.studies import plots
+from dcmq.studies.base import TrainingStudy
+from dcmq.studies.results import Verdict, seed_means
+from dcmq.teachers.base import Encoder, Teacher, TeacherEmbeddings
+from dcmq.training import make_student
+
+TEACHER = "teacher"
+EMBEDDINGS, CODES = "embeddings", "codes"
+
+
+class Parameters(TrainingStudy):
+    """What the notebook may be asked; ``bits`` and ``architectures`` are comma-separated lists."""
+
+    notebook: ClassVar[str] = "cost"
+    item: ClassVar[str] = "Table 5"
+    title: ClassVar[str] = "What does it cost?"
+    claim: ClassVar[str] = (
+        "Against CLIP itself, DCMQ's codes are 128 times smaller, its student has a quarter of the parameters and trains in "
+        "a sixth of the time, and it ranks slightly better."
+    )
+
+    bits: str
+    batch: int = Field(gt=0)
+    repeats: int = Field(gt=0)
+    architectures: str
+
+    def students(self, data: RetrievalDataset) -> dict[str, Student]:
+        """By column, a student for each code length, untrained: sizes and times do not depend on what the weights are."""
+        configs = [self.config(bits=bits, seed=self.seed_list[0]) for bits in self.bit_list]
+        return {column(c.student.bits): make_student(c, data.bow.shape[1]).eval() for c in configs}
+
+
+def column(bits: int) -> str:
+    """What the student with codes of ``bits`` is called in tables."""
+    return f"DCMQ {bits} bits"
+
+
+@torch.no_grad()
+def storage(made: dict[str, Student], data: RetrievalDataset, embeddings: TeacherEmbeddings) -> pd.DataFrame:
+    """The gallery in all its forms, each written to a file and looked at.
+
+    The texts stand for the pictures too: both have embeddings and codes of one length.
+
+    Returns:
+        a row per form: model, form (embeddings or codes), kind of number, bytes per item without the header, bytes of
+        the file and of its header, and how many items there are.
+    """
+    rows = data.split.gallery
+    forms = [(TEACHER, EMBEDDINGS, embeddings.text[torch.from_numpy(rows)])]
+    for name, student in made.items():
+        words, parts = text_inputs(student, data), np.array_split(rows, -(-len(rows) // 1024))
+        continuous = torch.cat([student.embed_texts(words(part)) for part in parts])
+        packed = pack(assign(continuous, student.quantizer.codebooks), student.config.codewords)
+        forms += [(name, EMBEDDINGS, continuous), (name, CODES, torch.from_numpy(packed))]
+    found = []
+    for model, form, array in forms:
+        for kind in (torch.uint8,) if form == CODES else (torch.float32, torch.float16):
+            file = cost.stored(array.to(kind))
+            row = {"model": model, "form": form, "kind": str(kind).removeprefix("torch.")}
+            item = (file.bytes - file.header) / len(rows)
+            found.append(row | {"item": item, "file": file.bytes, "header": file.header, "items": len(rows)})
+    return pd.DataFrame(found)
+
+
+def halved(embeddings: TeacherEmbeddings) -> TeacherEmbeddings:
+    """The teacher's embeddings as half precision leaves them."""
+    return replace(embeddings, image=embeddings.image.half().float(), text=embeddings.text.half().float())
+
+
+def with_quality(
+    forms: pd.DataFrame, frame: pd.DataFrame, teachers: dict[str, dict], metric: str, name: str
+) -> pd.DataFrame:
+    """``forms`` with a column ``scores``: ``metric``, mean of both directions, per seed; empty where it is not measured.
+
+    Args:
+        teachers: by kind of number, as :func:`dcmq.evaluation.evaluate_teacher` measured them.
+        name: of ``metric`` with its R.
+    """
+    named = frame.assign(model=frame.bits.map(column))
+    galleries = {(CODES, "uint8"): "gallery", (EMBEDDINGS, "float32"): "continuous"}
+
+    def scores(row) -> list[float]:
+        if row.model == TEACHER:
+            return [float(np.mean([teachers[row.kind][d][name] for d in DIRECTIONS]))]
+        gallery = galleries.get((row.form, row.kind))
+        return seed_means(named, metric, by="model", gallery=gallery)[row.model].tolist() if gallery else []
+
+    return forms.assign(scores=[scores(row) for row in forms.itertuples()])
+
+
+def sizes(made: dict[str, Student], data: RetrievalDataset, teacher: Teacher) -> dict[str, Size]:
+    """Of the teacher, if it runs a model here, and of every student."""
+    network, first = cost.teacher_network(teacher), data.split.gallery[:1]
+    found = {TEACHER: cost.clip_size(network)} if network is not None else {}
+    return found | {name: cost.student_size(s, text_inputs(s, data)(first)) for name, s in made.items()}
+
+
+def times(
+    study: Parameters, made: dict[str, Student], data: RetrievalDataset, teacher: Teacher
+) -> dict[str, tuple[float, float]]:
+    """Seconds per picture and per text: of the teacher to its embeddings, of every student to its codeword numbers."""
+    rows = data.split.gallery[: study.batch]
+    own = {TEACHER: cost.teacher_seconds(teacher, data, rows, study.repeats)} if isinstance(teacher, Encoder) else {}
+    return own | {name: cost.student_seconds(s, data, rows, study.repeats) for name, s in made.items()}
+
+
+def verdicts(forms: pd.DataFrame, measured: dict[str, Size], name: str) -> list[Verdict]:
+    """Storage, sizes and quality as the paper claims them, judged here.
+
+    Args:
+        forms: as :func:`with_quality` gives them, with the metric called ``name``.
+    """
+    paper = published(5).set_index("quantity").loc["storage_per_sample"]
+    factor = paper.CLIP / paper.DCMQ
+    teacher, codes = forms.iloc[0], forms[forms.form == CODES]
+    found = [
+        _judged(
+            f"{row.model}: codes are {factor:g} times smaller than the teacher's embeddings, or more",
+            teacher["item"] / row.item >= factor,
+            f"{teacher['item'] / row.item:g} times: {row.item:g} bytes instead of {teacher['item']:g} in float32",
+        )
+        for row in codes.itertuples()
+    ]
+    exact = [row.file == row.header + row.items * int(row.model.split()[1]) // 8 for row in codes.itertuples()]
+    headers = ", ".join(f"{header}" for header in dict.fromkeys(codes.header))
+    found.append(
+        _judged(
+            "a gallery file holds items x bits / 8 bytes and a header",
+            all(exact),
+            f"{codes['items'].iloc[0]:,} items, header of {headers} bytes",
+        )
+    )
+    for claim, number in (
+        ("fewer parameters", "parameters"),
+        ("fewer MACs per picture", "image_macs"),
+        ("fewer MACs per text", "text_macs"),
+    ):
+        own = [getattr(size, number) for model, size in measured.items() if model != TEACHER]
+        if TEACHER not in measured:
+            found.append(
+                Verdict(f"the student has {claim} than the teacher", "not judged here", "the teacher runs no model")
+            )
+            continue
+        theirs = getattr(measured[TEACHER], number)
+        detail = f"at most {max(own) / 1e6:.2f} million against {theirs / 1e6:.2f}"
+        found.append(_judged(f"the student has {claim} than the teacher", max(own) < theirs, detail))
+    return found + [_better(row, teacher["scores"][0], name) for row in codes.itertuples()]
+
+
+def _judged(claim: str, holds: bool, detail: str) -> Verdict:
+    return Verdict(claim, "holds" if holds else "does not hold", detail)
+
+
+def _better(row, teacher: float, name: str) -> Verdict:
+    """Whether the codes rank better than the teacher, which has one value and no seeds: in units of the sd over seeds."""
+    claim = f"{row.model}: codes rank better than the teacher itself"
+    gap, detail = np.mean(row.scores) - teacher, f"{name} {np.mean(row.scores):.3f} against {teacher:.3f}"
+    if len(row.scores) < 2:
+        return Verdict(claim, "one seed cannot tell", detail)
+    return (
+        Verdict(claim, "a tie", detail)
+        if abs(gap) < 2 * np.std(row.scores, ddof=1)
+        else _judged(claim, gap > 0, detail)
+    )
+
+
+def figure(forms: pd.DataFrame, name: str, chance: float) -> plt.Figure:
+    """Quality against bytes per item, a line per form; sd over seeds as bars."""
+    drawn, axis = plt.subplots(figsize=(7.6, 3.8))
+    lines = (
+        ("teacher, not quantised", (forms.model == TEACHER)),
+        ("students, not quantised (float32)", (forms.model != TEACHER) & (forms.kind == "float32")),
+        ("students' codes", forms.form == CODES),
+    )
+    for i, (label, chosen) in enumerate(lines):
+        rows = forms[chosen]
+        means = [np.mean(scores) for scores in rows.scores]
+        sds = [np.std(scores, ddof=1) if len(scores) > 1 else 0 for scores in rows.scores]
+        axis.errorbar(rows["item"], means, sds, color=plots.colours()[i], marker=MARKERS[i], capsize=3, label=label)
+        for row, mean in zip(rows.itertuples(), means, strict=True):
+            text = row.kind if row.model == TEACHER else row.model.removeprefix("DCMQ ")
+            axis.annotate(text, (row.item, mean), (0, 8), textcoords="offset points", ha="center", fontsize=8)
+    axis.axhline(chance, color="0.4", linestyle=":", label="chance")
+    axis.set_xscale("log", base=2)
+    ticks = sorted(set(forms["item"]))
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.margins(x=0.08, y=0.15)
+    axis.set_xlabel("bytes per item of the gallery")
+    axis.set_ylabel(f"{name}, mean of i2t and t2i")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    drawn.tight_layout()
+    return drawn

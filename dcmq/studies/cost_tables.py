@@ -1,0 +1,174 @@
+"""The tables of :mod:`.cost`: what was measured, beside the paper's Table 5 and the architectures it names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dcmq import cost
+from dcmq.config import StudentConfig
+from dcmq.cost import Size
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.evaluation import DIRECTIONS
+from dcmq.models import Student
+from dcmq.paper import published
+from dcmq.reports import mean_sd
+from dcmq.studies.base import PROFILES, Run
+from dcmq.studies.cost import CODES, EMBEDDINGS, TEACHER, column
+from dcmq.studies.results import METRICS, metric_name, select
+from dcmq.teachers.base import Teacher
+
+UNKNOWN = "not measured here"
+WORDS = 2026  # of the paper's bags of words on COCO
+ITEM, FILE, TRAINING, PARAMETERS = "bytes per item", "gallery on disk, kB", "s of training", "million parameters"
+
+
+def storage_table(forms: pd.DataFrame, name: str) -> pd.DataFrame:
+    """``forms``, as :func:`.cost.with_quality` gives them, to be read; factors are against the teacher in float32."""
+    rows = {
+        f"{row.model}, {row.form}" + (f" in {row.kind}" if row.form == EMBEDDINGS else ""): {
+            ITEM: f"{row.item:,g}",
+            "file of the gallery": f"{row.file:,} bytes",
+            "smaller than the teacher": f"{forms['item'].iloc[0] / row.item:g} x",
+            f"{name}, both directions": mean_sd(row.scores) if row.scores else UNKNOWN,
+        }
+        for row in forms.itertuples()
+    }
+    return pd.DataFrame(rows).T
+
+
+def bytes_table(forms: pd.DataFrame) -> pd.DataFrame:
+    """What one would keep: the teacher's embeddings in float32, the students' codes."""
+    kept = forms[(forms.form == CODES) | ((forms.model == TEACHER) & (forms.kind == "float32"))]
+    return pd.DataFrame(
+        {row.model: {ITEM: f"{row.item:g}", FILE: f"{row.file / 1e3:,.1f}"} for row in kept.itertuples()}
+    )
+
+
+def size_table(measured: dict[str, Size]) -> pd.DataFrame:
+    """Parameters and MACs, a column per model."""
+    return pd.DataFrame(
+        {
+            name: {
+                PARAMETERS: f"{size.parameters / 1e6:.2f}",
+                "... to embed pictures": f"{size.image_parameters / 1e6:.2f}",
+                "... to embed texts": f"{size.text_parameters / 1e6:.2f}",
+                "million MACs per picture": f"{size.image_macs / 1e6:,.2f}",
+                "million MACs per text": f"{size.text_macs / 1e6:,.2f}",
+            }
+            for name, size in measured.items()
+        }
+    )
+
+
+def time_table(measured: dict[str, tuple[float, float]], data: RetrievalDataset, teacher: Teacher) -> pd.DataFrame:
+    """Times per item, a column per model; for all training data, the teacher's are extrapolated from those."""
+    shown = {
+        model: {"ms per picture": f"{1e3 * picture:.3f}", "ms per text": f"{1e3 * text:.3f}"}
+        for model, (picture, text) in measured.items()
+    }
+    if TEACHER in measured:
+        picture, text = measured[TEACHER]
+        train = data.split.train
+        whole = picture * len(train) + text * len(set(data.label_sentences(train)))
+        own = cost.teacher_training(teacher)
+        for model in shown:
+            shown[model]["s for the teacher to embed the training data, extrapolated"] = f"{whole:.1f}"
+        shown[TEACHER][TRAINING] = f"{own:,.0f} (says its file)" if own else UNKNOWN
+    return pd.DataFrame(shown)
+
+
+def run_table(plan: Sequence[Run], records: Sequence[dict], frame: pd.DataFrame, teacher: dict, r: int) -> pd.DataFrame:
+    """Seconds of training and mAP, mean ± sd over seeds, a column per model; ``teacher`` as evaluate_teacher gives it."""
+    seconds: dict[str, list[float]] = {}
+    for run, record in zip(plan, records, strict=True):
+        seconds.setdefault(column(run.tags["bits"]), []).append(record["training_seconds"])
+    shown = {TEACHER: {}} | {model: {TRAINING: _seconds(taken)} for model, taken in seconds.items()}
+    for metric in METRICS:
+        for direction in DIRECTIONS:
+            row = f"{metric_name(metric, r)} {direction}"
+            shown[TEACHER][row] = mean_sd([teacher[direction][metric_name(metric, r)]])
+            for bits in dict.fromkeys(frame.bits):
+                shown[column(bits)][row] = mean_sd(list(select(frame, metric, bits=bits, direction=direction).value))
+    return pd.DataFrame(shown)
+
+
+def _seconds(taken: list[float]) -> str:
+    spread = f" ± {np.std(taken, ddof=1):.1f}" if len(taken) > 1 else ""
+    return f"{np.mean(taken):.1f}{spread}"
+
+
+def joined(*tables: pd.DataFrame) -> pd.DataFrame:
+    """All rows of ``tables`` under the same models, and a column for CMMQ, which is not built here."""
+    models = list(dict.fromkeys(name for table in tables for name in (TEACHER, *table)))
+    whole = pd.DataFrame(index=list(dict.fromkeys(row for table in tables for row in table.index)), columns=models)
+    for table in tables:
+        whole.update(table)
+    return whole.assign(CMMQ=UNKNOWN).fillna(UNKNOWN)
+
+
+def paper(results: pd.DataFrame, hits: str) -> pd.DataFrame:
+    """The paper's Table 5 with ours beside it, where ``results`` has it; mAP there is of an unknown R, here ``hits``."""
+    rows = {
+        "storage_per_sample": (ITEM, ITEM),
+        "gallery_storage": ("gallery, MB (ours kB)", FILE),
+        "parameters": (PARAMETERS, PARAMETERS),
+        "training_time": (TRAINING, TRAINING),
+        "map_i2t": ("mAP i2t", f"{hits} i2t"),
+        "map_t2i": ("mAP t2i", f"{hits} t2i"),
+    }
+    theirs = published(5).set_index("quantity").drop(columns="unit")
+    ours = [name for name in results if name in (TEACHER, column(64), column(128))]
+    shown = {
+        name: {f"paper, {model}": f"{value:g}" for model, value in theirs.loc[key].items()}
+        | {f"ours, {model}": results.loc[row, model] for model in ours}
+        for key, (name, row) in rows.items()
+    }
+    return pd.DataFrame(shown).T
+
+
+def real_sizes(architectures: Sequence[str], lengths: Sequence[int] = (64, 128)) -> pd.DataFrame:
+    """The sizes that the paper speaks of: its student, and ``architectures`` of open_clip as teachers.
+
+    Shapes suffice for them, so no weights are needed. The MLP's widths are unknown and taken from the paper's total.
+    """
+    rows = {}
+    for name in architectures:
+        size, numbers = cost.architecture_size(name)
+        rows[name] = _real(size, f"{4 * numbers:,} (float32), {2 * numbers:,} (float16)")
+    fields = {k: v for k, v in PROFILES["paper"].items() if k in StudentConfig.model_fields}
+    for bits in lengths:
+        with torch.device("meta"):
+            student = Student(StudentConfig(bits=bits, **fields), WORDS).eval()
+        size = cost.student_size(student, torch.zeros(1, WORDS))
+        rows[f"student of {bits} bits"] = _real(size, f"{bits // 8}")
+    return pd.DataFrame(rows).T
+
+
+def _real(size: Size, item: str) -> dict[str, str]:
+    return {
+        PARAMETERS: f"{size.parameters / 1e6:.2f}",
+        "... to embed pictures": f"{size.image_parameters / 1e6:.2f}",
+        "... to embed texts": f"{size.text_parameters / 1e6:.2f}",
+        "billion MACs per picture": f"{size.image_macs / 1e9:.3f}",
+        "billion MACs per text": f"{size.text_macs / 1e9:.3f}",
+        ITEM: item,
+    }
+
+
+def paper_notes() -> list[str]:
+    """Where the paper's Table 5 does not agree with itself, worked out from its own numbers."""
+    table, first = published(5).set_index("quantity"), published(1)
+    cmmq = first[(first.variant == "CMMQ") & (first.dataset == "coco")].set_index(["bits", "task"])["map"]
+    same = [
+        bits
+        for bits in dict.fromkeys(bits for bits, _ in cmmq.index)
+        if all(cmmq[bits, d] == table.CMMQ[f"map_{d}"] for d in DIRECTIONS)
+    ]
+    items = {name: table[name].gallery_storage * 1e6 / table[name].storage_per_sample for name in ("CLIP", "CMMQ")}
+    return [
+        f"Codes of {table.DCMQ.storage_per_sample:g} bytes are codes of {8 * table.DCMQ.storage_per_sample:g} bits.",
+        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is in Table 1 (MS COCO) that of {same} bits.",
+        f"The galleries are of {items['CLIP']:,.0f} (CLIP) and {items['CMMQ']:,.0f} (CMMQ) items, if 1 MB is 10^6 bytes.",
+    ]

@@ -1,0 +1,63 @@
+"""What pictures and texts of a data set look like in a figure, and which of them a trained student finds."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from dcmq.codes import assign, lookup_tables, scores
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.evaluation import embed
+from dcmq.metrics import tie_permutation
+from dcmq.models import Student
+from dcmq.studies import plots
+
+RIGHT, WRONG = "\N{CHECK MARK}", "\N{MULTIPLICATION X}"  # beside colour: seen in grey too
+
+
+@torch.no_grad()
+def search(student: Student, data: RetrievalDataset, direction: str) -> tuple[np.ndarray, np.ndarray]:
+    """The ranking of the gallery's codes for every query, ties in the order of the metrics.
+
+    Returns:
+        (q, g) rows of the data set, best first, and (q, g) booleans: whether they share a label with the query.
+    """
+    split = data.split
+    query, gallery = embed(student, data, split.query), embed(student, data, split.gallery)
+    codebooks = student.quantizer.codebooks.detach()
+    own, other = (0, 1) if direction == "i2t" else (1, 0)
+    return ranked_rows(lookup_tables(query[own], codebooks), assign(gallery[other], codebooks), data)
+
+
+def ranked_rows(tables: Tensor, codes: Tensor, data: RetrievalDataset) -> tuple[np.ndarray, np.ndarray]:
+    """See :func:`search`, from (q, M, K) tables of the queries and (g, M) codes of the gallery."""
+    order = tie_permutation(len(codes))
+    found = order[scores(tables, codes[order]).argsort(dim=1, descending=True, stable=True)]
+    rows = data.split.gallery[found.numpy()]
+    labels = np.asarray(data.labels, np.int32)
+    return rows, np.einsum("qgc,qc->qg", labels[rows], labels[data.split.query[: len(rows)]]) > 0
+
+
+def text_of(data: RetrievalDataset, row: int, words: int = 12) -> str:
+    """The tags of a sample as the student reads them, else its first caption; the first ``words`` words."""
+    found = list(data.tags[row]) if data.tags and data.tags[row] else data.captions[row][0].split()
+    return " ".join(found[:words]) + (" ..." if len(found) > words else "")
+
+
+def names_of(data: RetrievalDataset, row: int) -> str:
+    """The true labels of a sample."""
+    return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row]))
+
+
+def show_picture(axis: plt.Axes, data: RetrievalDataset, row: int, hit: bool | None = None) -> None:
+    """The picture; framed and marked where it was found: right with a full line, wrong with a dashed one."""
+    axis.imshow(np.asarray(data.images[row]))
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(False)
+    if hit is None:
+        return
+    colour = plots.colours()[2 if hit else 1]
+    for spine in axis.spines.values():
+        spine.set(edgecolor=colour, linewidth=3, linestyle="-" if hit else "--")
+    axis.set_title(RIGHT if hit else WRONG, color=colour, fontsize=12, fontfamily="DejaVu Sans", pad=3)
