@@ -26,6 +26,8 @@ NOTEBOOKS = (  # in reading order
     "bits_and_dimension",
 )
 
+_SHOWN = 9  # verdicts; more are folded away
+
 _INTRODUCTION = """# What was reproduced, and what was not
 
 **DCMQ** ([arXiv 2405.14726](https://arxiv.org/abs/2405.14726)) lets a large frozen vision-language model (the *teacher*: CLIP and its kin) train a small
@@ -84,8 +86,12 @@ def _section(path: Path, record: dict, folder: Path) -> str:
     for name, heading in (("table", "Ours"), ("paper", "The paper's")):
         if (path / f"{name}.md").is_file():
             parts.append(f"{heading}:\n\n{(path / f'{name}.md').read_text()}")
+    if record.get("summary"):
+        parts.append("".join(f"- {line}\n" for line in record["summary"].splitlines()))
     if record["verdicts"]:
-        parts.append("".join(f"- {v['claim']}: **{v['word']}** ({v['detail']})\n" for v in record["verdicts"]))
+        judged = "".join(f"- {v['claim']}: **{v['word']}** ({v['detail']})\n" for v in record["verdicts"])
+        long = len(record["verdicts"]) > _SHOWN
+        parts.append(f"<details><summary>all verdicts</summary>\n\n{judged}\n</details>\n" if long else judged)
     parts.append(_provenance(record["provenance"], path, relative))
     return "\n".join(parts)
 

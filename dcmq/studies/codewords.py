@@ -114,6 +114,23 @@ def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str) -> list
     return found
 
 
+def summary(verdicts: list[Verdict]) -> str:
+    """In which conditions each part of the claim holds, and where noise raises entropy and mAP together."""
+    holds = {v.claim for v in verdicts if v.word == "holds"}
+    conditions = list(dict.fromkeys(v.claim.split(":")[0] for v in verdicts))
+
+    def named(*parts: str) -> str:
+        return ", ".join(c for c in conditions if all(f"{c}: {part}" in holds for part in parts)) or "none"
+
+    lines = [f"Without noise a tenth of the codewords or more is dead in: {named('codebooks collapse without noise')}."]
+    for form in (RAW, SCALED):
+        entropy, quality = f"noise, {form}, raises entropy", f"noise, {form}, raises mAP"
+        lines.append(
+            f"Noise, {form}, raises entropy in: {named(entropy)}; mAP in: {named(quality)}; both in: {named(entropy, quality)}."
+        )
+    return "\n".join(lines)
+
+
 def usage_figure(statistics: pd.DataFrame, condition: str) -> plt.Figure:
     """Share of assignments against the codeword's rank within its book, for each form of noise: texts, then images."""
     drawn, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)

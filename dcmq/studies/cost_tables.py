@@ -20,6 +20,7 @@ from dcmq.studies.results import METRICS, metric_name, select
 from dcmq.teachers.base import Teacher
 
 UNKNOWN = "not measured here"
+NUMBERS = "numbers per embedding"
 WORDS = 2026  # of the paper's bags of words on COCO
 ITEM, FILE, TRAINING, PARAMETERS = "bytes per item", "gallery on disk, kB", "s of training", "million parameters"
 
@@ -131,34 +132,39 @@ def paper(results: pd.DataFrame, hits: str) -> pd.DataFrame:
 def real_sizes(architectures: Sequence[str], lengths: Sequence[int] = (64, 128)) -> pd.DataFrame:
     """The sizes that the paper speaks of: its student, and ``architectures`` of open_clip as teachers.
 
-    Shapes suffice for them, so no weights are needed. The MLP's widths are unknown and taken from the paper's total.
+    Shapes suffice, so no weights are needed. The widths of the student's MLP are ours.
     """
     rows = {}
     for name in architectures:
         size, numbers = cost.architecture_size(name)
-        rows[name] = _real(size, f"{4 * numbers:,} (float32), {2 * numbers:,} (float16)")
+        rows[name] = _real(size, f"{4 * numbers:,} (float32), {2 * numbers:,} (float16)", numbers)
     fields = {k: v for k, v in PROFILES["paper"].items() if k in StudentConfig.model_fields}
     for bits in lengths:
         with torch.device("meta"):
             student = Student(StudentConfig(bits=bits, **fields), WORDS).eval()
         size = cost.student_size(student, torch.zeros(1, WORDS))
-        rows[f"student of {bits} bits"] = _real(size, f"{bits // 8}")
+        rows[f"student of {bits} bits"] = _real(size, f"{bits // 8} (codes)", student.quantizer.codebooks[:, 0].numel())
     return pd.DataFrame(rows).T
 
 
-def _real(size: Size, item: str) -> dict[str, str]:
+def _real(size: Size, item: str, numbers: int) -> dict[str, str | int]:
     return {
         PARAMETERS: f"{size.parameters / 1e6:.2f}",
         "... to embed pictures": f"{size.image_parameters / 1e6:.2f}",
         "... to embed texts": f"{size.text_parameters / 1e6:.2f}",
         "billion MACs per picture": f"{size.image_macs / 1e9:.3f}",
         "billion MACs per text": f"{size.text_macs / 1e9:.3f}",
+        NUMBERS: numbers,
         ITEM: item,
     }
 
 
-def paper_notes() -> list[str]:
-    """Where the paper's Table 5 does not agree with itself, worked out from its own numbers."""
+def paper_notes(real: pd.DataFrame) -> list[str]:
+    """Where the paper's Table 5 does not agree with itself, worked out from its own numbers and ``real``.
+
+    Args:
+        real: as :func:`real_sizes` gives it.
+    """
     table, first = published(5).set_index("quantity"), published(1)
     cmmq = first[(first.variant == "CMMQ") & (first.dataset == "coco")].set_index(["bits", "task"])["map"]
     same = [
@@ -167,8 +173,14 @@ def paper_notes() -> list[str]:
         if all(cmmq[bits, d] == table.CMMQ[f"map_{d}"] for d in DIRECTIONS)
     ]
     items = {name: table[name].gallery_storage * 1e6 / table[name].storage_per_sample for name in ("CLIP", "CMMQ")}
+    millions = real[PARAMETERS].astype(float)
+    nearest = (millions - table.CLIP.parameters).abs().idxmin()
+    size = table.CLIP.storage_per_sample
     return [
         f"Codes of {table.DCMQ.storage_per_sample:g} bytes are codes of {8 * table.DCMQ.storage_per_sample:g} bits.",
         f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is in Table 1 (MS COCO) that of {same} bits.",
+        f"CLIP's {table.CLIP.parameters:g} million parameters are nearest to those of {nearest}, {millions[nearest]:g}, whose "
+        f"embeddings have {real[NUMBERS][nearest]:,} numbers; its {size:,g} bytes are {size / 4:g} numbers in float32, "
+        f"{size / 2:g} in float16.",
         f"The galleries are of {items['CLIP']:,.0f} (CLIP) and {items['CMMQ']:,.0f} (CMMQ) items, if 1 MB is 10^6 bytes.",
     ]

@@ -38,7 +38,7 @@ def paper() -> pd.DataFrame:
 
 def paper_loss() -> pd.DataFrame:
     """What the paper's CLIP-ViT-B32 student loses against its 64 bits (Table 2): rows bits, columns data set and direction."""
-    low, full = (paper_table(n, {"CLIP-ViT-B32": "CLIP-ViT-B32"}).loc["CLIP-ViT-B32"] for n in (6, 2))
+    low, full = (paper_table(n, {"CLIP-ViT-B32": "CLIP-ViT-B32"}).loc["CLIP-ViT-B32"].astype(float) for n in (6, 2))
     rows = {
         f"{bits} bits": {name: round(full[name] - low[name.replace(" ", f" {bits} bits ")], 3) for name in full.index}
         for bits in (8, 16)

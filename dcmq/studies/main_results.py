@@ -15,7 +15,7 @@ METHODS = {  # name: what it changes in the settings
     "DCMQ-multihot": {"target": "multihot"},
     "DCMQ-identity": {"target": "identity"},
 }
-PAPER = ("PQ", "OPQ", "DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR", "DCMQ")
+PAPER = ("PQ", "OPQ", "DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR", "DCMQ(CLIP-ViT-B32)", "DCMQ(DeCLIP-ViT-B32)")
 
 
 class Parameters(TrainingStudy):

@@ -1,5 +1,9 @@
-"""A first contact: train a student in seconds, ask for pictures in your own words, keep the codes."""
+"""A first look: one student, a question in the user's own words, the pictures it finds, and the files that it needs."""
 
+import difflib
+import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,111 +14,198 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dcmq.codes import assign, lookup_tables, pack, scores
+from dcmq.codes import lookup_tables, pack, scores, unpack
+from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.encoders import tokenizer
 from dcmq.errors import DcmqError
-from dcmq.evaluation import embed
-from dcmq.experiments import trained_student
 from dcmq.models import Student
 from dcmq.paths import runs_dir
-from dcmq.storage import save_tensors
-from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.gallery import names_of, show_picture
+from dcmq.storage import load_tensors, save_tensors
+from dcmq.studies import plots
+from dcmq.studies.base import TrainingStudy
 from dcmq.studies.results import Verdict
-from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training import load_student
+
+YES, NO = "yes", "no"
+ACROSS = 8  # pictures in a row of the figure
 
 
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; the first of ``seeds`` trains the student."""
+    """What the notebook may be asked; one student, so one seed."""
 
     notebook: ClassVar[str] = "quickstart"
-    item: ClassVar[str] = "a first contact"
-    title: ClassVar[str] = "Ask for pictures in your own words"
-    claim: ClassVar[str] = "None of the paper's: what DCMQ does, seen on a few pictures."
+    item: ClassVar[str] = "quickstart"
+    title: ClassVar[str] = "What does DCMQ do?"
+    claim: ClassVar[str] = (
+        "None of the paper's, only what one sees: words go in, and out come pictures kept in a few bytes."
+    )
 
-    bits: int = Field(gt=0)
+    seeds: ClassVar[str] = ""
+    workers: ClassVar[int] = 1
     words: str
-    top: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    bits: int = Field(gt=0)
+    top: int = Field(gt=0)
 
-    def plan(self) -> list[Run]:
-        """The one student."""
-        return [self.run(Variant("DCMQ", {"target": "npc"}), self.bits, self.seed_list[0])]
+    @property
+    def seed_list(self) -> list[int]:
+        """The one seed."""
+        return [self.seed]
 
-    def train(self, data: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:
-        """The student, trained now if it was not before."""
-        return trained_student(self.plan()[0].config, data, teacher)
+    @property
+    def gallery_folder(self) -> Path:
+        """Where the searchable gallery goes."""
+        return runs_dir() / f"quickstart-{self.name}"
 
 
-def bag(data: RetrievalDataset, words: str) -> tuple[Tensor, list[str]]:
-    """``words`` as a (1, V) bag of words, and those among them that the data set's vocabulary lacks.
+def query(student: Student, vocabulary: Sequence[str], text: str) -> tuple[Tensor, list[str]]:
+    """What :meth:`dcmq.models.Student.embed_texts` takes for ``text``, and the words of it that a bag of words leaves out.
 
     Raises:
-        DcmqError: none of the words is known.
+        DcmqError: no word of ``text`` is in the vocabulary.
     """
-    places = {word: i for i, word in enumerate(data.vocabulary)}
-    asked = words.lower().split()
-    known = [places[word] for word in asked if word in places]
-    if not known:
-        some = ", ".join(data.vocabulary[:12])
-        raise DcmqError(f"words: the data set knows none of {words!r}; it knows {len(places)} words, such as {some}")
-    row = torch.zeros(1, len(places))
-    row[0, known] = 1.0
-    return row, [word for word in asked if word not in places]
+    if student.config.text_input != "bow":
+        return tokenizer(student.config.text_encoder)([text]), []
+    asked = list(dict.fromkeys(re.findall(r"[a-z]{2,}", text.lower())))
+    number = {word: i for i, word in enumerate(vocabulary)}
+    unread = [word for word in asked if word not in number]
+    if len(unread) == len(asked):
+        raise DcmqError(f"words: {text!r}: {unread_text(unread, vocabulary)}")
+    bag = torch.zeros(1, len(vocabulary))
+    bag[0, [number[word] for word in asked if word in number]] = 1
+    return bag, unread
+
+
+def unread_text(unread: Sequence[str], vocabulary: Sequence[str]) -> str:
+    """One line: which words the student does not know, and known ones that look like them, or else the most frequent."""
+    if not unread:
+        return "every word is known"
+    close = dict.fromkeys(near for word in unread for near in difflib.get_close_matches(word, vocabulary, 1))
+    known = ", ".join(close or vocabulary[:12])
+    return f"not known to the student: {', '.join(unread)} (of its {len(vocabulary)} words, try {known})"
 
 
 @torch.no_grad()
-def encode_gallery(student: Student, data: RetrievalDataset) -> Tensor:
-    """(g, M) codeword numbers of the gallery's pictures."""
-    return assign(embed(student, data, data.split.gallery)[0], student.quantizer.codebooks)
+def search(student: Student, codes: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """For one query, the places in the gallery of (n, M) ``codes``, best first, and their mean cosines.
+
+    A query becomes M small tables, its cosines with all codewords; an item's score is the sum of M numbers looked up there.
+    """
+    tables = lookup_tables(student.embed_texts(asked), student.quantizer.codebooks)
+    found = scores(tables, codes)[0].sort(descending=True, stable=True)
+    return found.indices.numpy(), found.values.numpy() / codes.shape[1]
 
 
-@torch.no_grad()
-def ask(student: Student, data: RetrievalDataset, codes: Tensor, words: str, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the ``top`` pictures for ``words``, best first, and their scores as mean cosine over the M parts, in [-1, 1]."""
-    table = lookup_tables(student.embed_texts(bag(data, words)[0]), student.quantizer.codebooks)
-    values, places = scores(table, codes)[0].topk(top)
-    return data.split.gallery[places.numpy()], (values / codes.shape[1]).numpy()
+def asked_classes(text: str, data: RetrievalDataset) -> list[int]:
+    """Numbers of the classes whose names stand in ``text``."""
+    words = set(re.findall(r"[a-z]+", text.lower()))
+    return [i for i, name in enumerate(data.classes) if set(re.findall(r"[a-z]+", name.lower())) <= words]
 
 
-def figure(data: RetrievalDataset, rows: np.ndarray, values: np.ndarray) -> plt.Figure:
-    """The pictures found, best first, with their scores."""
-    drawn, axes = plt.subplots(1, len(rows), figsize=(1.6 * len(rows), 2.1), squeeze=False)
-    for axis, row, value in zip(axes[0], rows, values, strict=True):
-        show_picture(axis, data, row)
-        axis.set_xlabel(f"score {value:.2f}", fontsize=8)
+def holds(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Whether each of ``rows`` has any of ``classes``."""
+    return np.asarray(data.labels)[rows][:, list(classes)].any(1)
+
+
+def names(data: RetrievalDataset, row: int) -> str:
+    """The true labels of a row."""
+    return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row]))
+
+
+def table(data: RetrievalDataset, rows: np.ndarray, cosines: np.ndarray, classes: Sequence[int]) -> pd.DataFrame:
+    """A line per picture found, best first: its id, mean cosine, labels, and whether it has a class asked for."""
+    shown = pd.DataFrame(
+        {
+            "picture": [str(data.ids[row]) for row in rows],
+            "mean cosine": [f"{cosine:.3f}" for cosine in cosines[: len(rows)]],
+            "what is in it": [names(data, row) for row in rows],
+        },
+        index=pd.RangeIndex(1, len(rows) + 1, name="rank"),
+    )
+    if classes:
+        label = " or ".join(data.classes[c] for c in classes)
+        shown[f"holds {label}"] = [YES if there else NO for there in holds(data, rows, classes)]
+    return shown
+
+
+def verdicts(data: RetrievalDataset, ranking: np.ndarray, classes: Sequence[int], first: int = 100) -> list[Verdict]:
+    """Whether what was asked for is more frequent among the ``first`` rows of ``ranking`` than in the whole gallery.
+
+    A tie within two standard deviations of as many rows drawn at random.
+    """
+    if not classes:
+        return [
+            Verdict("what comes first is what was asked for", "not judged here", "no word is a class: look yourself")
+        ]
+    found, share = holds(data, ranking[:first], classes), holds(data, data.split.gallery, classes).mean()
+    sd = (share * (1 - share) / len(found)) ** 0.5
+    gap = found.mean() - share
+    word = "a tie" if abs(gap) <= 2 * sd else "holds" if gap > 0 else "does not hold"
+    label = " or ".join(data.classes[c] for c in classes)
+    detail = f"{found.mean():.2f} of the first {len(found)}, {share:.2f} of the gallery"
+    return [Verdict(f"{label} is found: more frequent at the top than in the gallery", word, detail)]
+
+
+def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], text: str) -> plt.Figure:
+    """The pictures found, best first, under their labels; framed in blue with a tick if they hold a class asked for."""
+    across = min(ACROSS, len(rows))
+    lines = -(-len(rows) // across)
+    drawn, axes = plt.subplots(lines, across, figsize=(1.35 * across, 1.9 * lines + 0.4), squeeze=False)
+    right = holds(data, rows, classes) if classes else None
+    for i, axis in enumerate(axes.flat):
+        axis.set_visible(i < len(rows))
+        if i >= len(rows):
+            continue
+        axis.imshow(data.images[rows[i]])
+        axis.set(xticks=[], yticks=[])
+        mark = "" if right is None else "✓ " if right[i] else "✗ "
+        axis.set_title(mark + plots.wrapped(names(data, rows[i])), fontsize=8)
+        for side in axis.spines.values():
+            colour = "0.3" if right is None else plots.colours()[0 if right[i] else 1]
+            side.set(color=colour, linewidth=2.5, visible=True)
+    drawn.suptitle(f"“{text}”: the first {len(rows)} of {len(data.split.gallery):,} pictures", fontsize=10)
     drawn.tight_layout()
     return drawn
 
 
-def table(data: RetrievalDataset, rows: np.ndarray, values: np.ndarray) -> pd.DataFrame:
-    """What lies behind the pictures found: their labels and scores."""
-    found = {
-        i + 1: {"score": f"{v:.3f}", "what is in it": names_of(data, r)}
-        for i, (r, v) in enumerate(zip(rows, values, strict=True))
+def save_gallery(folder: Path, config: TrainConfig, student: Student, data: RetrievalDataset, codes: Tensor) -> None:
+    """Write all that a search needs: packed codes and ids of the pictures, the codebooks, and the student with its words."""
+    words = config.student.codewords
+    save_tensors(folder / "codes.safetensors", {"codes": pack(codes, words)}, {"codewords": str(words)})
+    save_tensors(folder / "ids.safetensors", {"ids": np.asarray(data.ids)[data.split.gallery]})
+    save_tensors(folder / "codebooks.safetensors", {"codebooks": student.quantizer.codebooks})
+    save_tensors(
+        folder / "student.safetensors",
+        {f"student.{name}": value for name, value in student.state_dict().items()},
+        {"config": config.model_dump_json(), "vocabulary": json.dumps(data.vocabulary)},
+    )
+
+
+def search_files(folder: Path, text: str, top: int) -> list:
+    """The ids of the best pictures for ``text``, from the files of :func:`save_gallery` alone: no data set, no teacher.
+
+    Raises:
+        DcmqError: no word is known; CorruptFile: a file is missing or damaged.
+    """
+    meta = load_tensors(folder / "student.safetensors")[1]
+    config, vocabulary = TrainConfig.model_validate_json(meta["config"]), json.loads(meta["vocabulary"])
+    student = load_student(config, len(vocabulary), folder / "student.safetensors")
+    packed = load_tensors(folder / "codes.safetensors")[0]["codes"].numpy()
+    codes = torch.from_numpy(unpack(packed, config.student.books, config.student.codewords))
+    places, _ = search(student, codes, query(student, vocabulary, text)[0])
+    return load_tensors(folder / "ids.safetensors")[0]["ids"][places[:top]].tolist()
+
+
+def files_table(folder: Path, items: int) -> pd.DataFrame:
+    """The files of :func:`save_gallery` as they lie on disk: 1 kB is 1,000 bytes."""
+    what = {
+        "codes": f"the codes of {items:,} pictures",
+        "ids": "which picture each of them is",
+        "codebooks": "what the codes mean",
+        "student": "what turns new words and pictures into codes",
     }
-    return pd.DataFrame(found).T.rename_axis("place")
-
-
-def verdicts(data: RetrievalDataset, rows: np.ndarray, words: str) -> list[Verdict]:
-    """For each word that names a class: how many of the pictures found hold it, against all of the gallery."""
-    found = []
-    for word in words.lower().split():
-        if word in data.classes:
-            column = np.asarray(data.labels)[:, data.classes.index(word)]
-            hits, base = int(column[rows].sum()), column[data.split.gallery].mean()
-            word_is = "holds" if hits / len(rows) > base else "does not hold"
-            detail = f"{hits / len(rows):.0%} of those found, {base:.0%} of the gallery"
-            found.append(Verdict(f"asking for {word} finds more of it than chance", word_is, detail))
-    return found
-
-
-def save(student: Student, data: RetrievalDataset, codes: Tensor, name: str) -> dict[str, Path]:
-    """Write the packed codes and the student, each as safetensors; returns the files."""
-    folder = runs_dir() / "quickstart"
-    folder.mkdir(exist_ok=True)
-    packed = torch.from_numpy(pack(codes, student.config.codewords))
-    files = {"codes": folder / f"{name}-codes.safetensors", "student": folder / f"{name}-student.safetensors"}
-    rows = torch.from_numpy(np.asarray(data.split.gallery))
-    save_tensors(files["codes"], {"codes": packed, "rows": rows.int()}, {"bits": str(student.config.bits)})
-    save_tensors(files["student"], student.state_dict(), {"config": student.config.model_dump_json()})
-    return files
+    sizes = {name: (folder / f"{name}.safetensors").stat().st_size for name in what}
+    return pd.DataFrame(
+        {"what it holds": what, "size on disk": {name: f"{size / 1e3:,.1f} kB" for name, size in sizes.items()}}
+    ).rename(index=lambda name: f"{name}.safetensors")

@@ -143,7 +143,7 @@ def compare(means: pd.DataFrame, better: str, worse: str, claim: str = "") -> Ve
 
 
 def paper_table(number: int, variants: dict[str, str], bits: Sequence[int] = ()) -> pd.DataFrame:
-    """The paper's numbers (its R is not known): rows named as ours, columns data set, bits where several, direction.
+    """The paper's numbers as it prints them (its R is not known): rows named as ours, columns data set, bits where several, direction.
 
     Args:
         number: of the table. variants: the paper's row names (see :func:`dcmq.paper.published`) to ours.
@@ -155,4 +155,4 @@ def paper_table(number: int, variants: dict[str, str], bits: Sequence[int] = ())
     shown = numbers.pivot(index="variant", columns=keys, values="map").sort_index(axis=1)
     shown = shown.reindex([v for v in variants if v in set(numbers.variant)]).rename(index=variants)
     shown.columns = [" ".join(_named(k, n, 0) for k, n in zip(keys, names, strict=True)) for names in shown.columns]
-    return shown.rename_axis(None)
+    return shown.rename_axis(None).map("{:.3f}".format)
