@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-import nbformat
 from pydantic import BaseModel, ValidationError
 
 from dcmq.errors import DcmqError
@@ -20,6 +19,8 @@ _IPYTHON = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 def defaults(path: Path | str) -> dict:
     """The parameters of a notebook file with their default values."""
+    import nbformat  # slow, and only those who read notebook files need it
+
     cells = nbformat.read(path, as_version=4).cells
     values: dict = {}
     exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)

@@ -40,10 +40,10 @@ class Parameters(TrainingStudy):
 
 def time_table(plan, records) -> pd.DataFrame:
     """Seconds of training on one core, mean ± sd over seeds: rows variants."""
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[str, dict[str, float]] = {}  # by key: the run where both sweeps meet counts once
     for run, record in zip(plan, records, strict=True):
-        seconds.setdefault(run.variant, []).append(record["training_seconds"])
-    return pd.DataFrame({name: {"training, seconds on one core": mean_sd(v)} for name, v in seconds.items()}).T
+        seconds.setdefault(run.variant, {})[record["key"]] = record["training_seconds"]
+    return pd.DataFrame({name: {"training, seconds": mean_sd(list(v.values()))} for name, v in seconds.items()}).T
 
 
 def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:

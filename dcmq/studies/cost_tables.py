@@ -20,7 +20,6 @@ from dcmq.studies.results import METRICS, metric_name, select
 from dcmq.teachers.base import Teacher
 
 UNKNOWN = "not measured here"
-NUMBERS = "numbers per embedding"
 WORDS = 2026  # of the paper's bags of words on COCO
 ITEM, FILE, TRAINING, PARAMETERS = "bytes per item", "gallery on disk, kB", "s of training", "million parameters"
 
@@ -129,42 +128,42 @@ def paper(results: pd.DataFrame, hits: str) -> pd.DataFrame:
     return pd.DataFrame(shown).T
 
 
-def real_sizes(architectures: Sequence[str], lengths: Sequence[int] = (64, 128)) -> pd.DataFrame:
-    """The sizes that the paper speaks of: its student, and ``architectures`` of open_clip as teachers.
+def real_sizes(architectures: Sequence[str], lengths: Sequence[int] = (64, 128)) -> dict[str, tuple[Size, int]]:
+    """The sizes that the paper speaks of: ``architectures`` of open_clip, and its student with codes of ``lengths``.
 
     Shapes suffice, so no weights are needed. The widths of the student's MLP are ours.
+
+    Returns:
+        by name, the size and how many numbers an embedding has.
     """
-    rows = {}
-    for name in architectures:
-        size, numbers = cost.architecture_size(name)
-        rows[name] = _real(size, f"{4 * numbers:,} (float32), {2 * numbers:,} (float16)", numbers)
+    found = {name: cost.architecture_size(name) for name in architectures}
     fields = {k: v for k, v in PROFILES["paper"].items() if k in StudentConfig.model_fields}
     for bits in lengths:
         with torch.device("meta"):
             student = Student(StudentConfig(bits=bits, **fields), WORDS).eval()
-        size = cost.student_size(student, torch.zeros(1, WORDS))
-        rows[f"student of {bits} bits"] = _real(size, f"{bits // 8} (codes)", student.quantizer.codebooks[:, 0].numel())
+        numbers = student.config.books * student.config.subvector_length
+        found[f"student {bits} bits"] = cost.student_size(student, torch.zeros(1, WORDS)), numbers
+    return found
+
+
+def real_table(measured: dict[str, tuple[Size, int]]) -> pd.DataFrame:
+    """``measured``, as :func:`real_sizes` gives it, to be read."""
+    rows = {
+        name: {
+            PARAMETERS: f"{size.parameters / 1e6:.2f}",
+            "... to embed pictures": f"{size.image_parameters / 1e6:.2f}",
+            "... to embed texts": f"{size.text_parameters / 1e6:.2f}",
+            "billion MACs per picture": f"{size.image_macs / 1e9:.3f}",
+            "billion MACs per text": f"{size.text_macs / 1e9:.3f}",
+            "bytes of an embedding": f"{4 * numbers:,} in float32, {2 * numbers:,} in float16",
+        }
+        for name, (size, numbers) in measured.items()
+    }
     return pd.DataFrame(rows).T
 
 
-def _real(size: Size, item: str, numbers: int) -> dict[str, str | int]:
-    return {
-        PARAMETERS: f"{size.parameters / 1e6:.2f}",
-        "... to embed pictures": f"{size.image_parameters / 1e6:.2f}",
-        "... to embed texts": f"{size.text_parameters / 1e6:.2f}",
-        "billion MACs per picture": f"{size.image_macs / 1e9:.3f}",
-        "billion MACs per text": f"{size.text_macs / 1e9:.3f}",
-        NUMBERS: numbers,
-        ITEM: item,
-    }
-
-
-def paper_notes(real: pd.DataFrame) -> list[str]:
-    """Where the paper's Table 5 does not agree with itself, worked out from its own numbers and ``real``.
-
-    Args:
-        real: as :func:`real_sizes` gives it.
-    """
+def paper_notes(measured: dict[str, tuple[Size, int]]) -> list[str]:
+    """Where the paper's Table 5 does not agree with itself, worked out from its own numbers and :func:`real_sizes`."""
     table, first = published(5).set_index("quantity"), published(1)
     cmmq = first[(first.variant == "CMMQ") & (first.dataset == "coco")].set_index(["bits", "task"])["map"]
     same = [
@@ -173,14 +172,14 @@ def paper_notes(real: pd.DataFrame) -> list[str]:
         if all(cmmq[bits, d] == table.CMMQ[f"map_{d}"] for d in DIRECTIONS)
     ]
     items = {name: table[name].gallery_storage * 1e6 / table[name].storage_per_sample for name in ("CLIP", "CMMQ")}
-    millions = real[PARAMETERS].astype(float)
-    nearest = (millions - table.CLIP.parameters).abs().idxmin()
+    nearest = min(measured, key=lambda name: abs(measured[name][0].parameters / 1e6 - table.CLIP.parameters))
+    millions, numbers = measured[nearest][0].parameters / 1e6, measured[nearest][1]
     size = table.CLIP.storage_per_sample
     return [
         f"Codes of {table.DCMQ.storage_per_sample:g} bytes are codes of {8 * table.DCMQ.storage_per_sample:g} bits.",
-        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is in Table 1 (MS COCO) that of {same} bits.",
-        f"CLIP's {table.CLIP.parameters:g} million parameters are nearest to those of {nearest}, {millions[nearest]:g}, whose "
-        f"embeddings have {real[NUMBERS][nearest]:,} numbers; its {size:,g} bytes are {size / 4:g} numbers in float32, "
+        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is that of {' and '.join(map(str, same))} bits in Table 1 (MS COCO).",
+        f"CLIP's {table.CLIP.parameters:g} million parameters are nearest to those of {nearest}, {millions:.2f}, whose "
+        f"embeddings have {numbers:,} numbers; its {size:,g} bytes are {size / 4:g} numbers in float32, "
         f"{size / 2:g} in float16.",
         f"The galleries are of {items['CLIP']:,.0f} (CLIP) and {items['CMMQ']:,.0f} (CMMQ) items, if 1 MB is 10^6 bytes.",
     ]

@@ -16,26 +16,29 @@ RIGHT, WRONG = "\N{CHECK MARK}", "\N{MULTIPLICATION X}"  # beside colour: seen i
 
 
 @torch.no_grad()
-def search(student: Student, data: RetrievalDataset, direction: str) -> tuple[np.ndarray, np.ndarray]:
-    """The ranking of the gallery's codes for every query, ties in the order of the metrics.
+def search(student: Student, data: RetrievalDataset, direction: str, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``first`` gallery items that every query finds by their codes, ties in the order of the metrics.
 
     Returns:
-        (q, g) rows of the data set, best first, and (q, g) booleans: whether they share a label with the query.
+        (q, first) rows of the data set, best first, and (q, first) booleans: whether they share a label with the query.
     """
     split = data.split
     query, gallery = embed(student, data, split.query), embed(student, data, split.gallery)
     codebooks = student.quantizer.codebooks.detach()
     own, other = (0, 1) if direction == "i2t" else (1, 0)
-    return ranked_rows(lookup_tables(query[own], codebooks), assign(gallery[other], codebooks), data)
+    return ranked_rows(lookup_tables(query[own], codebooks), assign(gallery[other], codebooks), data, first)
 
 
-def ranked_rows(tables: Tensor, codes: Tensor, data: RetrievalDataset) -> tuple[np.ndarray, np.ndarray]:
-    """See :func:`search`, from (q, M, K) tables of the queries and (g, M) codes of the gallery."""
+def ranked_rows(
+    tables: Tensor, codes: Tensor, data: RetrievalDataset, first: int, chunk: int = 128
+) -> tuple[np.ndarray, np.ndarray]:
+    """See :func:`search`, from (q, M, K) tables of the queries and (g, M) codes of the gallery; ``chunk`` queries at a time."""
     order = tie_permutation(len(codes))
-    found = order[scores(tables, codes[order]).argsort(dim=1, descending=True, stable=True)]
-    rows = data.split.gallery[found.numpy()]
-    labels = np.asarray(data.labels, np.int32)
-    return rows, np.einsum("qgc,qc->qg", labels[rows], labels[data.split.query[: len(rows)]]) > 0
+    items = codes[order]
+    best = [scores(part, items).argsort(dim=1, descending=True, stable=True)[:, :first] for part in tables.split(chunk)]
+    rows = data.split.gallery[order[torch.cat(best)].numpy()]
+    labels = np.asarray(data.labels, bool)
+    return rows, (labels[rows] & labels[data.split.query[: len(rows)], None]).any(-1)
 
 
 def text_of(data: RetrievalDataset, row: int, words: int = 12) -> str:

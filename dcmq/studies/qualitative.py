@@ -1,5 +1,6 @@
 """Fig. 6: what is found, right and wrong."""
 
+import math
 from typing import ClassVar
 
 import matplotlib.pyplot as plt
@@ -8,12 +9,15 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.errors import DcmqError
 from dcmq.experiments import trained_student
 from dcmq.studies import plots
 from dcmq.studies.base import Run, TrainingStudy, Variant
 from dcmq.studies.gallery import RIGHT, WRONG, names_of, search, show_picture, text_of
 from dcmq.studies.results import Verdict
 from dcmq.teachers.base import TeacherEmbeddings
+
+Found = dict[str, tuple[np.ndarray, np.ndarray]]  # by direction: rows and hits of the first results of every query
 
 
 class Parameters(TrainingStudy):
@@ -33,96 +37,108 @@ class Parameters(TrainingStudy):
         return [self.run(Variant("DCMQ", {"target": "npc"}), self.bits, self.seed_list[0])]
 
     def chosen(self, data: RetrievalDataset) -> np.ndarray:
-        """Which queries are shown: drawn by the seed, before anything is retrieved."""
+        """Which queries are shown, as places in ``data.split.query``: drawn by the seed, not by what they retrieve."""
         drawn = np.random.default_rng(self.seed_list[0]).permutation(len(data.split.query))
         return np.sort(drawn[: self.queries])
 
 
-def rankings(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings) -> dict[str, tuple]:
-    """Per direction the ranked rows and hits of :func:`dcmq.studies.gallery.search`."""
+def rankings(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings) -> Found:
+    """The first ``p.top`` results of every query in both directions, see :func:`dcmq.studies.gallery.search`.
+
+    Raises:
+        DcmqError: more results wanted than the gallery holds.
+    """
+    if p.top > len(data.split.gallery):
+        raise DcmqError(f"top is {p.top}, the gallery holds {len(data.split.gallery)} items; ask for fewer")
     student = trained_student(p.plan()[0].config, data, teacher)
-    return {direction: search(student, data, direction) for direction in ("t2i", "i2t")}
+    return {direction: search(student, data, direction, p.top) for direction in ("t2i", "i2t")}
 
 
-def table(p: Parameters, data: RetrievalDataset, found: dict[str, tuple]) -> pd.DataFrame:
-    """Precision among the first ``top``: of the queries shown, of all queries, and by chance."""
-    rows = {}
+def table(p: Parameters, data: RetrievalDataset, found: Found) -> pd.DataFrame:
+    """Precision among the first ``top`` results, per direction: of each query shown, of these, of all, and by chance."""
+    chosen = p.chosen(data)
+    names = [f"{n}. holds {names_of(data, row)}" for n, row in enumerate(data.split.query[chosen], 1)]
+    names += [f"the {len(chosen)} shown", f"all {len(data.split.query)} queries", "a random ranking"]
+    columns = {}
     for direction, (_, hits) in found.items():
-        first = hits[:, : p.top]
-        rows[direction] = {
-            f"shown ({len(p.chosen(data))})": f"{first[p.chosen(data)].mean():.3f}",
-            "all queries": f"{first.mean():.3f}",
-            "chance": f"{data.chance():.3f}",
-        }
-    return pd.DataFrame(rows).T.rename_axis(f"precision@{p.top}")
+        each = hits.mean(1)
+        values = [*each[chosen], each[chosen].mean(), each.mean(), data.chance()]
+        columns[f"precision@{p.top} {direction}"] = [f"{value:.3f}" for value in values]
+    return pd.DataFrame(columns, index=pd.Index(names, name="query"))
 
 
-def verdicts(p: Parameters, data: RetrievalDataset, found: dict[str, tuple]) -> list[Verdict]:
-    """Whether most of the first results are right, over all queries."""
+def typical(p: Parameters, data: RetrievalDataset, found: Found) -> list[str]:
+    """How far the shown queries lie from all, in standard deviations of such a draw: a line per direction."""
+    told, chosen = [], p.chosen(data)
+    for direction, (_, hits) in found.items():
+        each = hits.mean(1)
+        away, n = each[chosen].mean() - each.mean(), len(each)
+        sd = each.std() * math.sqrt((n - len(chosen)) / max(n - 1, 1) / len(chosen))  # drawn without replacement
+        size = f"{away / sd:+.1f} sd" if sd else f"{away:+.3f}"
+        told.append(f"{direction}: the shown queries lie {size} of a random draw of {len(chosen)} from the mean of all")
+    return told
+
+
+def verdicts(p: Parameters, data: RetrievalDataset, found: Found) -> list[Verdict]:
+    """Whether most of the first results are right, over all queries of the one student."""
     result = []
     for direction, (_, hits) in found.items():
-        share = hits[:, : p.top].mean()
+        share = hits.mean()
         word = "holds" if share > 0.5 else "does not hold"
-        detail = f"{share:.0%} of the first {p.top} share a label with the query, chance {data.chance():.0%}"
+        detail = (
+            f"{share:.0%} of the first {p.top} share a label with the query, by chance {data.chance():.0%}; one student"
+        )
         result.append(Verdict(f"{direction}: most of the first results share a label", word, detail))
     return result
 
 
-def pictures_figure(p: Parameters, data: RetrievalDataset, found: dict[str, tuple]) -> plt.Figure:
-    """Text queries, a row each: what was asked, and the first pictures."""
+def pictures_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.Figure:
+    """Text queries, a row each: what was asked, and the first pictures, with the labels shared."""
     rows, hits = found["t2i"]
     chosen = p.chosen(data)
-    drawn, axes = plt.subplots(
-        len(chosen),
-        p.top + 1,
-        figsize=(2.2 + 1.5 * p.top, 1.75 * len(chosen)),
-        squeeze=False,
-        width_ratios=[1.6] + [1] * p.top,
-    )
-    for line, query in zip(axes, chosen, strict=True):
-        said = text_of(data, data.split.query[query])
-        line[0].text(
-            0,
-            0.5,
-            plots.wrapped(f"\N{LEFT DOUBLE QUOTATION MARK}{said}\N{RIGHT DOUBLE QUOTATION MARK}", 22),
-            va="center",
-            fontsize=9,
+    size, widths = (2.4 + 1.7 * p.top, 2.15 * len(chosen)), [1.5] + [1] * p.top
+    drawn, axes = plt.subplots(len(chosen), p.top + 1, figsize=size, squeeze=False, width_ratios=widths)
+    for number, (line, query) in enumerate(zip(axes, chosen, strict=True), 1):
+        row = data.split.query[query]
+        said = plots.wrapped(
+            f"{number}. \N{LEFT DOUBLE QUOTATION MARK}{text_of(data, row)}\N{RIGHT DOUBLE QUOTATION MARK}", 22
         )
-        names = plots.wrapped(f"holds {names_of(data, data.split.query[query])}", 26)
-        line[0].text(0, 0.02, names, va="bottom", fontsize=8, color="0.35")
+        line[0].text(0, 0.98, said, va="top", fontsize=10)
+        line[0].text(0, 0.02, _labels(data, row), va="bottom", fontsize=9, color="0.3")
         line[0].axis("off")
         for place, axis in enumerate(line[1:]):
             show_picture(axis, data, rows[query, place], bool(hits[query, place]))
+            axis.set_xlabel(plots.wrapped(_shared(data, row, rows[query, place]), 24), fontsize=9, color="0.3")
     drawn.tight_layout()
     return drawn
 
 
-def texts_figure(p: Parameters, data: RetrievalDataset, found: dict[str, tuple]) -> plt.Figure:
-    """Picture queries, a row each: the picture, and the first texts."""
+def texts_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.Figure:
+    """Picture queries, a row each: the picture, and the first texts, with the labels shared."""
     rows, hits = found["i2t"]
     chosen = p.chosen(data)
-    drawn, axes = plt.subplots(len(chosen), 2, figsize=(8.6, 1.75 * len(chosen)), squeeze=False, width_ratios=[1, 4.4])
-    for (left, right), query in zip(axes, chosen, strict=True):
-        show_picture(left, data, data.split.query[query])
-        left.set_xlabel(f"holds {names_of(data, data.split.query[query])}", fontsize=8, color="0.35")
-        right.axis("off")
-        for place in range(p.top):
-            hit = bool(hits[query, place])
+    size = 8.6, max(1.8, 0.3 * p.top) * len(chosen)
+    drawn, axes = plt.subplots(len(chosen), 3, figsize=size, squeeze=False, width_ratios=[1, 1.2, 3.8])
+    for number, ((left, middle, right), query) in enumerate(zip(axes, chosen, strict=True), 1):
+        row = data.split.query[query]
+        show_picture(left, data, row)
+        middle.text(0, 0.98, f"{number}.", va="top", fontsize=10)
+        middle.text(0, 0.02, _labels(data, row, 18), va="bottom", fontsize=9, color="0.3")
+        for place, (item, hit) in enumerate(zip(rows[query], hits[query], strict=True)):
             height = 1 - (place + 0.5) / p.top
-            colour = plots.colours()[2 if hit else 1]
-            mark = RIGHT if hit else WRONG
-            right.text(
-                0,
-                height,
-                mark,
-                va="center",
-                color=colour,
-                fontsize=11,
-                fontfamily="DejaVu Sans",
-                transform=right.transAxes,
-            )
-            right.text(
-                0.05, height, text_of(data, rows[query, place]), va="center", fontsize=9, transform=right.transAxes
-            )
-    drawn.tight_layout()
+            mark, colour = (RIGHT, plots.colours()[2]) if hit else (WRONG, plots.colours()[1])
+            right.text(0, height, mark, va="center", color=colour, fontsize=12, fontfamily="DejaVu Sans")
+            why = f"   [{_shared(data, row, item)}]" if hit else ""
+            right.text(0.05, height, text_of(data, item) + why, va="center", fontsize=10)
+        middle.axis("off")
+        right.axis("off")
+    drawn.subplots_adjust(wspace=0.08, hspace=0.15)  # no tight layout: long texts would take the pictures' room
     return drawn
+
+
+def _labels(data: RetrievalDataset, row: int, width: int = 24) -> str:
+    return plots.wrapped(f"holds {names_of(data, row)}", width)
+
+
+def _shared(data: RetrievalDataset, row: int, other: int) -> str:
+    return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row] & data.labels[other]))

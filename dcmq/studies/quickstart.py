@@ -54,9 +54,19 @@ class Parameters(TrainingStudy):
         return [self.seed]
 
     @property
+    def name(self) -> str:
+        """See :class:`TrainingStudy`; every question has a folder of its own."""
+        return "-".join([super().name, *_words(self.words)])[:120]
+
+    @property
     def gallery_folder(self) -> Path:
         """Where the searchable gallery goes."""
-        return runs_dir() / f"quickstart-{self.name}"
+        return runs_dir() / f"quickstart-{super().name}-seed{self.seed}"
+
+
+def _words(text: str) -> list[str]:
+    """Distinct words as :func:`dcmq.data.bow.bag_of_words` reads them: lower case, two letters or more."""
+    return list(dict.fromkeys(re.findall(r"[a-z]{2,}", text.lower())))
 
 
 def query(student: Student, vocabulary: Sequence[str], text: str) -> tuple[Tensor, list[str]]:
@@ -67,11 +77,11 @@ def query(student: Student, vocabulary: Sequence[str], text: str) -> tuple[Tenso
     """
     if student.config.text_input != "bow":
         return tokenizer(student.config.text_encoder)([text]), []
-    asked = list(dict.fromkeys(re.findall(r"[a-z]{2,}", text.lower())))
+    asked = _words(text)
     number = {word: i for i, word in enumerate(vocabulary)}
     unread = [word for word in asked if word not in number]
     if len(unread) == len(asked):
-        raise DcmqError(f"words: {text!r}: {unread_text(unread, vocabulary)}")
+        raise DcmqError(f"words: {text!r} has no word that the student knows, such as {', '.join(vocabulary[:12])}")
     bag = torch.zeros(1, len(vocabulary))
     bag[0, [number[word] for word in asked if word in number]] = 1
     return bag, unread
@@ -81,9 +91,9 @@ def unread_text(unread: Sequence[str], vocabulary: Sequence[str]) -> str:
     """One line: which words the student does not know, and known ones that look like them, or else the most frequent."""
     if not unread:
         return "every word is known"
-    close = dict.fromkeys(near for word in unread for near in difflib.get_close_matches(word, vocabulary, 1))
+    close = dict.fromkeys(near for word in unread for near in difflib.get_close_matches(word, vocabulary, 1, 0.75))
     known = ", ".join(close or vocabulary[:12])
-    return f"not known to the student: {', '.join(unread)} (of its {len(vocabulary)} words, try {known})"
+    return f"not known to the student: {', '.join(unread)} (it knows {len(vocabulary)} words, among them {known})"
 
 
 @torch.no_grad()

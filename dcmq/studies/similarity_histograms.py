@@ -11,6 +11,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.errors import DcmqError
+from dcmq.figures import MARKERS
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
@@ -18,13 +20,16 @@ from dcmq.studies.base import Study, short_name
 from dcmq.studies.results import Verdict, compare
 from dcmq.targets import npc
 from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training import batches
 
-BEFORE, AFTER = "without NPC", "with NPC"
+BEFORE, COLDER, AFTER = "without NPC", "at a smaller tau", "with NPC"
 BINS = 60
+UNMOVED = 1e-6  # less is rounding
+Loaded = dict[str, tuple[RetrievalDataset, TeacherEmbeddings]]  # by the teacher's short name
 
 
 class Parameters(Study):
-    """What the notebook may be asked; ``teacher`` is a comma-separated list."""
+    """What the notebook may be asked; ``teacher`` is a comma-separated list, ``seeds`` draw the batches."""
 
     notebook: ClassVar[str] = "similarity_histograms"
     item: ClassVar[str] = "Fig. 2, 3"
@@ -34,76 +39,118 @@ class Parameters(Study):
         "them discriminative."
     )
 
-    batch_size: int = Field(ge=2)
+    batch_size: int = Field(ge=4)
     batches: int = Field(ge=1)
     tau: float = Field(gt=0)
 
     @property
-    def teachers(self) -> list[str]:
-        """The teachers' names."""
-        return comma_list(self.teacher, str)
+    def teachers(self) -> dict[str, str]:
+        """The teachers' names in tables, and in full.
+
+        Raises:
+            DcmqError: none is named.
+        """
+        names = comma_list(self.teacher, str)
+        if not names:
+            raise DcmqError("teacher is empty; name one or more, such as clip,clip-wide")
+        short = [short_name(name) for name in names]
+        numbered = [f"{s} {short[: i + 1].count(s)}" if short.count(s) > 1 else s for i, s in enumerate(short)]
+        return dict(zip(numbered, names, strict=True))
+
+    def load(self) -> Loaded:
+        """The data and each teacher's embeddings of it."""
+        return {short: self.workspace(name).load() for short, name in self.teachers.items()}
 
 
-def matrices(
-    teacher: TeacherEmbeddings, data: RetrievalDataset, seed: int, size: int, count: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Similarities of ``count`` random training batches, as training sees them.
+def matrices(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings, seed: int) -> list[tuple]:
+    """Cosines of pictures (rows) and label sentences of training batches, drawn as training draws them.
 
     Returns:
-        Cosines (count, size, size), the same with NPC, and which pairs share a true label (own pairs among them).
+        ``p.batches`` pairs of (b, b) float64 cosines and (b, b) booleans, which pairs share a true label; b is at most
+        ``p.batch_size``. Double precision: what is equal stays equal, and NPC's line keeps every order.
+
+    Raises:
+        DcmqError: a batch whose pairs, own pairs aside, are all relevant or all irrelevant.
     """
-    order = torch.randperm(len(data.split.train), generator=torch.Generator().manual_seed(seed))
-    rows = torch.from_numpy(data.split.train)[order[: size * count]].view(-1, size)
-    labels = torch.from_numpy(np.asarray(data.labels)).float()
-    cosines = torch.stack([teacher.image[r] @ teacher.text[r].T for r in rows])
-    return cosines, torch.stack([npc(s) for s in cosines]), torch.stack([labels[r] @ labels[r].T > 0 for r in rows])
+    generator, drawn = torch.Generator().manual_seed(seed), []
+    while len(drawn) < p.batches:  # a new shuffle once all of train was drawn
+        drawn += batches(data.split.train, p.batch_size, generator)
+    labels = torch.from_numpy(np.asarray(data.labels)).double()
+    found = []
+    for rows in drawn[: p.batches]:
+        relevant = labels[rows] @ labels[rows].T > 0
+        if others(relevant).unique().numel() < 2:
+            raise DcmqError(f"batch_size: pairs of {len(rows)} samples are all alike in relevance; take more than that")
+        found.append((teacher.image[rows].double() @ teacher.text[rows].double().T, relevant))
+    return found
 
 
-def perplexity(similarity: Tensor, tau: float) -> float:
-    """How many texts a picture's target is spread over: exp of the mean entropy of softmax rows, 1 to the batch size."""
-    rows = torch.softmax(similarity.double() / tau, dim=-1)
-    return torch.special.entr(rows).sum(-1).mean().exp().item()
+def others(matrix: Tensor) -> Tensor:
+    """(b * (b - 1),) entries of a (b, b) matrix off the diagonal."""
+    return matrix[~torch.eye(len(matrix), dtype=torch.bool)]
+
+
+def forms(cosines: Tensor, tau: float) -> dict[str, tuple[Tensor, float]]:
+    """Three targets softmax(similarity / tau), each as similarity (b, b) and tau: without NPC, colder, and with NPC.
+
+    NPC's slope is 2 / (max - min) and a softmax does not see the intercept, so without the own pairs' lift to 1 NPC *is*
+    a temperature of tau / slope: the one in the middle.
+    """
+    span = (cosines.max() - cosines.min()).item()
+    return {BEFORE: (cosines, tau), COLDER: (cosines, tau * span / 2 or tau), AFTER: (npc(cosines), tau)}
+
+
+def measured(similarity: Tensor, relevant: Tensor, tau: float) -> dict[str, float]:
+    """Figures of one batch.
+
+    Args:
+        similarity, relevant: (b, b) numbers and booleans, rows pictures. Own pairs, on the diagonal, are no *others*.
+    """
+    near, far = others(similarity)[others(relevant)].numpy(), others(similarity)[~others(relevant)].numpy()
+    target = torch.softmax(similarity / tau, dim=1)
+    own = torch.eye(len(target), dtype=torch.bool)
+    return {
+        "highest - lowest similarity": (similarity.max() - similarity.min()).item(),
+        "relevant others, mean": near.mean(),
+        "relevant others, sd": near.std(),
+        "irrelevant, mean": far.mean(),
+        "irrelevant, sd": far.std(),
+        "overlap": overlap(near, far),
+        "AUC": roc_auc_score(others(relevant), others(similarity)),
+        "AUC, own pairs counted": roc_auc_score(relevant.flatten(), similarity.flatten()),
+        "tau": tau,
+        "gap of the means / tau": (near.mean() - far.mean()) / tau,
+        "texts in a target": perplexity(target),
+        "target on the own pair": target.diagonal().mean().item(),
+        "target on relevant others": (target * (relevant & ~own)).sum(1).mean().item(),
+        "target on irrelevant": (target * ~relevant).sum(1).mean().item(),
+    }
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Common area of the histograms of ``a`` and ``b``: 0 where they are apart, 1 where they are alike."""
-    edges = np.linspace(min(a.min(), b.min()), max(a.max(), b.max()), BINS + 1)
+    edges = np.histogram_bin_edges(np.concatenate([a, b]), BINS)
     shares = [np.histogram(values, edges)[0] / len(values) for values in (a, b)]
     return float(np.minimum(*shares).sum())
 
 
-def measured(similarity: Tensor, relevant: Tensor, tau: float) -> dict[str, float]:
-    """Figures of (count, b, b) similarities; own pairs count in the target, not among the relevant others."""
-    others = ~torch.eye(similarity.shape[1], dtype=torch.bool).expand_as(relevant)
-    near, far = (similarity[others & mask].double().numpy() for mask in (relevant, ~relevant))
-    auc = [
-        roc_auc_score(hit[keep].numpy(), s[keep].numpy())
-        for s, hit, keep in zip(similarity, relevant, others, strict=True)
-    ]
-    target = torch.softmax(similarity.double() / tau, dim=-1)
-    return {
-        "relevant others, mean": near.mean(),
-        "irrelevant, mean": far.mean(),
-        "sd of all others": similarity[others].double().std().item(),
-        "gap of the means / tau": (near.mean() - far.mean()) / tau,
-        "overlap": overlap(near, far),
-        "AUC in a batch": float(np.mean(auc)),
-        "texts in a target": perplexity(similarity, tau),
-        "target on the own pair": target.diagonal(dim1=1, dim2=2).mean().item(),
-        "target on relevant pairs": (target * relevant).sum(-1).mean().item(),
-    }
+def perplexity(target: Tensor) -> float:
+    """How many texts a picture's target is spread over: exp of the mean entropy of (b, b) rows that sum to 1; 1 to b."""
+    return torch.special.entr(target).sum(1).mean().exp().item()
 
 
-def results(p: Parameters, loaded: dict[str, tuple[RetrievalDataset, TeacherEmbeddings]]) -> pd.DataFrame:
-    """One row per teacher, seed and form (without and with NPC) with the figures of :func:`measured`."""
+def results(p: Parameters, loaded: Loaded) -> pd.DataFrame:
+    """One row per teacher, seed and form with the figures of :func:`measured`, means over the seed's batches."""
     rows = []
     for name, (data, teacher) in loaded.items():
         for seed in p.seed_list:
-            before, after, relevant = matrices(teacher, data, seed, p.batch_size, p.batches)
-            for form, similarity in ((BEFORE, before), (AFTER, after)):
-                rows.append(
-                    {"teacher": short_name(name), "seed": seed, "form": form} | measured(similarity, relevant, p.tau)
-                )
+            found = [
+                {"form": form} | measured(similarity, relevant, tau)
+                for cosines, relevant in matrices(p, data, teacher, seed)
+                for form, (similarity, tau) in forms(cosines, p.tau).items()
+            ]
+            means = pd.DataFrame(found).groupby("form", sort=False).mean()
+            rows += [{"teacher": name, "seed": seed, "form": form} | dict(row) for form, row in means.iterrows()]
     return pd.DataFrame(rows)
 
 
@@ -117,55 +164,70 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(frame: pd.DataFrame) -> list[Verdict]:
-    """What NPC changes, and what it cannot."""
+    """What NPC changes, what it cannot, and what of it a smaller tau does as well; paired over seeds."""
     found = []
     for teacher, part in frame.groupby("teacher", sort=False):
-
-        def of(name, part=part):
-            return part.pivot(index="seed", columns="form", values=name)
-
-        found.append(
-            compare(of("gap of the means / tau"), AFTER, BEFORE, f"{teacher}: NPC widens the gap in units of tau")
-        )
-        found.append(
-            compare(of("texts in a target"), BEFORE, AFTER, f"{teacher}: NPC sharpens the target to fewer texts")
-        )
-        found.append(
-            compare(
-                of("target on relevant pairs"),
-                AFTER,
-                BEFORE,
-                f"{teacher}: NPC puts more of the target on relevant pairs",
-            )
-        )
-        auc = of("AUC in a batch")
-        moved = (auc[AFTER] - auc[BEFORE]).abs().max()
-        found.append(
-            Verdict(
-                f"{teacher}: NPC tells relevant from irrelevant others better",
-                "holds" if moved > 1e-4 else "does not hold",
-                f"the AUC moves by {moved:.4f}: one rising line per batch keeps every order",
-            )
-        )
+        means = {name: part.pivot(index="seed", columns="form", values=name) for name in part if name not in _KEYS}
+        for name, better, worse, claim in _CLAIMS:
+            found.append(_judged(means[name], better, worse, f"{teacher}: {claim}"))
     return found
 
 
-def figure(p: Parameters, loaded: dict[str, tuple[RetrievalDataset, TeacherEmbeddings]]) -> plt.Figure:
-    """Histograms of relevant and irrelevant pairs, a row per teacher: without NPC, with NPC. Own pairs are left out."""
-    drawn, axes = plt.subplots(len(loaded), 2, figsize=(9.6, 3.0 * len(loaded)), squeeze=False)
+_KEYS = ("teacher", "seed", "form")
+_CLAIMS = (  # figure, the form that has more of it if the claim holds, the other
+    ("gap of the means / tau", AFTER, BEFORE, "NPC widens the gap of relevant and irrelevant pairs, in units of tau"),
+    ("overlap", BEFORE, AFTER, "NPC makes relevant and irrelevant pairs overlap less"),
+    ("AUC", AFTER, BEFORE, "NPC ranks more relevant others above irrelevant ones"),
+    ("AUC, own pairs counted", AFTER, BEFORE, "NPC raises the AUC if own pairs are counted"),
+    ("texts in a target", BEFORE, AFTER, "NPC gives a target of fewer texts"),
+    ("target on irrelevant", BEFORE, AFTER, "NPC takes some of the target from irrelevant pairs"),
+    ("target on irrelevant", COLDER, AFTER, "NPC takes more of it than a smaller tau would"),
+)
+
+
+def _judged(means: pd.DataFrame, better: str, worse: str, claim: str) -> Verdict:
+    moved = (means[better] - means[worse]).abs().max()
+    if moved < UNMOVED:
+        return Verdict(claim, "does not hold", "the same with and without: a rising line keeps every order")
+    return compare(means, better, worse, claim)
+
+
+def figure(p: Parameters, loaded: Loaded) -> plt.Figure:
+    """A row per teacher: histograms without and with NPC, and the target's shares by rank. Batches of the first seed."""
+    drawn, axes = plt.subplots(len(loaded), 3, figsize=(12, 3.1 * len(loaded)), squeeze=False)
     for row, (name, (data, teacher)) in zip(axes, loaded.items(), strict=True):
-        before, after, relevant = matrices(teacher, data, p.seed_list[0], p.batch_size, p.batches)
-        others = ~torch.eye(p.batch_size, dtype=torch.bool).expand_as(relevant)
-        for axis, similarity, form in zip(row, (before, after), (BEFORE, AFTER), strict=True):
-            edges = np.linspace(-1, 1, 2 * BINS + 1)
-            for i, (mask, label) in enumerate(((relevant, "share a label"), (~relevant, "share none"))):
-                values = similarity[others & mask].numpy()
-                style = dict(color=plots.colours()[i], linestyle="-" if not i else "--", linewidth=1.8)
-                axis.stairs(np.histogram(values, edges)[0] / len(values), edges, label=label, **style)
-            axis.set_xlim(-1, 1)
-            axis.set_xlabel(f"similarity {form}")
-            axis.set_title(f"teacher {short_name(name)}, {form}", fontsize=10)
+        found = matrices(p, data, teacher, p.seed_list[0])
+        _histograms(row[0], found, f"teacher {name}, cosines")
+        _histograms(row[1], [(npc(cosines), relevant) for cosines, relevant in found], f"teacher {name}, with NPC")
+        _targets(row[2], [cosines for cosines, _ in found], p.tau)
         row[0].set_ylabel("share of pairs per bin")
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=9, loc="upper left")
     drawn.tight_layout()
     return drawn
+
+
+def _histograms(axis: plt.Axes, found: list[tuple], title: str) -> None:
+    relevant = torch.cat([others(r) for _, r in found])
+    values = torch.cat([others(s) for s, _ in found])
+    edges = np.linspace(-1, 1, 2 * BINS + 1)
+    for i, (chosen, label) in enumerate(((values[relevant], "share a label"), (values[~relevant], "share none"))):
+        shares = np.histogram(chosen, edges)[0] / len(chosen)
+        axis.stairs(shares, edges, label=label, color=plots.colours()[i], linestyle=("-", "--")[i], linewidth=1.8)
+    own = torch.cat([s.diagonal() for s, _ in found]).mean()
+    axis.plot(own, 0, "^", color="0.2", markersize=8, clip_on=False, zorder=3, linestyle="", label="own pairs, mean")
+    axis.set(xlim=(-1, 1), xticks=np.linspace(-1, 1, 5), xlabel="similarity", title=title)
+
+
+def _targets(axis: plt.Axes, batch: list[Tensor], tau: float) -> None:
+    size = min(len(cosines) for cosines in batch)
+    for i, form in enumerate((BEFORE, COLDER, AFTER)):
+        chosen = [forms(cosines, tau)[form] for cosines in batch]
+        shares = [torch.softmax(s / t, dim=1).sort(dim=1, descending=True)[0][:, :size].mean(0) for s, t in chosen]
+        style = dict(color=plots.colours()[2 + i], marker=MARKERS[i], markevery=0.12, linestyle=("-", "--", ":")[i])
+        label = form if form != COLDER else f"tau {np.mean([t for _, t in chosen]):.2g}, without NPC"
+        axis.plot(range(1, size + 1), torch.stack(shares).mean(0), label=label, **style)
+    axis.set(xscale="log", yscale="log", xlabel="texts of the batch, largest share first", ylabel="share of the target")
+    ticks = [n for n in (1, 10, 100, 1000) if n <= size]
+    axis.set_xticks(ticks, [str(n) for n in ticks])
+    axis.set_title(f"softmax(similarity / tau), tau {tau:g}")
+    axis.legend(fontsize=9, loc="lower left")
