@@ -2,12 +2,12 @@
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import nbformat
 from tqdm.auto import tqdm
 
 from dcmq.errors import DcmqError
@@ -35,7 +35,10 @@ def execute(notebook: Path, given: dict[str, str]) -> str:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         return f"{lines[-1] if lines else 'papermill failed'} (all of it: {shown(output.with_suffix('.log'))})"
-    shutil.move(output, newest_report(notebook.stem) / "notebook.ipynb")
+    executed = nbformat.read(output, as_version=4)
+    executed.metadata.pop("papermill", None)  # it names folders of this machine
+    nbformat.write(executed, newest_report(notebook.stem) / "notebook.ipynb")
+    output.unlink()
     return ""
 
 

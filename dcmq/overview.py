@@ -36,8 +36,8 @@ pictures and pictures find text. Two ideas make it work, says the paper: **NPC**
 tells pairs apart, and **PQG** adds Gumbel noise so that all codewords stay in use.
 
 This page is made by `make reports` from the records beside it. No official code is known; what the paper does not state is inferred or ours, and said so where it is
-defined. Two kinds of data stand behind the numbers: `scenes`, small generated pictures with a small bundled teacher, and, where named, real photos. Neither is
-one of the paper's benchmarks, so *orders* can be compared with the paper's, values cannot. Directions: *i2t* is a picture query on a gallery of texts, *t2i* the reverse.
+defined. Two kinds of data stand behind the numbers: `scenes`, small generated pictures with a small bundled teacher, and, under names with `coco`, a
+small sample of real photos: a check, not a COCO benchmark. Neither is one of the paper's benchmarks, so *orders* can be compared with the paper's, values cannot. Directions: *i2t* is a picture query on a gallery of texts, *t2i* the reverse.
 `mAP@500 (hits)` averages precision over the relevant items found in the first 500, `mAP@all` ranks the whole gallery; the paper does not say which it used.
 Numbers are mean ± sample sd over seeds. A claim *holds* if the difference exceeds two standard deviations of the differences between runs of one seed, and is *a tie* below.
 """

@@ -66,3 +66,13 @@ def test_the_page_is_in_reading_order_with_generated_data_first(home):
         (folder / "record.json").write_text(json.dumps(record))
     order = [f"{path.parent.name}/{path.name}" for path, _ in overview.collected(home / "reports")]
     assert order == ["ablation_npc/scenes-x", "ablation_npc/coco-x", "captions/scenes-x"]
+
+
+@pytest.mark.slow
+def test_every_notebook_runs_through_papermill_with_another_seed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path))
+    assert batch.main(["--seeds", "1"]) == 0, capsys.readouterr().err
+    assert {path.parent.parent.name for path in tmp_path.glob("*/*/record.json")} == set(overview.NOTEBOOKS)
+    page = (tmp_path / "README.md").read_text()
+    assert all(f"## {number}. " in page for number in range(1, len(overview.NOTEBOOKS) + 1))
+    assert "one seed cannot tell" in page  # and no sd of a single value

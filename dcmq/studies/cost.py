@@ -174,8 +174,12 @@ def _smaller(measured: dict[str, Size]) -> list[Verdict]:
     return found
 
 
-def real_verdicts(architectures: dict[str, Size], student: Size) -> list[Verdict]:
-    """The share of CLIP's parameters that the paper's student has, on real architectures: no weights are needed for it."""
+def real_verdicts(teachers: dict[str, tuple[Size, int]], student: Size) -> list[Verdict]:
+    """Whether the paper's ``student`` has the share of CLIP's parameters that the paper says.
+
+    Args:
+        teachers: as :func:`.cost_tables.real_teachers` gives them.
+    """
     paper = published(5).set_index("quantity").loc["parameters"]
     share = paper.DCMQ / paper.CLIP
     return [
@@ -185,7 +189,7 @@ def real_verdicts(architectures: dict[str, Size], student: Size) -> list[Verdict
             f"{student.parameters / size.parameters:.2f}: {student.parameters / 1e6:.2f} million against "
             f"{size.parameters / 1e6:.2f}",
         )
-        for name, size in architectures.items()
+        for name, (size, _) in teachers.items()
     ]
 
 

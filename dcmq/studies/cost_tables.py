@@ -62,7 +62,7 @@ def size_table(measured: dict[str, Size]) -> pd.DataFrame:
     )
 
 
-def time_table(measured: dict[str, tuple[float, float]], data: RetrievalDataset, teacher: Teacher) -> pd.DataFrame:
+def time_table(measured: dict[str, tuple[float, float]], data: RetrievalDataset) -> pd.DataFrame:
     """Times per item, a column per model; for all training data, the teacher's are extrapolated from those."""
     shown = {
         model: {"ms per picture": f"{1e3 * picture:.3f}", "ms per text": f"{1e3 * text:.3f}"}
@@ -72,23 +72,29 @@ def time_table(measured: dict[str, tuple[float, float]], data: RetrievalDataset,
         picture, text = measured[TEACHER]
         train = data.split.train
         whole = picture * len(train) + text * len(set(data.label_sentences(train)))
-        own = cost.teacher_training(teacher)
         for model in shown:
             shown[model]["s for the teacher to embed the training data, extrapolated"] = f"{whole:.1f}"
-        shown[TEACHER][TRAINING] = f"{own:,.0f} (says its file)" if own else UNKNOWN
     return pd.DataFrame(shown)
 
 
-def run_table(plan: Sequence[Run], records: Sequence[dict], frame: pd.DataFrame, teacher: dict, r: int) -> pd.DataFrame:
-    """Seconds of training and mAP, mean ± sd over seeds, a column per model; ``teacher`` as evaluate_teacher gives it."""
+def run_table(
+    plan: Sequence[Run], records: Sequence[dict], frame: pd.DataFrame, teacher: Teacher, own: dict, r: int
+) -> pd.DataFrame:
+    """Seconds of training and mAP, mean ± sd over seeds, a column per model.
+
+    Args:
+        own: the teacher's metrics, as :func:`dcmq.evaluation.evaluate_teacher` gives them.
+    """
     seconds: dict[str, list[float]] = {}
     for run, record in zip(plan, records, strict=True):
         seconds.setdefault(column(run.tags["bits"]), []).append(record["training_seconds"])
-    shown = {TEACHER: {}} | {model: {TRAINING: _seconds(taken)} for model, taken in seconds.items()}
+    once = cost.teacher_training(teacher)
+    shown = {TEACHER: {TRAINING: f"{once:,.0f} (says its file)" if once else UNKNOWN}}
+    shown |= {model: {TRAINING: _seconds(taken)} for model, taken in seconds.items()}
     for metric in METRICS:
         for direction in DIRECTIONS:
             row = f"{metric_name(metric, r)} {direction}"
-            shown[TEACHER][row] = mean_sd([teacher[direction][metric_name(metric, r)]])
+            shown[TEACHER][row] = mean_sd([own[direction][metric_name(metric, r)]])
             for bits in dict.fromkeys(frame.bits):
                 shown[column(bits)][row] = mean_sd(list(select(frame, metric, bits=bits, direction=direction).value))
     return pd.DataFrame(shown)
@@ -128,16 +134,15 @@ def paper(results: pd.DataFrame, hits: str) -> pd.DataFrame:
     return pd.DataFrame(shown).T
 
 
-def real_sizes(architectures: Sequence[str], lengths: Sequence[int] = (64, 128)) -> dict[str, tuple[Size, int]]:
-    """The sizes that the paper speaks of: ``architectures`` of open_clip, and its student with codes of ``lengths``.
+def real_teachers(architectures: Sequence[str]) -> dict[str, tuple[Size, int]]:
+    """Sizes of open_clip's ``architectures``, and how many numbers their embeddings have. No weights are needed for it."""
+    return {name: cost.architecture_size(name) for name in architectures}
 
-    Shapes suffice, so no weights are needed. The widths of the student's MLP are ours.
 
-    Returns:
-        by name, the size and how many numbers an embedding has.
-    """
-    found = {name: cost.architecture_size(name) for name in architectures}
+def real_students(lengths: Sequence[int] = (64, 128)) -> dict[str, tuple[Size, int]]:
+    """The same of the paper's student with codes of ``lengths`` bits; the widths of its MLP are ours."""
     fields = {k: v for k, v in PROFILES["paper"].items() if k in StudentConfig.model_fields}
+    found = {}
     for bits in lengths:
         with torch.device("meta"):
             student = Student(StudentConfig(bits=bits, **fields), WORDS).eval()
@@ -162,24 +167,28 @@ def real_table(measured: dict[str, tuple[Size, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def paper_notes(measured: dict[str, tuple[Size, int]]) -> list[str]:
-    """Where the paper's Table 5 does not agree with itself, worked out from its own numbers and :func:`real_sizes`."""
+def paper_notes(teachers: dict[str, tuple[Size, int]]) -> list[str]:
+    """What the numbers of the paper's Table 5 say of each other, and of ``teachers`` (see :func:`real_teachers`)."""
     table, first = published(5).set_index("quantity"), published(1)
-    cmmq = first[(first.variant == "CMMQ") & (first.dataset == "coco")].set_index(["bits", "task"])["map"]
-    same = [
-        bits
-        for bits in dict.fromkeys(bits for bits, _ in cmmq.index)
-        if all(cmmq[bits, d] == table.CMMQ[f"map_{d}"] for d in DIRECTIONS)
-    ]
+    cmmq = first[(first.variant == "CMMQ") & (first.dataset == "coco")].pivot(
+        index="bits", columns="task", values="map"
+    )
+    same = [f"{bits}" for bits, row in cmmq.iterrows() if all(row[d] == table.CMMQ[f"map_{d}"] for d in DIRECTIONS)]
     items = {name: table[name].gallery_storage * 1e6 / table[name].storage_per_sample for name in ("CLIP", "CMMQ")}
-    nearest = min(measured, key=lambda name: abs(measured[name][0].parameters / 1e6 - table.CLIP.parameters))
-    millions, numbers = measured[nearest][0].parameters / 1e6, measured[nearest][1]
-    size = table.CLIP.storage_per_sample
-    return [
+    codebooks = 4 * StudentConfig(bits=64).books * StudentConfig().codewords * StudentConfig().subvector_length
+    size, millions = table.CLIP.storage_per_sample, table.CLIP.parameters
+    notes = [
         f"Codes of {table.DCMQ.storage_per_sample:g} bytes are codes of {8 * table.DCMQ.storage_per_sample:g} bits.",
-        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is that of {' and '.join(map(str, same))} bits in Table 1 (MS COCO).",
-        f"CLIP's {table.CLIP.parameters:g} million parameters are nearest to those of {nearest}, {millions:.2f}, whose "
-        f"embeddings have {numbers:,} numbers; its {size:,g} bytes are {size / 4:g} numbers in float32, "
-        f"{size / 2:g} in float16.",
-        f"The galleries are of {items['CLIP']:,.0f} (CLIP) and {items['CMMQ']:,.0f} (CMMQ) items, if 1 MB is 10^6 bytes.",
+        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is in Table 1 (MS COCO) that of {', '.join(same)} bits.",
+        f"The galleries hold {items['CLIP']:,.0f} (CLIP) and {items['CMMQ']:,.0f} (CMMQ) items, if 1 MB is 10^6 bytes.",
+        f"DCMQ's gallery is {table.DCMQ.gallery_storage - table.CMMQ.gallery_storage:.2f} MB larger than CMMQ's; codebooks "
+        f"like ours, for 64 bits, take {codebooks / 1e6:.3f} MB in float32.",
+        f"CLIP's {size:,g} bytes per item are {size / 4:g} numbers in float32, {size / 2:g} in float16.",
     ]
+    if teachers:
+        nearest = min(teachers, key=lambda name: abs(teachers[name][0].parameters / 1e6 - millions))
+        notes.append(
+            f"CLIP's {millions:g} million parameters are nearest to those of {nearest}, "
+            f"{teachers[nearest][0].parameters / 1e6:.2f}, whose embeddings have {teachers[nearest][1]:,} numbers."
+        )
+    return notes

@@ -96,7 +96,7 @@ def pictures_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.
     """Text queries, a row each: what was asked, and the first pictures, with the labels shared."""
     rows, hits = found["t2i"]
     chosen = p.chosen(data)
-    size, widths = (2.4 + 1.7 * p.top, 2.15 * len(chosen)), [1.5] + [1] * p.top
+    size, widths = (2.2 + 1.5 * p.top, 1.95 * len(chosen)), [1.6] + [1] * p.top
     drawn, axes = plt.subplots(len(chosen), p.top + 1, figsize=size, squeeze=False, width_ratios=widths)
     for number, (line, query) in enumerate(zip(axes, chosen, strict=True), 1):
         row = data.split.query[query]

@@ -24,11 +24,16 @@ def plan_text(plan: Sequence[Run]) -> str:
     codes = list(dict.fromkeys(f"{s.bits} bits = {s.books} codebooks x {s.codewords} codewords" for s in students))
     return "\n".join(
         [
-            f"{len(plan)} runs of {len(variants)} variants, seeds {seeds}",
+            f"{counted(len(plan), 'run')} of {counted(len(variants), 'variant')}, seeds {seeds}",
             f"student {', '.join(encoders)}",
             f"codes   {', '.join(codes)}",
         ]
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}" + ("s" if number != 1 else "")
 
 
 def data_text(data: RetrievalDataset, *teachers: TeacherEmbeddings) -> str:

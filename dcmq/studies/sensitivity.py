@@ -97,9 +97,8 @@ def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
         part = frame[frame.setting == name]
         means = seed_means(part, metric, by="level")
         places = range(len(means.columns))
-        axis.errorbar(
-            places, means.mean(), means.std(ddof=1).fillna(0), marker="o", capsize=3, color=plots.colours()[0]
-        )
+        style = dict(marker="o", capsize=3, color=plots.colours()[0], linestyle="-" if name in NUMBERS else "none")
+        axis.errorbar(places, means.mean(), means.std(ddof=1).fillna(0), **style)
         at = list(means.columns).index(part.loc[part.default, "level"].iloc[0])
         axis.plot(at, means.mean().iloc[at], "o", markersize=13, fillstyle="none", color=plots.colours()[1])
         axis.set_xticks(places, [f"{v:g}" if name in NUMBERS else v for v in means.columns])

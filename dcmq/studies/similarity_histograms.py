@@ -224,7 +224,7 @@ def _targets(axis: plt.Axes, batch: list[Tensor], tau: float) -> None:
         chosen = [forms(cosines, tau)[form] for cosines in batch]
         shares = [torch.softmax(s / t, dim=1).sort(dim=1, descending=True)[0][:, :size].mean(0) for s, t in chosen]
         style = dict(color=plots.colours()[2 + i], marker=MARKERS[i], markevery=0.12, linestyle=("-", "--", ":")[i])
-        label = form if form != COLDER else f"tau {np.mean([t for _, t in chosen]):.2g}, without NPC"
+        label = form if form != COLDER else f"tau {np.mean([t for _, t in chosen]):.3g}, without NPC"
         axis.plot(range(1, size + 1), torch.stack(shares).mean(0), label=label, **style)
     axis.set(xscale="log", yscale="log", xlabel="texts of the batch, largest share first", ylabel="share of the target")
     ticks = [n for n in (1, 10, 100, 1000) if n <= size]
