@@ -26,15 +26,15 @@ $(BIN)/uv:
 # A stamp per set of requirements: nothing is installed again until pyproject.toml changes.
 $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 	@echo "installing into $(VENV) (the first time: some minutes and several GB)"
-	$(UV_INSTALL) .
+	$(UV_INSTALL) '.[faiss]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(UV_INSTALL) '.[test]'
+	$(UV_INSTALL) '.[faiss,test]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(UV_INSTALL) '.[test,dev]'
+	$(UV_INSTALL) '.[faiss,test,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in a few minutes

@@ -12,13 +12,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class StudentConfig(_Settings):
-    """Architecture of the student and its quantiser."""
+class EncodersConfig(_Settings):
+    """The two encoders, which all methods share, and the length of the code that they end in."""
 
     bits: int = Field(64, gt=0, description="per item; stated: 32, 64, 128, and 8, 16 in Table 6")
-    codewords: int = Field(16, description="K, inferred")
-    subvector_length: int = Field(16, gt=0, description="D / M, ours")
-    codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
     image_encoder: str = Field("resnet18", description="resnet18 is stated; Table 7 has others; see dcmq.encoders")
     backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
     frozen: Literal["", "layer3", "layer4"] = Field(
@@ -31,16 +28,9 @@ class StudentConfig(_Settings):
     text_input: Literal["bow", "caption", "tags"] = Field("bow", description="what it reads; bow (stated) for mlp only")
     text_weights: str = Field("", description="'' random, a bundled teacher, an open_clip tag, or a checkpoint file")
     text_hidden: tuple[int, int] = Field((4096, 1024), description="widths of the MLP, unknown")
-    tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
-    tau_g: float = Field(1.0, gt=0, description="Gumbel assignment, inferred")
-    gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
-    gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
-    gumbel_on: Literal["both", "image", "text"] = Field("both", description="modalities that get noise; both is stated")
-    normalise_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
 
     def model_post_init(self, _context) -> None:
-        """Refuse bits that K cannot reach, text that its encoder cannot read, and frozen layers that nobody trained."""
-        codebooks_for_bits(self.bits, self.codewords)
+        """Refuse text that its encoder cannot read, and frozen layers that nobody trained."""
         if (self.text_encoder == "mlp") != (self.text_input == "bow"):
             raise DcmqError(
                 f"text_input: {self.text_encoder} cannot read {self.text_input}; mlp reads bow, others caption or tags"
@@ -50,15 +40,65 @@ class StudentConfig(_Settings):
                 f"frozen: {self.frozen} of random weights would teach nothing; give resnet18 backbone_weights"
             )
 
+
+class StudentConfig(EncodersConfig):
+    """DCMQ's student: the encoders and the quantiser behind them."""
+
+    codewords: int = Field(16, description="K, inferred")
+    subvector_length: int = Field(16, gt=0, description="D / M, ours")
+    codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
+    tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
+    tau_g: float = Field(1.0, gt=0, description="Gumbel assignment, inferred")
+    gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
+    gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
+    gumbel_on: Literal["both", "image", "text"] = Field("both", description="modalities that get noise; both is stated")
+    normalise_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
+
+    def model_post_init(self, context) -> None:
+        """Refuse bits that K cannot reach, and what the encoders refuse."""
+        codebooks_for_bits(self.bits, self.codewords)
+        super().model_post_init(context)
+
     @property
     def books(self) -> int:
         """M, the number of codebooks."""
         return codebooks_for_bits(self.bits, self.codewords)
 
 
-class TrainConfig(_Settings):
-    """Everything that decides a run's result, besides the data and the teacher."""
+class RunConfig(_Settings):
+    """What a run of any method is asked: its encoders and its schedule."""
 
+    method: str
+    student: EncodersConfig
+    epochs: int = Field(20, gt=0, description="stated; the learning rate falls to a tenth at half time")
+    batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
+    backbone_rate: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
+    augment: bool = Field(False, description="random mirror and crop of training pictures, ours")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
+    threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
+    seed: int = Field(0, ge=0, description="initial weights, order of samples, noise")
+
+    def model_post_init(self, _context) -> None:
+        """Refuse changed pictures where layers see each picture once."""
+        if self.augment and self.student.frozen:
+            raise DcmqError("augment: frozen layers see each picture once; choose augment or frozen, not both")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all phases."""
+        return self.epochs
+
+    @property
+    def label(self) -> str:
+        """What the run is, in a word, for the name of its folder."""
+        return self.method
+
+
+class TrainConfig(RunConfig):
+    """Everything that decides the result of a run of DCMQ, besides the data and the teacher."""
+
+    method: Literal["DCMQ"] = "DCMQ"
     student: StudentConfig = StudentConfig()
     target: Literal["identity", "multihot", "raw", "npc"] = Field("npc", description="rows of Table 3")
     npc_scope: Literal["batch", "row", "dataset"] = Field("batch", description="inferred")
@@ -67,21 +107,20 @@ class TrainConfig(_Settings):
         "joint",
         description="joint is stated; separate (Table 8): the encoders first, then as many epochs the codebooks",
     )
-    epochs: int = Field(20, gt=0, description="stated; the learning rate falls to a tenth at half time")
-    batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
-    learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
-    backbone_rate: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
-    augment: bool = Field(False, description="random mirror and crop of training pictures, ours")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
-    threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
-    seed: int = Field(0, ge=0, description="initial weights, order of samples, Gumbel noise")
 
     @property
     def total_epochs(self) -> int:
         """Epochs of all phases."""
         return self.epochs * (2 if self.schedule == "separate" else 1)
 
-    def model_post_init(self, _context) -> None:
-        """Refuse changed pictures where layers see each picture once."""
-        if self.augment and self.student.frozen:
-            raise DcmqError("augment: frozen layers see each picture once; choose augment or frozen, not both")
+    @property
+    def label(self) -> str:
+        """DCMQ's runs are told apart by their target."""
+        return self.target
+
+
+class MethodConfig(RunConfig):
+    """A run of a compared method. ``options``: its own hyper-parameters, by the names its class lists."""
+
+    student: EncodersConfig = EncodersConfig()
+    options: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Encoders by name. Each ends in D numbers; those that can be pretrained have a ``backbone`` and a new ``head``."""
+"""Encoders by name: a ``backbone``, perhaps pretrained, and a new linear ``head`` that ends in D numbers."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,65 +24,58 @@ def with_head(backbone: nn.Module, features: int, dimension: int) -> nn.Sequenti
     return nn.Sequential(OrderedDict(backbone=backbone, head=nn.Linear(features, dimension)))
 
 
-class SmallResNet(nn.Sequential):
+def small_resnet() -> tuple[nn.Module, int]:
     """Two residual blocks, 48 and 96 channels, for pictures of about 32 pixels (ours: trains in seconds on a CPU)."""
 
-    def __init__(self, dimension: int):
-        def block(narrow: int, wide: int) -> BasicBlock:
-            skip = nn.Sequential(nn.Conv2d(narrow, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
-            return BasicBlock(narrow, wide, 2, skip)
+    def block(narrow: int, wide: int) -> BasicBlock:
+        skip = nn.Sequential(nn.Conv2d(narrow, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
+        return BasicBlock(narrow, wide, 2, skip)
 
-        super().__init__(
-            nn.Conv2d(3, 24, 5, 4, 2, bias=False),
-            nn.BatchNorm2d(24),
-            nn.ReLU(inplace=True),
-            block(24, 48),
-            block(48, 96),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(96, dimension),
-        )
-
-
-class SmallConvNet(nn.Sequential):
-    """Three plain convolutions and a wide linear layer, AlexNet's manner without skips or batch statistics (ours)."""
-
-    def __init__(self, dimension: int):
-        super().__init__(
-            nn.Conv2d(3, 32, 5, 2, 2),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, 1, 1),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-            nn.Conv2d(64, 96, 3, 1, 1),
-            nn.ReLU(inplace=True),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(96 * 4, 256),
-            nn.ReLU(inplace=True),
-            nn.Linear(256, dimension),
-        )
-
-
-def small_vit(dimension: int, size: int) -> nn.Module:
-    """torchvision's vision transformer, 3 layers of 96 on patches an eighth of the picture wide (ours)."""
-    return torchvision.models.VisionTransformer(
-        image_size=size // 8 * 8,
-        patch_size=size // 8,
-        num_layers=3,
-        num_heads=3,
-        hidden_dim=96,
-        mlp_dim=192,
-        num_classes=dimension,
+    layers = nn.Sequential(
+        nn.Conv2d(3, 24, 5, 4, 2, bias=False),
+        nn.BatchNorm2d(24),
+        nn.ReLU(inplace=True),
+        block(24, 48),
+        block(48, 96),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
     )
+    return layers, 96
 
 
-def _untrained(name: str, make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+def small_convnet() -> tuple[nn.Module, int]:
+    """Three plain convolutions and a wide linear layer, AlexNet's manner without skips or batch statistics (ours)."""
+    layers = nn.Sequential(
+        nn.Conv2d(3, 32, 5, 2, 2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, 1, 1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(64, 96, 3, 1, 1),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(96 * 4, 256),
+        nn.ReLU(inplace=True),
+    )
+    return layers, 256
+
+
+def small_vit(size: int) -> tuple[nn.Module, int]:
+    """torchvision's vision transformer, 3 layers of 96 on patches an eighth of the picture wide (ours)."""
+    model = torchvision.models.VisionTransformer(
+        image_size=size // 8 * 8, patch_size=size // 8, num_layers=3, num_heads=3, hidden_dim=96, mlp_dim=192
+    )
+    model.heads = nn.Identity()
+    return model, 96
+
+
+def _untrained(name: str, make: Callable[[int], tuple[nn.Module, int]]) -> Callable[..., nn.Module]:
     def build(dimension: int, size: int, weights: str) -> nn.Module:
         if weights:
             raise DcmqError(f"backbone_weights: {name} has no pretrained weights; leave it empty or choose resnet18")
-        return make(dimension, size)
+        return with_head(*make(size), dimension)
 
     return build
 
@@ -236,8 +229,8 @@ def _clip_image(name: str) -> Callable[..., nn.Module]:
 
 
 IMAGE_ENCODERS = {
-    "small_resnet": _untrained("small_resnet", lambda dimension, size: SmallResNet(dimension)),
-    "small_convnet": _untrained("small_convnet", lambda dimension, size: SmallConvNet(dimension)),
+    "small_resnet": _untrained("small_resnet", lambda size: small_resnet()),
+    "small_convnet": _untrained("small_convnet", lambda size: small_convnet()),
     "small_vit": _untrained("small_vit", small_vit),
     "small_clip": _clip_image("small_clip"),
     "alexnet": _torchvision("alexnet", "classifier.6"),

@@ -1,44 +1,27 @@
-"""From a trained student to codes and metrics, in both directions."""
+"""From a trained method to metrics, in both directions."""
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.codes import assign, lookup_tables, scores
-from dcmq.codewords import codeword_statistics
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.inputs import image_inputs, text_inputs
-from dcmq.metrics import evaluate_ranking
-from dcmq.models import Student
+from dcmq.metrics import evaluate_ranking, precision_recall_by_radius
+from dcmq.retrieval import Retriever
 from dcmq.teachers.base import TeacherEmbeddings
 
 DIRECTIONS = ("i2t", "t2i")  # query modality first: i2t is an image query on a gallery of texts
 
 
-@torch.no_grad()
-def embed(student: Student, dataset: RetrievalDataset, rows: np.ndarray, batch: int = 256) -> tuple[Tensor, Tensor]:
-    """Continuous image and text embeddings of ``rows``, each (len(rows), D) float32, in evaluation mode."""
-    student.eval()
-    pictures, words = image_inputs(student, dataset), text_inputs(student, dataset)
-    images, texts = [], []
-    for part in np.array_split(rows, max(1, -(-len(rows) // batch))):
-        images.append(student.embed_images(torch.from_numpy(pictures[part])))
-        texts.append(student.embed_texts(words(part)))
-    return torch.cat(images), torch.cat(texts)
-
-
-def evaluate(student: Student, dataset: RetrievalDataset, r: int = 5000) -> dict:
+def evaluate(retriever: Retriever, dataset: RetrievalDataset, r: int = 5000) -> dict:
     """All metrics of retrieval: ``{direction: {gallery: {metric: value}}, "codewords": {modality: {statistic: value}}}``.
 
-    Gallery items are codeword indices, queries are tables of cosines (§3.5). Galleries: ``gallery`` is the whole;
-    ``unseen`` leaves the training samples out and is absent where nothing else is in it; ``continuous`` is the whole
-    without quantisation, by the cosine of the embeddings: what quantising costs. Codeword statistics are the gallery's.
+    Galleries: ``gallery`` is the whole, as codes; ``unseen`` leaves the training samples out and is absent where nothing
+    else is in it; ``continuous`` is the whole, not compressed, by the cosine of the embeddings: what compression costs.
+    The whole has ``AP per query`` too, and by Hamming radius where that ranks. Codeword statistics are the gallery's.
     """
     split = dataset.split
-    query_image, query_text = embed(student, dataset, split.query)
-    gallery_image, gallery_text = embed(student, dataset, split.gallery)
-    codebooks = student.quantizer.codebooks.detach()
+    query_image, query_text = retriever.embed(split.query)
+    gallery_image, gallery_text = retriever.embed(split.gallery)
     labels = torch.from_numpy(np.asarray(dataset.labels))
     unseen = np.flatnonzero(~np.isin(split.gallery, split.train))
     result = {"codewords": {}}
@@ -46,18 +29,26 @@ def evaluate(student: Student, dataset: RetrievalDataset, r: int = 5000) -> dict
         ("i2t", "text", query_image, gallery_text),
         ("t2i", "image", query_text, gallery_image),
     ):
-        codes, tables = assign(gallery, codebooks), lookup_tables(query, codebooks)
+        codes, queries = retriever.codes(gallery), retriever.queries(query)
         unit, items = F.normalize(query, dim=1), F.normalize(gallery, dim=1)
 
-        def measured(score, rows=slice(None)):
-            return evaluate_ranking(score, labels[split.query], labels[split.gallery[rows]], r=r).to_dict()
+        def score(part, q=queries, c=codes):
+            return retriever.scores(q[part], c)
 
-        result[direction] = {"gallery": measured(lambda part, t=tables, c=codes: scores(t[part], c))}
+        def measured(score, rows=slice(None)):
+            return evaluate_ranking(score, labels[split.query], labels[split.gallery[rows]], r=r)
+
+        whole = measured(score)
+        result[direction] = {"gallery": whole.to_dict() | {"AP per query": whole.per_query()}}
+        if retriever.radius:
+            pairs = precision_recall_by_radius(score, labels[split.query], labels[split.gallery], retriever.radius)
+            result[direction]["gallery"]["by Hamming radius"] = pairs
         if len(unseen):
             kept = codes[torch.from_numpy(unseen)]
-            result[direction]["unseen"] = measured(lambda part, t=tables, c=kept: scores(t[part], c), unseen)
-        result[direction]["continuous"] = measured(lambda part, q=unit, g=items: q[part] @ g.T)
-        result["codewords"][modality] = codeword_statistics(codes, codebooks)
+            result[direction]["unseen"] = measured(lambda part, s=score, c=kept: s(part, c=c), unseen).to_dict()
+        result[direction]["continuous"] = measured(lambda part, q=unit, g=items: q[part] @ g.T).to_dict()
+        if statistics := retriever.statistics(codes):
+            result["codewords"][modality] = statistics
     return result
 
 

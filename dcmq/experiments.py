@@ -20,17 +20,20 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 import dcmq
-from dcmq.config import TrainConfig
+from dcmq.config import RunConfig, TrainConfig
 from dcmq.data import load_dataset
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.encoders import weights_fingerprint
+from dcmq.epochs import Progress
 from dcmq.evaluation import evaluate
+from dcmq.methods import METHODS
+from dcmq.methods.base import Fitted, Job
 from dcmq.models import Student
 from dcmq.paths import runs_dir
 from dcmq.storage import digest, write_json
 from dcmq.teachers import embed, resolve_teacher
 from dcmq.teachers.base import TeacherEmbeddings
-from dcmq.training import Progress, Trainer
+from dcmq.training import Trainer
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
 # What a run's result depends on besides its settings: a change to any of these files makes a new run.
@@ -38,14 +41,17 @@ _SOURCES = (
     "codes.py",
     "codewords.py",
     "encoders.py",
+    "epochs.py",
     "evaluation.py",
     "inputs.py",
     "losses.py",
     "metrics.py",
     "models.py",
     "quantizer.py",
+    "retrieval.py",
     "targets.py",
     "training.py",
+    "methods/base.py",
 )
 
 
@@ -72,24 +78,26 @@ class Workspace:
         return whole.validation_view() if self.validation else whole
 
 
-def code_fingerprint() -> str:
-    """Hash of the modules that decide a run's result."""
+@lru_cache
+def code_fingerprint(method: str = "DCMQ") -> str:
+    """Hash of the modules that decide the result of a method's run."""
     folder = Path(__file__).parent
-    return digest(*((folder / name).read_bytes() for name in _SOURCES))
+    names = [*_SOURCES, *(f"methods/{name}" for name in METHODS[method].sources)]
+    return digest(*((folder / name).read_bytes() for name in names))
 
 
-def run_key(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> str:
+def run_key(config: RunConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> str:
     """Identifies a run: settings, data with split, teacher, and the code that trains and measures."""
     settings = config.model_dump(mode="json")
     for weights in ("backbone_weights", "text_weights"):
         settings["student"][weights] = weights_fingerprint(settings["student"][weights])
-    return digest(settings, dataset.fingerprint, teacher.fingerprint, code_fingerprint())
+    return digest(settings, dataset.fingerprint, teacher.fingerprint, code_fingerprint(config.method))
 
 
-def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, report=None, r: int = 5000) -> dict:
+def run(config: RunConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, report=None, r: int = 5000) -> dict:
     """The record of a finished run: the stored one, or after training, which goes on where it was interrupted.
 
-    The record is ``runs/<target>-<key>/record.json``: settings, fingerprints, versions, timings, losses, metrics.
+    The record is ``runs/<method or target>-<key>/record.json``: settings, fingerprints, versions, timings, losses, metrics.
     ``$DCMQ_PUBLISHED`` may name a folder of reports: a run that stands in one of their records is not repeated either.
     """
     key = run_key(config, dataset, teacher)
@@ -105,29 +113,33 @@ def run(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddin
             if record["evaluation"]["R"] == r:
                 return record
         with _threads(config.threads):
-            trainer = Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key)
-            student = trainer.run(report)
+            fitted = METHODS[config.method].fit(Job(config, dataset, teacher, checkpoint(folder), key, report))
             start = time.perf_counter()
-            metrics = evaluate(student, dataset, r)
-        record = _record(config, dataset, teacher, key, trainer, student)
+            metrics = evaluate(fitted.retriever, dataset, r)
+        record = _record(config, dataset, teacher, key, fitted)
         record["evaluation"] = {"R": r, "seconds": round(time.perf_counter() - start, 2), **metrics}
-        if trainer.fabric.global_rank == 0:
+        if int(os.environ.get("RANK", 0)) == 0:
             write_json(record_file, record)
     return record
 
 
-def run_folder(config: TrainConfig, key: str) -> Path:
+def checkpoint(folder: Path) -> Path:
+    """The checkpoint in a run's folder."""
+    return folder / "checkpoint.safetensors"
+
+
+def run_folder(config: RunConfig, key: str) -> Path:
     """Where the run's record and checkpoint lie."""
-    return runs_dir() / f"{config.target}-{config.student.bits}bits-seed{config.seed}-{key}"
+    return runs_dir() / f"{config.label}-{config.student.bits}bits-seed{config.seed}-{key}"
 
 
 def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:
-    """The student of a run, trained now if need be."""
+    """The student of a run of DCMQ, trained now if need be."""
     key = run_key(config, dataset, teacher)
     folder = run_folder(config, key)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"), _threads(config.threads):
-        return Trainer(config, dataset, teacher, folder / "checkpoint.safetensors", key).run()
+        return Trainer(config, dataset, teacher, checkpoint(folder), key).run()
 
 
 @contextmanager
@@ -147,7 +159,7 @@ def _published(folder: str) -> dict[str, dict]:
     return {record["key"]: record for file in files for record in json.loads(file.read_text())["runs"]}
 
 
-def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Student) -> dict:
+def _record(config, dataset, teacher, key: str, fitted: Fitted) -> dict:
     return {
         "key": key,
         "config": config.model_dump(mode="json"),
@@ -164,13 +176,14 @@ def _record(config, dataset, teacher, key: str, trainer: Trainer, student: Stude
             "fingerprint": teacher.fingerprint,
         },
         "backbone": weights_fingerprint(config.student.backbone_weights),
-        "student_parameters": sum(p.numel() for p in student.parameters()),
-        "training_seconds": round(trainer.seconds, 2),
-        "losses": trainer.history,
-        "device": str(trainer.fabric.device),
+        "bytes_per_item": fitted.retriever.bytes_per_item,
+        "student_parameters": fitted.parameters,
+        "training_seconds": round(fitted.seconds, 2),
+        "losses": fitted.history,
+        "device": fitted.device,
         "machine": f"{platform.system()} {platform.machine()}",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": code_fingerprint(),
+        "code": code_fingerprint(config.method),
         "git": git_revision(),
         "versions": {"dcmq": dcmq.__version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
     }
@@ -196,14 +209,14 @@ def _start_worker(workspace: Workspace, teacher: TeacherEmbeddings, updates) -> 
     _worker.update(dataset=workspace.data(), teacher=teacher, updates=updates)
 
 
-def _work(config: TrainConfig, r: int) -> dict:
+def _work(config: RunConfig, r: int) -> dict:
     def report(progress: Progress) -> None:
         _worker["updates"].put(1)
 
     return run(config, _worker["dataset"], _worker["teacher"], report, r)
 
 
-def run_all(configs: Iterable[TrainConfig], workspace: Workspace, workers: int = 2, r: int = 5000) -> list[dict]:
+def run_all(configs: Iterable[RunConfig], workspace: Workspace, workers: int = 2, r: int = 5000) -> list[dict]:
     """The records of ``configs`` in order, several at a time, with one bar over all epochs that are still to train.
 
     Each run keeps to ``config.threads`` CPU threads, so ``workers`` changes the time and not the result.

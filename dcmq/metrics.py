@@ -14,6 +14,7 @@ from torch import Tensor
 from dcmq.errors import DcmqError
 
 CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+LEVELS = tuple(tenths / 10 for tenths in range(11))  # of recall
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RankingMetrics:
     map_at_all_tie_averaged: float
     precision_at: dict[int, float]
     recall_at: dict[int, float]
+    interpolated_precision: dict[float, float]
     queries: int
     queries_without_relevant: int
     queries_without_hit: int
@@ -44,11 +46,17 @@ class RankingMetrics:
             "mAP@all (tie-averaged)": self.map_at_all_tie_averaged,
             "precision@N": {str(n): v for n, v in self.precision_at.items()},
             "recall@N": {str(n): v for n, v in self.recall_at.items()},
+            "interpolated precision at recall": {str(level): v for level, v in self.interpolated_precision.items()},
             "queries": self.queries,
             "queries without relevant item": self.queries_without_relevant,
             "queries without hit in R": self.queries_without_hit,
             "tie seed": self.tie_seed,
         }
+
+    def per_query(self) -> dict[str, str]:
+        """Each query's AP in thousandths, as a line of numbers, for paired tests on records."""
+        each = {f"mAP@{self.r} (hits)": self.average_precision_hits, "mAP@all": self.average_precision_all}
+        return {name: " ".join(str(round(1000 * v)) for v in values.tolist()) for name, values in each.items()}
 
 
 def tie_permutation(n: int, seed: int = 0) -> Tensor:
@@ -62,6 +70,17 @@ def average_precision_hits(relevant: Tensor, r: int) -> Tensor:
     ranks = torch.arange(1, relevant.shape[1] + 1, dtype=torch.float64)
     precision = relevant.cumsum(1) / ranks
     return (precision * relevant).sum(1) / relevant.sum(1).clamp_min(1)
+
+
+def interpolated_precision(relevant: Tensor) -> Tensor:
+    """(q, 11) best precision at any rank where recall is at least 0, .1, ... 1, of (q, n) relevance in rank order."""
+    relevant = relevant.double()
+    found = relevant.cumsum(1)
+    precision = found / torch.arange(1, relevant.shape[1] + 1, dtype=torch.float64)
+    best = precision.flip(1).cummax(1).values.flip(1)
+    wanted = (found[:, -1:] * torch.tensor(LEVELS, dtype=torch.float64)).sub(1e-9).ceil()  # relevant items to be found
+    ranks = torch.searchsorted(found, wanted.clamp_min(1)).clamp_max(relevant.shape[1] - 1)
+    return torch.where(found[:, -1:] > 0, best.gather(1, ranks), 0.0)
 
 
 def average_precision_tie_averaged(score: Tensor, relevant: Tensor) -> Tensor:
@@ -130,7 +149,7 @@ def evaluate_ranking(
     order = tie_permutation(n, tie_seed)
     gallery = gallery_labels[order].float()
     cuts = [c for c in CUTS if c <= n]
-    parts: dict[str, list[Tensor]] = {k: [] for k in ("hits", "all", "tied", "total", "in_r", "found")}
+    parts: dict[str, list[Tensor]] = {k: [] for k in ("hits", "all", "tied", "total", "in_r", "found", "levels")}
     for start in range(0, queries, chunk):
         rows = slice(start, min(start + chunk, queries))
         values = score(rows)[:, order]
@@ -141,6 +160,7 @@ def evaluate_ranking(
         parts["hits"].append(average_precision_hits(relevant, r))
         parts["all"].append(average_precision_hits(relevant, n))
         parts["tied"].append(average_precision_tie_averaged(values, relevant))
+        parts["levels"].append(interpolated_precision(relevant))
         parts["total"].append(counts[:, -1])
         parts["in_r"].append(counts[:, r - 1])
         parts["found"].append(counts[:, [c - 1 for c in cuts]])
@@ -155,9 +175,35 @@ def evaluate_ranking(
         map_at_all_tie_averaged=whole["tied"].mean().item(),
         precision_at={c: (found[:, i] / c).mean().item() for i, c in enumerate(cuts)},
         recall_at={c: recall[:, i].mean().item() for i, c in enumerate(cuts)},
+        interpolated_precision=dict(zip(LEVELS, whole["levels"].mean(0).tolist(), strict=True)),
         queries=queries,
         queries_without_relevant=int((total == 0).sum()),
         queries_without_hit=int((whole["in_r"] == 0).sum()),
         average_precision_hits=whole["hits"],
         average_precision_all=whole["all"],
     )
+
+
+def precision_recall_by_radius(
+    score: Callable[[slice], Tensor], query_labels: Tensor, gallery_labels: Tensor, largest: int, chunk: int = 128
+) -> dict[str, list[float]]:
+    """Precision and recall of all pairs within Hamming distance 0, 1, ... ``largest``, each a list of that length + 1.
+
+    Over all pairs at once (micro-average, as DCMH's own evaluation has it): a query whose ball is empty weighs nothing.
+    Precision is 0 where no pair is within the radius.
+
+    Args:
+        score: for a slice of queries, minus their (b, g) Hamming distances.
+    """
+    near, hits = torch.zeros(largest + 1, dtype=torch.long), torch.zeros(largest + 1, dtype=torch.long)
+    gallery = gallery_labels.float()
+    for start in range(0, len(query_labels), chunk):
+        rows = slice(start, min(start + chunk, len(query_labels)))
+        distance = (-score(rows)).long()
+        near += torch.bincount(distance.flatten(), minlength=largest + 1)
+        hits += torch.bincount(distance[query_labels[rows].float() @ gallery.T > 0], minlength=largest + 1)
+    near, hits = near.cumsum(0), hits.cumsum(0)
+    return {
+        "precision": (hits / near.clamp_min(1)).tolist(),
+        "recall": (hits / hits[-1].clamp_min(1)).tolist(),
+    }

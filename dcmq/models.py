@@ -1,25 +1,25 @@
-"""The student: an image encoder and a text encoder into one space, and the quantiser they share."""
+"""An image encoder and a text encoder into one space; and DCMQ's student, which has a quantiser behind them."""
 
 import torch
 from torch import Tensor, nn
 
-from dcmq.config import StudentConfig
+from dcmq.config import EncodersConfig, StudentConfig
 from dcmq.data.pictures import resized
 from dcmq.encoders import image_encoder, pixel_statistics, split_resnet, text_mlp, text_transformer
 from dcmq.quantizer import ProductQuantizer
 
 
-class Student(nn.Module):
-    """Image encoder, text encoder and shared codebooks (stated); D = ``length`` * M (ours).
+class DualEncoder(nn.Module):
+    """An image encoder and a text encoder into one space of ``dimension`` numbers: what all trained methods share.
 
     Args:
-        config: architecture and quantiser. With ``config.frozen`` the first layers never change (ours).
+        config: architecture. With ``config.frozen`` the first layers never change (ours).
         words: length of the bag-of-words input, which only the MLP reads.
+        dimension: length of an embedding.
     """
 
-    def __init__(self, config: StudentConfig, words: int):
+    def __init__(self, config: EncodersConfig, words: int, dimension: int):
         super().__init__()
-        dimension = config.books * config.subvector_length
         self.config = config
         self.frozen: nn.Module = nn.Identity()
         self.image_encoder = image_encoder(config.image_encoder, dimension, config.image_size, config.backbone_weights)
@@ -30,6 +30,51 @@ class Student(nn.Module):
             self.text_encoder = text_mlp(words, config.text_hidden, dimension)
         else:
             self.text_encoder = text_transformer(config.text_encoder, dimension, config.text_weights)
+        mean, std = pixel_statistics(config.image_encoder)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def train(self, mode: bool = True) -> "DualEncoder":
+        """As everywhere, but frozen layers stay in evaluation mode."""
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    def is_pretrained(self, name: str) -> bool:
+        """Whether the parameter ``name`` started from weights that somebody else trained."""
+        return (bool(self.config.backbone_weights) and name.startswith("image_encoder.backbone.")) or (
+            bool(self.config.text_weights) and name.startswith("text_encoder.backbone.")
+        )
+
+    def frozen_outputs(self, images: Tensor) -> Tensor:
+        """(b, H, W, 3) uint8 pictures, resized to ``config.image_size``, normalised and through the frozen layers."""
+        return self.frozen(self._normalised(images))
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        x = resized(images, self.config.image_size).permute(0, 3, 1, 2).float()
+        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        return self.frozen_outputs(images) if images.dtype == torch.uint8 else images.float()
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """What :meth:`embed_images` computes before its last layer, (b, F) float32."""
+        return self.image_encoder.backbone(self._seen(images)).float()
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """(b, H, W, 3) uint8 pictures, or what :meth:`frozen_outputs` made of them (any float), to (b, D) float32."""
+        return self.image_encoder(self._seen(images)).float()
+
+    def embed_texts(self, texts: Tensor) -> Tensor:
+        """(b, V) 0/1 bags of words, or (b, L) tokens where the text encoder is a transformer, to (b, D) float32."""
+        return self.text_encoder(texts).float()
+
+
+class Student(DualEncoder):
+    """DCMQ's student: the encoders and the codebooks that both share (stated); D = ``subvector_length`` * M (ours)."""
+
+    def __init__(self, config: StudentConfig, words: int):
+        super().__init__(config, words, config.books * config.subvector_length)
         self.quantizer = ProductQuantizer(
             config.books,
             config.codewords,
@@ -41,32 +86,14 @@ class Student(nn.Module):
             normalise_subvectors=config.normalise_subvectors,
             scale=config.codebook_scale,
         )
-        mean, std = pixel_statistics(config.image_encoder)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
-
-    def train(self, mode: bool = True) -> "Student":
-        """As everywhere, but frozen layers stay in evaluation mode."""
-        super().train(mode)
-        self.frozen.eval()
-        return self
-
-    def frozen_outputs(self, images: Tensor) -> Tensor:
-        """(b, H, W, 3) uint8 pictures, resized to ``config.image_size``, normalised and through the frozen layers."""
-        return self.frozen(self._normalised(images))
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        x = resized(images, self.config.image_size).permute(0, 3, 1, 2).float()
-        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """(b, H, W, 3) uint8 pictures, or what :meth:`frozen_outputs` made of them (any float), to (b, D) float32."""
-        x = self.frozen_outputs(images) if images.dtype == torch.uint8 else images.float()
-        return self.quantizer.embedding(self.image_encoder(x))
+        """See :meth:`DualEncoder.embed_images`; as training compares them."""
+        return self.quantizer.embedding(super().embed_images(images))
 
     def embed_texts(self, texts: Tensor) -> Tensor:
-        """(b, V) 0/1 bags of words, or (b, L) tokens where the text encoder is a transformer, to (b, D) float32."""
-        return self.quantizer.embedding(self.text_encoder(texts))
+        """See :meth:`DualEncoder.embed_texts`; as training compares them."""
+        return self.quantizer.embedding(super().embed_texts(texts))
 
     def forward(
         self,

@@ -8,6 +8,7 @@ from test_training import STUDENT, tiny_dataset
 
 from dcmq.evaluation import evaluate, evaluate_teacher
 from dcmq.models import Student
+from dcmq.retrieval import QuantisedRetriever
 
 
 def relevance(dataset, gallery):
@@ -19,7 +20,7 @@ def test_quantised_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    result = evaluate(student, dataset, 10)
+    result = evaluate(QuantisedRetriever(student, dataset), dataset, 10)
     books = student.quantizer.codebooks.detach()
     unseen = np.setdiff1d(dataset.split.gallery, dataset.split.train)
     for name, gallery in (("gallery", dataset.split.gallery), ("unseen", unseen)):
@@ -49,7 +50,7 @@ def test_the_continuous_gallery_ranks_by_the_cosine_of_the_embeddings():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    result = evaluate(student, dataset, 10)
+    result = evaluate(QuantisedRetriever(student, dataset), dataset, 10)
     gallery = dataset.split.gallery
     with torch.no_grad():
         queries = student.embed_texts(torch.from_numpy(dataset.bow[dataset.split.query].toarray()))
@@ -65,7 +66,7 @@ def test_codeword_statistics_are_those_of_the_gallery():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    found = evaluate(student, dataset, 10)["codewords"]["image"]
+    found = evaluate(QuantisedRetriever(student, dataset), dataset, 10)["codewords"]["image"]
     with torch.no_grad():
         items = student.embed_images(torch.from_numpy(dataset.images[dataset.split.gallery]))
     books = student.quantizer.codebooks.detach()

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from dcmq.errors import DcmqError
-from dcmq.metrics import evaluate_ranking
+from dcmq.metrics import evaluate_ranking, precision_recall_by_radius
 
 
 def ap_hits(relevant, r):
@@ -84,3 +84,49 @@ def test_nan_and_empty_input_are_refused():
         single([float("nan"), 1.0], [1, 0])
     with pytest.raises(DcmqError, match="nothing to rank"):
         evaluate_ranking(lambda rows: torch.zeros(0, 1), torch.zeros(0, 2), torch.zeros(1, 2))
+
+
+def test_interpolated_precision_is_the_best_at_any_larger_recall():
+    score, queries, gallery = random_case(ties=False)
+    queries = torch.cat([queries, torch.zeros(1, 4, dtype=torch.long)])  # one query without a relevant item
+    score = torch.cat([score, score[:1]])
+    result = evaluate_ranking(lambda rows: score[rows], queries, gallery, r=10)
+    expected = np.zeros(11)
+    for values, own in zip(score, queries, strict=True):
+        hits = [int((own * gallery[i]).sum() > 0) for i in values.argsort(descending=True)]
+        for level in range(11):
+            reached = [sum(hits[:n]) / n for n in range(1, 61) if sum(hits) and sum(hits[:n]) / sum(hits) >= level / 10]
+            expected[level] += max(reached, default=0.0) / len(score)
+    assert list(result.interpolated_precision.values()) == pytest.approx(expected)
+    assert list(result.interpolated_precision) == [level / 10 for level in range(11)]
+
+
+def test_precision_and_recall_by_radius_count_pairs():
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, 2, (12, 6), generator=generator) * 2.0 - 1
+    labels = torch.randint(0, 2, (12, 2), generator=generator)
+    queries, gallery = codes[:4], codes[4:]
+
+    def score(rows):
+        return (queries[rows] @ gallery.T - 6) / 2
+
+    found = precision_recall_by_radius(score, labels[:4], labels[4:], 6, chunk=3)
+    for radius in range(7):
+        near = hits = total = 0
+        for q in range(4):
+            for i in range(8):
+                relevant = bool((labels[q] * labels[4 + i]).sum())
+                total += relevant
+                if (queries[q] != gallery[i]).sum() <= radius:
+                    near, hits = near + 1, hits + relevant
+        assert found["precision"][radius] == pytest.approx(hits / near if near else 0)
+        assert found["recall"][radius] == pytest.approx(hits / total)
+
+
+def test_each_querys_ap_is_written_in_thousandths():
+    score, queries, gallery = random_case(ties=False)
+    result = evaluate_ranking(lambda rows: score[rows], queries, gallery, r=10)
+    lines = result.per_query()
+    assert set(lines) == {"mAP@10 (hits)", "mAP@all"}
+    values = np.array(lines["mAP@all"].split(), int) / 1000
+    assert values.mean() == pytest.approx(result.map_at_all, abs=5e-4)

@@ -16,6 +16,7 @@ from dcmq.errors import DcmqError
 from dcmq.evaluation import evaluate
 from dcmq.models import Student
 from dcmq.notebook import defaults, validated
+from dcmq.retrieval import QuantisedRetriever
 from dcmq.studies import gallery, qualitative
 from dcmq.studies import similarity_histograms as histograms
 from dcmq.studies.similarity_histograms import AFTER, BEFORE, COLDER
@@ -160,7 +161,7 @@ def student():
 
 def test_the_first_results_are_those_that_the_metrics_count(student):
     data, _ = several_labels()
-    measured = evaluate(student, data, 10)
+    measured = evaluate(QuantisedRetriever(student, data), data, 10)
     for direction in ("i2t", "t2i"):
         rows, hits = gallery.search(student, data, direction, 5)
         assert rows.shape == hits.shape == (20, 5) and np.isin(rows, data.split.gallery).all()

@@ -16,10 +16,11 @@ from dcmq import experiments
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data.dataset import RetrievalDataset, draw_split
 from dcmq.encoders import image_encoder
+from dcmq.epochs import augmented, batches, epoch_generator
 from dcmq.errors import DcmqError
 from dcmq.inputs import image_inputs
 from dcmq.teachers.base import TeacherEmbeddings, unit
-from dcmq.training import Trainer, augmented, batches, epoch_generator, load_student
+from dcmq.training import Trainer, load_student
 
 STUDENT = StudentConfig(bits=16, subvector_length=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
 
@@ -47,7 +48,7 @@ def config(**changes):
 
 
 def weights(trainer):
-    return {k: v.clone() for k, v in trainer.student.state_dict().items()}
+    return {k: v.clone() for k, v in trainer.network.state_dict().items()}
 
 
 def test_two_runs_are_bit_identical_and_another_seed_is_not(tmp_path):
@@ -97,7 +98,7 @@ def test_separate_training_moves_the_encoders_first_and_then_the_codebooks_alone
         if name != books and not name.endswith("num_batches_tracked"):
             assert torch.equal(middle[name], end[name]), name  # batch statistics among them
     assert not torch.equal(start["text_encoder.0.weight"], middle["text_encoder.0.weight"])
-    rates = trainer.optimiser.param_groups[0]["lr"]
+    rates = trainer.optimisers[0].param_groups[0]["lr"]
     assert rates == pytest.approx(3e-4)  # the second part's learning rate falls at its own half time
 
 
@@ -125,7 +126,7 @@ def test_noise_on_one_modality_is_another_run_than_on_both_and_than_none(tmp_pat
         student = STUDENT.model_copy(update=changes)
         trainer = Trainer(config(student=student, epochs=1), *tiny_dataset(), tmp_path / name, "key")
         trainer.run()
-        results.append(trainer.student.quantizer.codebooks.detach().clone())
+        results.append(trainer.network.quantizer.codebooks.detach().clone())
     for i in range(3):
         assert not torch.equal(results[i], results[(i + 1) % 3])
 
@@ -189,12 +190,12 @@ def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_p
         bits=16, subvector_length=4, image_size=32, text_hidden=(8, 8), backbone_weights=str(tmp_path / "w.pth")
     )
     trainer = Trainer(config(student=student, backbone_rate=0.1, epochs=1), *tiny_dataset(), tmp_path / "c", "key")
-    assert torch.equal(trainer.student.image_encoder.backbone.conv1.weight, weights["conv1.weight"])
+    assert torch.equal(trainer.network.image_encoder.backbone.conv1.weight, weights["conv1.weight"])
     trainer.run()
-    rates = [group["lr"] for group in trainer.optimiser.param_groups]
+    rates = [group["lr"] for group in trainer.optimisers[0].param_groups]
     assert rates == pytest.approx([3e-3, 3e-4])
-    counted = sum(p.numel() for group in trainer.optimiser.param_groups for p in group["params"])
-    assert counted == sum(p.numel() for p in trainer.student.parameters())
+    counted = sum(p.numel() for group in trainer.optimisers[0].param_groups for p in group["params"])
+    assert counted == sum(p.numel() for p in trainer.network.parameters())
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises(DcmqError, match="no torchvision resnet18 state_dict"):
         Trainer(config(student=student), *tiny_dataset(), tmp_path / "d", "key")
@@ -294,7 +295,7 @@ trainer = Trainer(config(schedule={schedule!r}), *tiny_dataset(), {checkpoint!r}
 trainer.history = [None] * {done}
 generators = [epoch_generator(0, 0, stream) for stream in (1, 2)]
 terms = trainer.step(torch.arange(16), *generators)
-gradients = torch.cat([p.grad.flatten() for p in trainer.student.parameters() if p.grad is not None])
+gradients = torch.cat([p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None])
 if trainer.fabric.global_rank == 0:
     torch.save({{"i2t": terms["i2t"], "t2i": terms["t2i"], "norm": gradients.norm().item()}}, {out!r})
 """

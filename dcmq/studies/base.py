@@ -8,9 +8,11 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from dcmq.config import StudentConfig, TrainConfig
+from dcmq.config import EncodersConfig, MethodConfig, RunConfig, StudentConfig, TrainConfig
 from dcmq.errors import DcmqError
 from dcmq.experiments import Workspace, run_all
+from dcmq.methods import METHODS
+from dcmq.methods import method as registered
 from dcmq.notebook import comma_list
 from dcmq.paths import reports_dir
 from dcmq.storage import digest
@@ -36,15 +38,24 @@ PROFILES = {
     ),
 }
 R = {"demo": 500, "paper": 5000}  # of mAP@R (hits)
+NOT_SETTINGS = {"method", "student", "seed", "bits"}  # said elsewhere
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of a study's table: its name, what it changes in the settings, and its teacher if not the notebook's."""
+    """A row of a study's table.
+
+    Attributes:
+        settings: what it changes in them. teacher: if not the notebook's. method: by what name its runs go.
+        rate, longer: factors on the profile's learning rate and epochs.
+    """
 
     name: str
     settings: dict = field(default_factory=dict)
     teacher: str = ""
+    method: str = "DCMQ"
+    rate: float = 1.0
+    longer: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Run:
     """One run of a plan. ``tags`` become columns of the results beside variant and seed."""
 
     variant: str
-    config: TrainConfig
+    config: RunConfig
     teacher: str
     tags: dict
 
@@ -120,11 +131,15 @@ class TrainingStudy(Study):
 
     def run(self, variant: Variant, bits: int, seed: int, **tags) -> Run:
         """One run of ``variant``."""
-        config = self.config(bits=bits, seed=seed, **variant.settings)
+        config = self.config(variant.method, bits=bits, seed=seed, **variant.settings)
+        if variant.rate != 1 or variant.longer != 1:
+            schedule = {"learning_rate": config.learning_rate * variant.rate, "epochs": config.epochs * variant.longer}
+            config = config.model_copy(update=schedule)
         return Run(variant.name, config, variant.teacher or self.teacher, {"bits": bits, **tags})
 
-    def config(self, **settings) -> TrainConfig:
-        """The profile's settings, changed by the parameters, changed by ``settings``.
+    def config(self, method: str = "DCMQ", **settings) -> RunConfig:
+        """The profile's settings, changed by the parameters, changed by ``settings``; what ``method`` does not have is
+        left out.
 
         Raises:
             DcmqError: a value that makes no sense.
@@ -132,9 +147,14 @@ class TrainingStudy(Study):
         stated = {"gumbel_weight": 0.5} if self.dataset == "coco" else {}
         epochs = {"epochs": self.epochs} if self.epochs else {}
         merged = PROFILES[self.profile] | stated | epochs | parsed_settings(self.settings) | settings
-        student = {name: merged.pop(name) for name in list(merged) if name in StudentConfig.model_fields}
+        kind, encoders = (TrainConfig, StudentConfig) if method == "DCMQ" else (MethodConfig, EncodersConfig)
+        own = {name.partition(".")[2]: value for name, value in merged.items() if name.startswith(f"{method}.")}
+        student = {name: value for name, value in merged.items() if name in encoders.model_fields}
+        fields = {name: value for name, value in merged.items() if name in kind.model_fields}
         try:
-            return TrainConfig(student=StudentConfig(**student), **merged)
+            if method == "DCMQ":
+                return TrainConfig(student=StudentConfig(**student), **fields)
+            return MethodConfig(method=method, student=EncodersConfig(**student), options=own, **fields)
         except ValidationError as error:
             problem = error.errors()[0]
             name, reason = ".".join(map(str, problem["loc"])), problem["msg"]
@@ -158,6 +178,12 @@ class TrainingStudy(Study):
         return "-".join(words + ([digest(self.settings)[:6]] if self.settings else []))
 
 
+def method_variants(names: str) -> list[Variant]:
+    """A row for each method of the comma-separated ``names``. Raises DcmqError for one that is not registered."""
+    rows = [registered(name) for name in comma_list(names, str)]
+    return [Variant(row.name, dict(row.settings), "", row.algorithm or row.name, row.rate, row.longer) for row in rows]
+
+
 def run_plan(study: TrainingStudy, plan: list[Run] | None = None) -> list[dict]:
     """The records of ``plan`` (default: the study's), in its order; finished runs are reused."""
     plan = study.plan() if plan is None else plan
@@ -175,21 +201,24 @@ def short_name(teacher: str) -> str:
 
 
 def parsed_settings(text: str) -> dict:
-    """``"learning_rate=1e-4 frozen=layer4"`` to fields of :class:`TrainConfig` and :class:`StudentConfig`.
+    """``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` to fields of :class:`TrainConfig` and :class:`StudentConfig`,
+    and options of methods under their dotted names.
 
     Raises:
         DcmqError: a word that is no NAME=VALUE, or a name that is no setting.
     """
-    known = sorted((TrainConfig.model_fields.keys() | StudentConfig.model_fields.keys()) - {"student", "seed", "bits"})
+    known = sorted((TrainConfig.model_fields.keys() | StudentConfig.model_fields.keys()) - NOT_SETTINGS)
+    dotted = [f"{row.name}.{option}" for row in METHODS.values() for option in row.options]
     changes = {}
     for word in text.split():
         name, equals, value = word.partition("=")
         if not equals:
             raise DcmqError(f"settings: {word!r} is not NAME=VALUE; write them like 'learning_rate=1e-4 tau_q=0.1'")
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+        if name not in known + dotted:
+            close = difflib.get_close_matches(name, known + dotted, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise DcmqError(f"settings: {name!r} is no setting{hint} (known: {', '.join(known)})")
+            there = dotted if "." in name else known
+            raise DcmqError(f"settings: {name!r} is no setting{hint} (known: {', '.join(there)})")
         try:
             changes[name] = json.loads(value)
         except ValueError:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from dcmq.codes import assign, lookup_tables, scores
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.evaluation import embed
 from dcmq.metrics import tie_permutation
 from dcmq.models import Student
+from dcmq.retrieval import embed
 from dcmq.studies import plots
 
 RIGHT, WRONG = "\N{CHECK MARK}", "\N{MULTIPLICATION X}"  # beside colour: seen in grey too

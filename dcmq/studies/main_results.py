@@ -1,25 +1,26 @@
-"""Table 1 and Fig. 5: methods at several code lengths, and their curves."""
+"""Table 1 and Fig. 5: all methods at several code lengths, their curves, and what the metric alone can do."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from pydantic import field_validator
 
 from dcmq.errors import DcmqError
-from dcmq.notebook import comma_list
-from dcmq.studies.base import Run, TrainingStudy, Variant
+from dcmq.evaluation import DIRECTIONS
+from dcmq.figures import MARKERS
+from dcmq.methods import METHODS
+from dcmq.methods.base import CONTROL
+from dcmq.studies.base import Run, TrainingStudy, Variant, method_variants
+from dcmq.studies.metric_question import COMPARED, OWN
+from dcmq.studies.plots import colours
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means
-
-METHODS = {  # name: what it changes in the settings
-    "DCMQ": {"target": "npc"},
-    "DCMQ-multihot": {"target": "multihot"},
-    "DCMQ-identity": {"target": "identity"},
-}
-PAPER = ("PQ", "OPQ", "DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR", "DCMQ(CLIP-ViT-B32)", "DCMQ(DeCLIP-ViT-B32)")
 
 
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``methods`` and ``bits`` are comma-separated lists."""
+    """What the notebook may be asked; ``methods``, ``controls`` and ``bits`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "main_results"
     item: ClassVar[str] = "Table 1, Fig. 5"
@@ -28,43 +29,117 @@ class Parameters(TrainingStudy):
 
     bits: str
     methods: str
+    controls: str
     curve_bits: int
 
-    @field_validator("methods")
+    @field_validator("methods", "controls")
     @classmethod
     def _known(cls, value: str) -> str:
-        for name in comma_list(value, str):
-            if name not in METHODS:
-                raise DcmqError(f"methods: {name!r} is not registered (known: {', '.join(METHODS)})")
+        method_variants(value)
         return value
 
     def variants(self) -> list[Variant]:
-        """The methods asked for."""
-        return [Variant(name, METHODS[name]) for name in comma_list(self.methods, str)]
+        """The methods and the controls asked for."""
+        return method_variants(",".join(filter(None, [self.methods, self.controls])))
 
-    def curve_plan(self) -> list[Run]:
-        """The runs behind the curves: those at ``curve_bits``."""
-        chosen = [run for run in self.plan() if run.tags["bits"] == self.curve_bits]
-        if not chosen:
+    def chosen(self, plan: Sequence[Run], records: Sequence[dict], names: str) -> tuple[list[Run], list[dict]]:
+        """Runs and records of the methods in ``names`` at ``curve_bits``."""
+        wanted = {variant.name for variant in method_variants(names)}
+        pairs = [
+            (run, record)
+            for run, record in zip(plan, records, strict=True)
+            if run.tags["bits"] == self.curve_bits and run.variant in wanted
+        ]
+        if not pairs:
             raise DcmqError(f"curve_bits: {self.curve_bits} is none of the bits {self.bits}")
-        return chosen
+        return [run for run, _ in pairs], [record for _, record in pairs]
 
 
 def paper() -> pd.DataFrame:
     """The paper's Table 1."""
-    return paper_table(1, {name: name for name in PAPER})
+    return paper_table(1, {name: name for name in (*COMPARED, *OWN)})
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """DCMQ against every other method at each code length; and longer codes against shorter."""
-    lengths = sorted(frame.bits.unique())
-    found = []
-    for bits in lengths:
-        means = seed_means(frame, metric, bits=bits)
+def methods_table(names: Sequence[str]) -> pd.DataFrame:
+    """A row per method: its source, how faithful it is, what it reads of a text, what is uncertain."""
+    rows = [METHODS[name] for name in names]
+    return pd.DataFrame(
+        {row.name: {"after": row.reference, "is": row.fidelity, "reads": row.reads, "note": row.note} for row in rows}
+    ).T
+
+
+def sizes_table(plan: Sequence[Run], records: Sequence[dict]) -> pd.DataFrame:
+    """Bytes per item at each code length, numbers learnt, and seconds of training: a row per method."""
+    rows: dict[str, dict] = {}
+    for run, record in zip(plan, records, strict=True):
+        row = rows.setdefault(run.variant, {"bytes": {}, "learnt": set(), "seconds": []})
+        row["bytes"][run.tags["bits"]] = record["bytes_per_item"]
+        row["learnt"].add(record["student_parameters"])
+        row["seconds"].append(record["training_seconds"])
+    return pd.DataFrame(
+        {
+            name: {
+                "bytes per item": ", ".join(f"{b:g}" for b in dict.fromkeys(row["bytes"].values())),
+                "million numbers learnt": f"{max(row['learnt']) / 1e6:.2f}",
+                "s of training": f"{np.mean(row['seconds']):.1f}",
+            }
+            for name, row in rows.items()
+        }
+    ).T
+
+
+def verdicts(frame: pd.DataFrame, metric: str, bits: int) -> list[Verdict]:
+    """DCMQ against the best compared method at each length; against every row at ``bits``; and long against short."""
+    lengths, found = sorted(frame.bits.unique()), []
+    for length in lengths:
+        means = seed_means(frame, metric, bits=length)
+        rivals = [name for name in COMPARED if name in means]
+        if rivals and "DCMQ" in means:
+            best = means[rivals].mean().idxmax()
+            found.append(compare(means, "DCMQ", best, f"{length} bits, DCMQ > {best}, the best compared method"))
+    means = seed_means(frame, metric, bits=bits)
+    if "DCMQ" in means:
         others = [name for name in means if name != "DCMQ"]
-        found += [compare(means, "DCMQ", other, f"{bits} bits, DCMQ > {other}") for other in others if "DCMQ" in means]
+        found += [compare(means, "DCMQ", other, f"{bits} bits, DCMQ > {other}{_kind(other)}") for other in others]
     own = frame[frame.variant == "DCMQ"]
     if len(own) and len(lengths) > 1:
         means = seed_means(own, metric, by="bits")
         found.append(compare(means, lengths[-1], lengths[0], f"DCMQ, {lengths[-1]} bits > {lengths[0]} bits"))
     return found
+
+
+def _kind(name: str) -> str:
+    return " (a control, no claim of the paper)" if METHODS[name].fidelity == CONTROL else ""
+
+
+def precision_recall_figure(plan: Sequence[Run], records: Sequence[dict]) -> plt.Figure:
+    """Above, interpolated precision against recall by rank, for all; below, by Hamming radius, for hash methods."""
+    drawn, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
+    names = list(dict.fromkeys(run.variant for run in plan))
+    for column, direction in enumerate(DIRECTIONS):
+        for i, name in enumerate(names):
+            found = [
+                record["evaluation"][direction]["gallery"]
+                for run, record in zip(plan, records, strict=True)
+                if run.variant == name
+            ]
+            style = dict(
+                color=colours()[i % len(colours())], marker=MARKERS[i % len(MARKERS)], markersize=4, label=name
+            )
+            levels = pd.DataFrame([part["interpolated precision at recall"] for part in found])
+            axes[0, column].plot([float(level) for level in levels.columns], levels.mean(), **style)
+            if "by Hamming radius" in found[0]:
+                pairs = {
+                    k: np.mean([part["by Hamming radius"][k] for part in found], 0) for k in ("recall", "precision")
+                }
+                kept = pairs["recall"] > 0
+                axes[1, column].plot(pairs["recall"][kept], pairs["precision"][kept], **style)
+        axes[0, column].set_title(
+            "image query, gallery of texts" if direction == "i2t" else "text query, gallery of images", fontsize=9
+        )
+        axes[1, column].set_xlabel("recall")
+    axes[0, 0].set_ylabel("interpolated precision, by rank")
+    axes[1, 0].set_ylabel("precision within a Hamming radius")
+    axes[0, 1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
+    drawn.tight_layout()
+    return drawn

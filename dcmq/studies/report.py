@@ -81,13 +81,14 @@ def write_report(
     """Write tables (CSV, Markdown, LaTeX), figures (SVG, PNG), single values and the record; return the folder.
 
     Args:
-        tables: ``table`` is the one that an overview shows, ``paper`` the paper's numbers.
+        tables: ``table`` is the one that an overview shows, ``paper`` the paper's numbers; empty ones are left out.
         figures: ``figure`` is the one that an overview shows.
         more: whatever else JSON can hold.
     """
     folder = study.folder
     for name, table in tables.items():
-        write_table(table, folder / name)
+        if not table.empty:
+            write_table(table, folder / name)
     for name, figure in (figures or {}).items():
         save(figure, folder / name)
     if frame is not None:

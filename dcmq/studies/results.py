@@ -84,7 +84,12 @@ def select(frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, gallery: 
 
 
 def table(chosen: pd.DataFrame, rows: str = "variant", columns: Sequence[str] = ("metric", "direction"), r: int = 0):
-    """Cells: mean ± sd over seeds. Row and column names in order of appearance; with ``r``, R has its number."""
+    """Cells: mean ± sd over seeds. Row and column names in order of appearance; with ``r``, R has its number.
+
+    Of no rows, a table of none: where all of the gallery was trained on, nothing in it is unseen.
+    """
+    if chosen.empty:
+        return pd.DataFrame()
     cells = chosen.groupby([rows, *columns], sort=False).value.apply(lambda v: mean_sd(list(v)))
     order = list(dict.fromkeys(zip(*(chosen[c] for c in columns), strict=True)))
     order.sort(key=lambda names: [list(dict.fromkeys(chosen[c])).index(n) for c, n in zip(columns, names, strict=True)])

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.epochs import batches
 from dcmq.errors import DcmqError
 from dcmq.figures import MARKERS
 from dcmq.notebook import comma_list
@@ -20,7 +21,6 @@ from dcmq.studies.base import Study, short_name
 from dcmq.studies.results import Verdict, compare
 from dcmq.targets import npc
 from dcmq.teachers.base import TeacherEmbeddings
-from dcmq.training import batches
 
 BEFORE, COLDER, AFTER = "without NPC", "at a smaller tau", "with NPC"
 BINS = 60
