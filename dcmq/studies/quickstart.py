@@ -187,7 +187,7 @@ def save_gallery(folder: Path, config: TrainConfig, student: Student, data: Retr
     save_tensors(folder / "codebooks.safetensors", {"codebooks": student.quantizer.codebooks})
     save_tensors(
         folder / "student.safetensors",
-        {f"student.{name}": value for name, value in student.state_dict().items()},
+        {f"model.{name}": value for name, value in student.state_dict().items()},
         {"config": config.model_dump_json(), "vocabulary": json.dumps(data.vocabulary)},
     )
 
