@@ -61,7 +61,13 @@ def test_contributing_says_why(requirement):
 
 def test_imports_of_the_package_are_declared():
     """Each third-party module that dcmq imports belongs to a declared dependency."""
-    modules = {"sklearn": "scikit-learn", "PIL": "pillow", "open_clip": "open-clip-torch", "yaml": "pyyaml", "faiss": "faiss-cpu"}
+    modules = {
+        "sklearn": "scikit-learn",
+        "PIL": "pillow",
+        "open_clip": "open-clip-torch",
+        "yaml": "pyyaml",
+        "faiss": "faiss-cpu",
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = project["dependencies"] + project["optional-dependencies"]["faiss"]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}

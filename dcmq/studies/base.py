@@ -4,9 +4,9 @@ import difflib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dcmq.config import EncodersConfig, MethodConfig, RunConfig, StudentConfig, TrainConfig
 from dcmq.errors import DcmqError
@@ -66,6 +66,20 @@ class Run:
     config: RunConfig
     teacher: str
     tags: dict
+
+
+def method_variants(names: str) -> list[Variant]:
+    """A row for each method of the comma-separated ``names``. Raises DcmqError for one that is not registered."""
+    rows = [registered(name) for name in comma_list(names, str)]
+    return [Variant(row.name, dict(row.settings), "", row.algorithm or row.name, row.rate, row.longer) for row in rows]
+
+
+def _registered(names: str) -> str:
+    method_variants(names)
+    return names
+
+
+Methods = Annotated[str, AfterValidator(_registered)]  # comma-separated names of registered methods
 
 
 class Study(BaseModel):
@@ -176,12 +190,6 @@ class TrainingStudy(Study):
         words = [super().name, f"{str(self.bits).replace(',', '-')}bits", self.profile]
         words += [f"{self.epochs}epochs"] if self.epochs else []
         return "-".join(words + ([digest(self.settings)[:6]] if self.settings else []))
-
-
-def method_variants(names: str) -> list[Variant]:
-    """A row for each method of the comma-separated ``names``. Raises DcmqError for one that is not registered."""
-    rows = [registered(name) for name in comma_list(names, str)]
-    return [Variant(row.name, dict(row.settings), "", row.algorithm or row.name, row.rate, row.longer) for row in rows]
 
 
 def run_plan(study: TrainingStudy, plan: list[Run] | None = None) -> list[dict]:

@@ -19,7 +19,7 @@ from dcmq.inputs import text_inputs
 from dcmq.models import Student
 from dcmq.paper import published
 from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy
+from dcmq.studies.base import Methods, Run, TrainingStudy, method_variants
 from dcmq.studies.results import Verdict, seed_means
 from dcmq.teachers.base import Encoder, Teacher, TeacherEmbeddings
 from dcmq.training import make_student
@@ -29,7 +29,7 @@ EMBEDDINGS, CODES = "embeddings", "codes"
 
 
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``bits`` and ``architectures`` are comma-separated lists."""
+    """What the notebook may be asked; ``bits``, ``methods`` and ``architectures`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "cost"
     item: ClassVar[str] = "Table 5"
@@ -40,9 +40,15 @@ class Parameters(TrainingStudy):
     )
 
     bits: str
+    methods: Methods
     batch: int = Field(gt=0)
     repeats: int = Field(gt=0)
     architectures: str
+
+    def compared_plan(self) -> list[Run]:
+        """The runs of the compared methods, at the same lengths and seeds."""
+        rows = method_variants(self.methods)
+        return [self.run(row, bits, seed) for row in rows for bits in self.bit_list for seed in self.seed_list]
 
     def students(self, data: RetrievalDataset) -> dict[str, Student]:
         """By column, a student for each code length, untrained: sizes and times do not depend on what the weights are."""

@@ -16,7 +16,7 @@ from dcmq.paper import published
 from dcmq.reports import mean_sd
 from dcmq.studies.base import PROFILES, Run
 from dcmq.studies.cost import CODES, EMBEDDINGS, TEACHER, column
-from dcmq.studies.results import METRICS, metric_name, select
+from dcmq.studies.results import METRICS, metric_name, results_frame, select
 from dcmq.teachers.base import Teacher
 
 UNKNOWN = "not measured here"
@@ -100,18 +100,39 @@ def run_table(
     return pd.DataFrame(shown)
 
 
+def compared_table(plan: Sequence[Run], records: Sequence[dict], r: int) -> pd.DataFrame:
+    """Bytes, parameters, seconds of training and mAP of the compared methods, a column per method and code length."""
+    shown: dict[str, dict] = {}
+    if not plan:
+        return pd.DataFrame()
+    frame = results_frame(plan, records)
+    for name, bits in dict.fromkeys((run.variant, run.tags["bits"]) for run in plan):
+        own = [
+            record for run, record in zip(plan, records, strict=True) if (run.variant, run.tags["bits"]) == (name, bits)
+        ]
+        column = shown.setdefault(f"{name} {bits} bits", {})
+        column[ITEM] = f"{own[0]['bytes_per_item']:g}"
+        column[PARAMETERS] = f"{own[0]['student_parameters'] / 1e6:.2f}"
+        column[TRAINING] = _seconds([record["training_seconds"] for record in own])
+        for metric in METRICS:
+            for direction in DIRECTIONS:
+                values = select(frame, metric, variant=name, bits=bits, direction=direction).value
+                column[f"{metric_name(metric, r)} {direction}"] = mean_sd(list(values))
+    return pd.DataFrame(shown)
+
+
 def _seconds(taken: list[float]) -> str:
     spread = f" ± {np.std(taken, ddof=1):.1f}" if len(taken) > 1 else ""
     return f"{np.mean(taken):.1f}{spread}"
 
 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
-    """All rows of ``tables`` under the same models, and a column for CMMQ, which is not built here."""
+    """All rows of ``tables`` under the same models."""
     models = list(dict.fromkeys(name for table in tables for name in (TEACHER, *table)))
     whole = pd.DataFrame(index=list(dict.fromkeys(row for table in tables for row in table.index)), columns=models)
     for table in tables:
         whole.update(table)
-    return whole.assign(CMMQ=UNKNOWN).fillna(UNKNOWN)
+    return whole.fillna(UNKNOWN)
 
 
 def paper(results: pd.DataFrame, hits: str) -> pd.DataFrame:
@@ -125,7 +146,7 @@ def paper(results: pd.DataFrame, hits: str) -> pd.DataFrame:
         "map_t2i": ("mAP t2i", f"{hits} t2i"),
     }
     theirs = published(5).set_index("quantity").drop(columns="unit")
-    ours = [name for name in results if name in (TEACHER, column(64), column(128))]
+    ours = [name for name in results if name == TEACHER or name.endswith((" 64 bits", " 128 bits"))]
     shown = {
         name: {f"paper, {model}": f"{value:g}" for model, value in theirs.loc[key].items()}
         | {f"ours, {model}": results.loc[row, model] for model in ours}

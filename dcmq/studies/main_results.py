@@ -6,14 +6,13 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from pydantic import field_validator
 
 from dcmq.errors import DcmqError
 from dcmq.evaluation import DIRECTIONS
 from dcmq.figures import MARKERS
 from dcmq.methods import METHODS
 from dcmq.methods.base import CONTROL
-from dcmq.studies.base import Run, TrainingStudy, Variant, method_variants
+from dcmq.studies.base import Methods, Run, TrainingStudy, Variant, method_variants
 from dcmq.studies.metric_question import COMPARED, OWN
 from dcmq.studies.plots import colours
 from dcmq.studies.results import Verdict, compare, paper_table, seed_means
@@ -28,15 +27,9 @@ class Parameters(TrainingStudy):
     claim: ClassVar[str] = "DCMQ leads every compared method at 32, 64 and 128 bits in both directions."
 
     bits: str
-    methods: str
-    controls: str
+    methods: Methods
+    controls: Methods
     curve_bits: int
-
-    @field_validator("methods", "controls")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        method_variants(value)
-        return value
 
     def variants(self) -> list[Variant]:
         """The methods and the controls asked for."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dcmq.config import EncodersConfig, StudentConfig
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.figures import save
 from dcmq.reports import write_record, write_table
@@ -21,7 +22,8 @@ def plan_text(plan: Sequence[Run]) -> str:
     seeds = sorted({run.config.seed for run in plan})
     students = [run.config.student for run in plan]
     encoders = list(dict.fromkeys(f"{s.image_encoder} at {s.image_size} px" for s in students))
-    codes = list(dict.fromkeys(f"{s.bits} bits = {s.books} codebooks x {s.codewords} codewords" for s in students))
+    quantised = [s for s in students if isinstance(s, StudentConfig)]
+    codes = list(dict.fromkeys(_codes(s) for s in quantised or students))
     return "\n".join(
         [
             f"{counted(len(plan), 'run')} of {counted(len(variants), 'variant')}, seeds {seeds}",
@@ -29,6 +31,12 @@ def plan_text(plan: Sequence[Run]) -> str:
             f"codes   {', '.join(codes)}",
         ]
     )
+
+
+def _codes(student: EncodersConfig) -> str:
+    if isinstance(student, StudentConfig):
+        return f"{student.bits} bits = {student.books} codebooks x {student.codewords} codewords"
+    return f"{student.bits} bits"
 
 
 def counted(number: int, noun: str) -> str:
