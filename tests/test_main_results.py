@@ -10,9 +10,11 @@ import pytest
 from dcmq.errors import DcmqError
 from dcmq.methods import METHODS
 from dcmq.notebook import defaults, validated
+from dcmq.reports import markdown
 from dcmq.studies import main_results as study
 from dcmq.studies.base import Run
 from dcmq.studies.metric_question import COMPARED, metric_paragraph, metric_table, published_lead
+from dcmq.studies.results import select, table
 from dcmq.studies.significance import _holm, significance, significance_table
 
 ROOT = Path(__file__).parents[1]
@@ -152,3 +154,8 @@ def test_in_the_reports_methods_beat_chance_and_the_floor_is_near_it(folder):
             assert abs(value - chance) < 0.05, name
         else:
             assert value > chance + 0.03, name
+
+
+def test_readme_shows_the_committed_numbers():
+    values = pd.read_csv(ROOT / "reports" / "main_results" / "scenes-clip-32-64-128bits-demo" / "values.csv")
+    assert markdown(table(select(values, bits=64), r=500)) in (ROOT / "README.md").read_text()
