@@ -30,11 +30,11 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(UV_INSTALL) '.[faiss,test]'
+	$(UV_INSTALL) '.[blip,faiss,test]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(UV_INSTALL) '.[faiss,test,dev]'
+	$(UV_INSTALL) '.[blip,faiss,test,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in a few minutes

@@ -69,7 +69,8 @@ def test_imports_of_the_package_are_declared():
         "faiss": "faiss-cpu",
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["faiss"]
+    extras = project["optional-dependencies"]
+    lines = project["dependencies"] + extras["blip"] + extras["faiss"]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     missing = {}
     for file in sorted((ROOT / "dcmq").rglob("*.py")):

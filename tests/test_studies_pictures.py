@@ -246,3 +246,10 @@ def test_marks_do_not_hang_on_colour_alone():
     hits = found["i2t"][1][p.chosen(data)].flatten()
     assert marks == [gallery.RIGHT if hit else gallery.WRONG for hit in hits]
     plt.close("all")
+
+
+def test_a_row_without_any_text_is_shown_without_text():
+    data, _ = tiny_dataset()
+    assert gallery.text_of(data, 0) == ""
+    tagged = replace(data, tags=((),) * 90, captions=(("a red dot",),) * 90)
+    assert gallery.text_of(tagged, 0) == "a red dot"

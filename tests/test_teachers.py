@@ -1,6 +1,8 @@
 """Teachers: names, the bundled CLIP, precomputed files, and embeddings computed once."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import open_clip
@@ -12,7 +14,10 @@ from safetensors.numpy import save_file
 from dcmq.data import load_dataset
 from dcmq.errors import DcmqError
 from dcmq.storage import load_tensors
-from dcmq.teachers import embed, openclip, resolve_teacher
+from dcmq.teachers import KNOWN, embed, hub, openclip, resolve_teacher
+from dcmq.teachers.__main__ import main
+from dcmq.teachers.base import Encoder, unit
+from dcmq.teachers.check import KINDS, TOLERANCE, check, reference_for, verdict
 from dcmq.teachers.scenes_clip import BundledClip
 
 
@@ -138,8 +143,24 @@ def test_a_local_open_clip_checkpoint_teaches_with_exactly_its_weights(scenes, t
         text = model.encode_text(open_clip.get_tokenizer("tiny-clip")(scenes.label_sentences()[:3]), normalize=True)
         picture = teacher.transform(Image.fromarray(scenes.images[0]))[None]
         image = model.encode_image(picture, normalize=True)
-    torch.testing.assert_close(embeddings.text[:3], text, atol=1e-5, rtol=0)
-    torch.testing.assert_close(embeddings.image[:1], image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(teacher.encode_texts(scenes.label_sentences()[:3]), text, atol=1e-5, rtol=0)
+    torch.testing.assert_close(teacher.encode_images(scenes.images[:1]), image, atol=1e-5, rtol=0)
+    # What is kept is kept in half precision, and the same whether it was just made or read from the cache.
+    torch.testing.assert_close(embeddings.text[:3], text, atol=1e-3, rtol=0)
+    again = embed(teacher, scenes, progress=False)
+    assert torch.equal(again.image, embeddings.image) and torch.equal(again.text, embeddings.text)
+    torch.testing.assert_close(again.image.norm(dim=1), torch.ones(120))
+
+
+def test_a_fingerprint_outlives_the_process(tiny_clip, tmp_path):
+    _, path = tiny_clip
+    code = (
+        f"import open_clip; open_clip.add_model_config({str(tmp_path / 'tiny-clip.json')!r})\n"
+        "from dcmq.teachers import resolve_teacher\n"
+        f"print(resolve_teacher({f'open_clip:tiny-clip/{path}'!r}, 'coco').fingerprint)"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert there == resolve_teacher(f"open_clip:tiny-clip/{path}", "coco").fingerprint
 
 
 def test_checkpoints_that_do_not_fit_are_refused(tiny_clip):
@@ -170,19 +191,142 @@ def test_a_checkpoint_is_never_unpickled(tiny_clip):
     assert not path.with_name("trapped").exists()
 
 
+def test_the_activation_is_part_of_what_a_teacher_is(tiny_clip, tmp_path):
+    _, path = tiny_clip
+    config = json.loads((tmp_path / "tiny-clip.json").read_text())
+    (tmp_path / "tiny-clip-quickgelu.json").write_text(json.dumps(config | {"quick_gelu": True}))
+    open_clip.add_model_config(tmp_path / "tiny-clip-quickgelu.json")
+    plain = resolve_teacher(f"open_clip:tiny-clip/{path}", "coco")
+    quick = resolve_teacher(f"open_clip:tiny-clip-quickgelu/{path}", "coco")
+    assert plain.fingerprint != quick.fingerprint
+    assert not torch.equal(plain.encode_texts(["a dog"]), quick.encode_texts(["a dog"]))
+
+
+def test_sentences_over_77_tokens_are_cut_and_counted(scenes, tiny_clip):
+    _, path = tiny_clip
+    teacher = resolve_teacher(f"open_clip:tiny-clip/{path}", "scenes")
+    assert teacher.truncated(["dog " * 75, "dog " * 76, "a dog", "dog " * 500]) == 2
+    assert torch.equal(teacher.encode_texts(["dog " * 76]), teacher.encode_texts(["dog " * 75]))
+    teacher.truncated = lambda texts: 3
+    with pytest.warns(UserWarning, match="3 of .* distinct label sentences are longer"):
+        embed(teacher, scenes, progress=False)
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Records what open_clip is asked for, instead of fetching anything."""
+    asked = []
+
+    def create(architecture, pretrained, **options):
+        asked.append((architecture, pretrained, options["force_quick_gelu"]))
+        model = open_clip.create_model("tiny-clip", force_quick_gelu=options["force_quick_gelu"])
+        return model, None, str
+
+    monkeypatch.setattr(openclip, "require_reachable", lambda *_: None)
+    monkeypatch.setattr(openclip.open_clip, "create_model_and_transforms", create)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "tag", "quick"),
+    [
+        ("clip", "ViT-B-32", "openai", True),
+        ("clip-vit-b32", "ViT-B-32", "openai", True),
+        ("clip-rn50", "RN50", "openai", True),
+        ("clip-vit-l14", "ViT-L-14", "openai", True),
+        ("open_clip:ViT-B-32/laion2b_s34b_b79k", "ViT-B-32", "laion2b_s34b_b79k", False),
+    ],
+)
+def test_published_weights_get_the_activation_they_were_trained_with(
+    tiny_clip, published, name, architecture, tag, quick
+):
+    teacher = resolve_teacher(name, "coco")
+    assert published == [(architecture, tag, quick)] and teacher.name == name
+    assert any(type(m).__name__ == "QuickGELU" for m in teacher.model.modules()) == quick
+
+
 def test_weights_out_of_reach_get_one_line_at_once(monkeypatch, tmp_path):
-    def refuse(*_args, **_kwargs):
+    def refuse(_url, timeout):
+        assert timeout == 5
         raise OSError("no network")
 
-    monkeypatch.setattr(openclip, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(openclip, "getproxies", dict)
-    monkeypatch.setattr(openclip.socket, "create_connection", refuse)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(hub, "get_hf_file_metadata", refuse)
     with pytest.raises(DcmqError) as caught:
         resolve_teacher("clip", "coco")
     message = str(caught.value)
     assert "\n" not in message and str(tmp_path / "hub") in message
     # OpenAI's weights need their own activation: a bare file must be read by the architecture that has it.
     assert "timm/vit_base_patch32_clip_224.openai" in message and "ViT-B-32-quickgelu//path" in message
+
+
+def test_half_a_file_in_the_cache_is_named(monkeypatch, tmp_path):
+    snapshot = tmp_path / "models--timm--vit_base_patch32_clip_224.openai/snapshots/0"
+    snapshot.mkdir(parents=True)
+    (snapshot / "open_clip_model.safetensors").write_bytes(b"half")
+
+    def broken(*_args, **_options):
+        raise RuntimeError("header too large\nand more")
+
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(openclip.open_clip, "create_model_and_transforms", broken)
+    with pytest.raises(DcmqError, match=r"cannot be loaded \(header too large\): delete it$"):
+        resolve_teacher("clip", "coco")
+
+
+class Answers(Encoder):
+    """Gives prompts the vectors that have the reference's cosines, off by ``noise``."""
+
+    name, resolved, parameters, fingerprint = "answers", "", 0, "0"
+
+    def __init__(self, reference, noise=0.0):
+        values, vectors = np.linalg.eigh(reference.to_numpy())
+        self.rows = dict(zip(reference.index, (vectors * np.sqrt(values.clip(0))).astype(np.float32), strict=True))
+        self.rows["a dog"] = self.rows["a dog"] + np.float32(noise)
+
+    def encode_images(self, images):
+        return unit(torch.from_numpy(images[:, 0, 0].astype(np.float32)) + 1)
+
+    def encode_texts(self, texts):
+        return torch.stack([unit(torch.from_numpy(self.rows.get(t, np.ones(3, np.float32)))) for t in texts])
+
+
+def test_the_carried_cosines_tell_right_weights_from_others():
+    assert reference_for("open_clip RN50 / openai, ...") is None
+    reference = reference_for("open_clip ViT-B-32-quickgelu / openai, 151,277,313 parameters")
+    assert reference.shape == (8, 8) and reference.loc["a dog", "a cat"] == 0.9361
+    np.testing.assert_allclose(reference, reference.T)
+    right = check(Answers(reference), reference)
+    assert right.deviation < TOLERANCE and right.right and verdict(right).startswith("right")
+    wrong = check(Answers(reference, noise=0.02), reference)
+    assert wrong.right is False and verdict(wrong).startswith("WRONG")
+    assert right.kinds == len(KINDS) / 4  # in OpenAI's own figures a dog is nearest to a cat and a car to a bus
+
+
+def test_check_of_weights_that_say_nothing(tiny_clip, capsys):
+    _, path = tiny_clip
+    assert main(["check", f"open_clip:tiny-clip/{path}"]) in (0, 1)  # random: plausible or wrong by chance, never right
+    assert "right" not in capsys.readouterr().out.splitlines()[-1].split(":")[0]
+
+
+def test_check_ends_in_one_line_where_nothing_can_be_fetched(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "hf_hub_url", lambda repository, file: f"http://127.0.0.1:9/{repository}/{file}")
+    assert main(["check", "clip-vit-b32"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "cannot be fetched" in error
+
+
+def test_every_known_name_is_resolved_or_says_what_it_needs(monkeypatch, tmp_path):
+    def refuse(_url, timeout):
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(hub, "get_hf_file_metadata", refuse)
+    for name in KNOWN:
+        with pytest.raises(DcmqError) as caught:
+            resolve_teacher(name, "coco")
+        assert "is not known" not in str(caught.value)
 
 
 def test_embeddings_of_another_version_are_made_again(scenes, tmp_path):

@@ -10,9 +10,15 @@ from dcmq.errors import DcmqError
 
 
 def bag_of_words(
-    documents: Sequence[str], train_rows: np.ndarray, max_words: int | None = None, min_rows: int = 1, stop: bool = True
+    documents: Sequence[str],
+    train_rows: np.ndarray,
+    max_words: int | None = None,
+    min_rows: int = 1,
+    stop: bool = True,
+    pattern: str = r"[a-z]{2,}",
 ) -> tuple[csr_matrix, tuple[str, ...]]:
-    """Binary presence of words: lower case, letters only, no one-letter words, English stop words left out if ``stop``.
+    """Binary presence of words: lower case, what matches ``pattern`` (by default letters a-z, no one-letter words), English
+    stop words left out if ``stop``.
 
     Words are ranked by the number of *training* rows that hold them, ties alphabetically, and the first ``max_words``
     with at least ``min_rows`` are kept.
@@ -23,7 +29,7 @@ def bag_of_words(
     Raises:
         DcmqError: no word is left.
     """
-    counter = CountVectorizer(token_pattern=r"[a-z]{2,}", binary=True, stop_words="english" if stop else None)
+    counter = CountVectorizer(token_pattern=pattern, binary=True, stop_words="english" if stop else None)
     try:
         counts = counter.fit_transform(documents)
     except ValueError:

@@ -4,22 +4,18 @@ annotations/instances_*.json, annotations/captions_*.json, one folder of picture
 """
 
 import json
-import warnings
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
-from PIL import Image, UnidentifiedImageError
-from tqdm.auto import tqdm
 
 from dcmq.data.bow import bag_of_words
 from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.data.photos import decoded, picture_key
+from dcmq.data.source import Source
 from dcmq.errors import DcmqError
 from dcmq.paths import cache_dir
-from dcmq.storage import digest, new_array, write_json
-
-BROKEN_LIMIT = 0.01  # share of pictures that may fail to decode before the data set is refused
+from dcmq.storage import digest
 
 
 def load_coco(
@@ -43,6 +39,45 @@ def load_coco(
     Raises:
         DcmqError: files missing or unreadable, an unknown category, sizes that do not fit, too many broken pictures.
     """
+    source = read_coco(root, ignore_classes)
+    key = picture_key(source.root, source.files, image_size)
+    images, broken = decoded(cache_dir() / f"coco-{key}", key, source.files, image_size, "coco")
+    whole = source.rows(np.setdiff1d(np.arange(len(source.ids)), list(broken)))
+    split = draw_split(len(whole.ids), query, train, seed=seed)
+    bow, vocabulary = bag_of_words([" ".join(texts) for texts in whole.captions], split.train, max_words=words)
+    choices = dict(
+        query=query,
+        train=train,
+        words=words,
+        image_size=image_size,
+        seed=seed,
+        ignore_classes=list(ignore_classes),
+        dropped=source.dropped | {"not decodable": len(broken)},
+        pictures=len(whole.ids),
+    )
+    return RetrievalDataset(
+        name="coco",
+        ids=whole.ids,
+        classes=whole.classes,
+        labels=whole.labels,
+        train_labels=whole.labels,
+        images=images,
+        bow=bow,
+        vocabulary=vocabulary,
+        captions=whole.captions,
+        tags=(),
+        split=split,
+        fingerprint=digest(choices, split.hash, whole.ids, whole.labels, list(vocabulary)),
+        choices=choices,
+    )
+
+
+def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
+    """Annotations of the pictures with a label and a caption, by image id.
+
+    Raises:
+        DcmqError: files missing or unreadable, an unknown category, nothing left.
+    """
     root = Path(root).resolve()
     files, categories, labelled, captions = _annotations(root)
     names = [categories[c] for c in sorted(categories)]
@@ -54,43 +89,36 @@ def load_coco(
 
     ids = sorted(i for i in files if column.keys() & labelled[i])
     dropped = {"without label": len(files) - len(ids)}
+    labels_kept = len(ids)
     worded = [i for i in ids if any(ch.isalpha() for text in captions[i] for ch in text)]
     dropped["without caption"], ids = len(ids) - len(worded), worded
     if not ids:
         raise DcmqError(f"coco: no picture in {root} has both a label and a caption; is this the COCO layout?")
-    images, broken = _decoded(root, [files[i] for i in ids], image_size)
-    dropped["not decodable"] = len(broken)
-    ids = [i for row, i in enumerate(ids) if row not in broken]
-
     labels = np.zeros((len(ids), len(kept_ids)), np.uint8)
     for row, i in enumerate(ids):
         labels[row, [column[c] for c in labelled[i] if c in column]] = 1
-    split = draw_split(len(ids), query, train, seed=seed)
-    bow, vocabulary = bag_of_words([" ".join(captions[i]) for i in ids], split.train, max_words=words)
-    choices = dict(
-        query=query,
-        train=train,
-        words=words,
-        image_size=image_size,
-        seed=seed,
-        ignore_classes=list(ignore_classes),
-        dropped=dropped,
-        pictures=len(ids),
-    )
-    return RetrievalDataset(
+    return Source(
         name="coco",
+        population="",
+        root=root,
         ids=np.array(ids),
+        files=[files[i] for i in ids],
         classes=tuple(categories[c] for c in kept_ids),
         labels=labels,
-        train_labels=labels,
-        images=images,
-        bow=bow,
-        vocabulary=vocabulary,
         captions=tuple(tuple(captions[i]) for i in ids),
         tags=(),
-        split=split,
-        fingerprint=digest(choices, split.hash, np.array(ids), labels, list(vocabulary)),
-        choices=choices,
+        query=5000,
+        train=10_000,
+        counts={
+            "pictures": len(files),
+            "classes": len(kept_ids),
+            "with label": labels_kept,
+            "label ones": int(labels.sum()),
+            "kept": len(ids),
+        },
+        dropped=dropped,
+        choices={"ignore_classes": list(ignore_classes)},
+        hash_pictures=False,  # the fingerprint is that of load_coco, so that the two find each other's runs
     )
 
 
@@ -109,6 +137,10 @@ def _annotations(root: Path):
         if not folder.is_dir():
             raise DcmqError(f"coco: {path.name} needs the picture folder {folder}; unpack it there")
         for image in instances["images"]:
+            if image["id"] in files:  # the releases of 2014 and 2017 hold the same pictures
+                raise DcmqError(
+                    f"coco: picture {image['id']} of {path.name} is in another annotation file too; keep one release"
+                )
             files[image["id"]] = folder / image["file_name"]
         categories |= {c["id"]: c["name"] for c in instances["categories"]}
         for annotation in instances["annotations"]:
@@ -125,41 +157,3 @@ def _json(path: Path) -> dict:
         raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive") from None
     except ValueError as error:
         raise DcmqError(f"coco: {path} is no JSON ({error}); unpack it again") from None
-
-
-def _decoded(root: Path, paths: list[Path], size: int) -> tuple[np.ndarray, dict[int, str]]:
-    """The pictures that can be decoded, (n, size, size, 3) uint8, memory-mapped, decoded once; and the rows that cannot."""
-    key = digest(
-        size, [str(p.relative_to(root)) for p in paths], [p.stat().st_size if p.is_file() else -1 for p in paths]
-    )
-    folder = cache_dir() / f"coco-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path, proof = folder / "images.npy", folder / "complete.json"
-    with FileLock(folder / ".lock"):
-        if not (path.is_file() and proof.is_file()):
-            write_json(proof, {"broken": _decode(paths, path, size)})
-        broken = {int(row): name for row, name in json.loads(proof.read_text())["broken"].items()}
-    return np.load(path, mmap_mode="r"), broken
-
-
-def _decode(paths: list[Path], path: Path, size: int) -> dict[int, str]:
-    """Write the file ``path`` of all pictures that can be decoded; returns the rows that cannot, with their names."""
-    broken = {}
-    with new_array(path, (len(paths), size, size, 3)) as store:
-        for row, picture in enumerate(tqdm(paths, desc="decoding pictures", unit="picture")):
-            try:
-                with Image.open(picture) as image:
-                    store[row] = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
-            except (OSError, UnidentifiedImageError, ValueError):
-                broken[row] = str(picture)
-        if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
-            first = next(iter(broken.values()))
-            raise DcmqError(f"coco: {len(broken)} of {len(paths)} pictures cannot be decoded (first: {first})")
-    if broken:  # written again without their rows: a copy in memory would not do for 100,000 pictures
-        warnings.warn(f"coco: left out, because they cannot be decoded: {', '.join(broken.values())}", stacklevel=2)
-        whole = np.load(path, mmap_mode="r")
-        kept = np.setdiff1d(np.arange(len(paths)), list(broken))
-        with new_array(path, (len(kept), size, size, 3)) as store:
-            for start in range(0, len(kept), 256):
-                store[start : start + 256] = whole[kept[start : start + 256]]
-    return broken

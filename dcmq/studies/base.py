@@ -119,7 +119,7 @@ class Study(BaseModel):
     @property
     def name(self) -> str:
         """Folder name of the report: what its numbers depend on, in short."""
-        return "-".join([self.dataset, *map(short_name, comma_list(self.teacher, str))])
+        return "-".join([short_name(self.dataset), *map(short_name, comma_list(self.teacher, str))])
 
     @property
     def folder(self) -> Path:
@@ -203,9 +203,9 @@ def run_plan(study: TrainingStudy, plan: list[Run] | None = None) -> list[dict]:
     return [records[i] for i in range(len(plan))]
 
 
-def short_name(teacher: str) -> str:
-    """A teacher's name as part of a file name; of a file only that it is one."""
-    return teacher.split(":")[0] if teacher.startswith("precomputed") else teacher.replace("/", "_").replace(":", "_")
+def short_name(name: str) -> str:
+    """The name of a teacher or data set as part of a file name; of a file only that it is one."""
+    return name.split(":")[0] if name.startswith("precomputed") else name.replace("/", "_").replace(":", "_")
 
 
 def parsed_settings(text: str) -> dict:

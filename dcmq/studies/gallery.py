@@ -42,8 +42,10 @@ def ranked_rows(
 
 
 def text_of(data: RetrievalDataset, row: int, words: int = 12) -> str:
-    """The tags of a sample as the student reads them, else its first caption; the first ``words`` words."""
-    found = list(data.tags[row]) if data.tags and data.tags[row] else data.captions[row][0].split()
+    """The tags of a sample as the student reads them, else its first caption; the first ``words`` words. Empty where it has neither."""
+    tags = data.tags[row] if data.tags else ()
+    captions = data.captions[row] if data.captions else ()
+    found = list(tags) or (captions[0].split() if captions else [])
     return " ".join(found[:words]) + (" ..." if len(found) > words else "")
 
 

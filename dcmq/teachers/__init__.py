@@ -2,15 +2,20 @@
 
 import difflib
 
+import torch
 from filelock import FileLock
+from torch import Tensor
 
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.errors import DcmqError
 from dcmq.paths import cache_dir
 from dcmq.storage import CorruptFile, digest, load_tensors, save_tensors
-from dcmq.teachers.base import Teacher, TeacherEmbeddings
+from dcmq.teachers.base import Teacher, TeacherEmbeddings, unit
 
-KNOWN = ("clip", "clip-wide", "open_clip:ARCH/TAG", "open_clip:ARCH//FILE", "precomputed:FILE")
+KNOWN = (
+    *("clip", "clip-wide", "clip-rn50", "clip-vit-b32", "clip-vit-l14", "open_clip:ARCH/TAG", "open_clip:ARCH//FILE"),
+    *("declip-rn50:FILE", "declip-vit-b32:FILE", "albef:FILE", "blip-vit-b", "blip-vit-b:FOLDER", "precomputed:FILE"),
+)
 TEXT_RECIPE = "label names in class order joined by one space"
 
 
@@ -31,10 +36,22 @@ def resolve_teacher(name: str, dataset: str) -> Teacher:
         return BundledClip(name)
     if name == "clip-wide":
         raise DcmqError(f"teacher: clip-wide knows scenes only, not {dataset}; use clip or open_clip:ARCH/TAG")
-    if name == "clip" or (kind == "open_clip" and rest):
-        from dcmq.teachers.openclip import OpenClip
+    if name in ("clip", "clip-rn50", "clip-vit-b32", "clip-vit-l14") or (kind == "open_clip" and rest):
+        from dcmq.teachers.openclip import NAMED, OpenClip
 
-        return OpenClip("ViT-B-32/openai", "clip") if name == "clip" else OpenClip(name)
+        return OpenClip(name) if rest else OpenClip(NAMED["clip-vit-b32" if name == "clip" else name], name)
+    if kind in ("declip-rn50", "declip-vit-b32"):
+        from dcmq.teachers.declip import Declip
+
+        return Declip(name)
+    if kind == "albef":
+        from dcmq.teachers.albef import Albef
+
+        return Albef(name)
+    if kind == "blip-vit-b":
+        from dcmq.teachers.blip import Blip
+
+        return Blip(name)
     close = difflib.get_close_matches(name, KNOWN, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise DcmqError(f"teacher: {name!r} is not known{hint} (known: {', '.join(KNOWN)})")
@@ -58,13 +75,18 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
             image, text = teacher.embed_dataset(dataset, progress)
             if not (image.isfinite().all() and text.isfinite().all()):
                 raise DcmqError(f"teacher {teacher.name} gave NaN: its weights or preprocessing are broken") from None
-            tensors = {"image": image, "text": text}
+            tensors = {"image": image.to(teacher.stored), "text": text.to(teacher.stored)}
             save_tensors(path, tensors, {"teacher": teacher.resolved, "dataset": dataset.name, "text": TEXT_RECIPE})
     return TeacherEmbeddings(
-        image=tensors["image"].float(),
-        text=tensors["text"].float(),
+        image=_full(tensors["image"]),
+        text=_full(tensors["text"]),
         name=teacher.name,
         resolved=teacher.resolved,
         parameters=teacher.parameters,
         fingerprint=teacher.fingerprint,
     )
+
+
+def _full(vectors: Tensor) -> Tensor:
+    """float32; vectors that were kept in half precision get their length of 1 back."""
+    return vectors if vectors.dtype == torch.float32 else unit(vectors)

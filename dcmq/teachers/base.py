@@ -1,5 +1,6 @@
 """What a teacher is: something that embeds every picture and label sentence of a data set."""
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -26,12 +27,13 @@ class TeacherEmbeddings:
 
 class Teacher(ABC):
     """Attributes: ``name`` as asked for; ``resolved``, what that turned out to be; ``parameters``, a count;
-    ``fingerprint``, a hash of weights and preprocessing."""
+    ``fingerprint``, a hash of weights and preprocessing; ``stored``, the precision embeddings are kept in."""
 
     name: str
     resolved: str
     parameters: int
     fingerprint: str
+    stored = torch.float32  # the precision in which embeddings are kept
 
     @abstractmethod
     def embed_dataset(self, dataset: RetrievalDataset, progress: bool = True) -> tuple[Tensor, Tensor]:
@@ -49,13 +51,22 @@ class Encoder(Teacher):
     def encode_texts(self, texts: list[str]) -> Tensor:
         """Sentences to (b, d) unit vectors."""
 
+    def truncated(self, texts: list[str]) -> int:
+        """How many of ``texts`` are longer than the model reads, so that their ends are cut off. 0 where nobody counts."""
+        return 0
+
     def embed_dataset(self, dataset, progress=True, batch: int = 128):
-        """Every picture once, and each distinct label sentence once."""
+        """Every picture once, and each distinct label sentence once. Warns of sentences that are cut."""
         parts = np.array_split(np.arange(len(dataset.ids)), max(1, -(-len(dataset.ids) // batch)))
         bar = tqdm(parts, desc=f"teacher {self.name}", unit="batch", disable=not progress)
         images = torch.cat([self.encode_images(np.asarray(dataset.images[rows])) for rows in bar])
         sentences = dataset.label_sentences()
         distinct = sorted(set(sentences))
+        if cut := self.truncated(distinct):
+            warnings.warn(
+                f"teacher {self.name}: {cut} of {len(distinct)} distinct label sentences are longer than it reads and were cut",
+                stacklevel=2,
+            )
         texts = torch.cat([self.encode_texts(distinct[i : i + batch]) for i in range(0, len(distinct), batch)])
         number = {sentence: i for i, sentence in enumerate(distinct)}
         return images, texts[[number[s] for s in sentences]]

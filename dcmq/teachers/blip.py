@@ -1,0 +1,68 @@
+"""BLIP with ViT-B, by transformers."""
+
+from pathlib import Path
+
+from dcmq.errors import DcmqError
+from dcmq.teachers.albef import require_transformers, transform
+from dcmq.teachers.hub import first_line, require_reachable, unusable
+from dcmq.teachers.network import Network
+
+REPOSITORY = "Salesforce/blip-itm-base-coco"  # fine-tuned for retrieval on COCO; the hub has no plainly pretrained one
+WIDTH = 768  # of ViT-B
+TOKENS = 35  # the official retrieval code reads no more
+
+
+class Blip(Network):
+    """``blip-vit-b`` (from the hub) or ``blip-vit-b:FOLDER`` (a downloaded copy of that repository).
+
+    Raises:
+        DcmqError: weights that cannot be fetched, a folder that lacks files or weights.
+    """
+
+    def __init__(self, specification: str):
+        short, _, folder = specification.partition(":")
+        transformers = require_transformers(short)
+        instead = f"download all files of {REPOSITORY} elsewhere and say teacher={short}:FOLDER"
+        if folder and not (Path(folder).expanduser() / "config.json").is_file():
+            raise DcmqError(f"teacher {short}: no BLIP model in {folder} (it has no config.json): {instead}")
+        if not folder:
+            require_reachable(REPOSITORY, short, instead)
+        source = str(Path(folder).expanduser()) if folder else REPOSITORY
+        try:
+            model, report = _load(transformers, source)
+            self.tokenizer = transformers.BertTokenizer.from_pretrained(source)
+        except Exception as error:  # transformers, the hub's client and torch raise many kinds
+            if not folder:
+                raise unusable(error, REPOSITORY, short, instead) from None
+            raise DcmqError(f"teacher {short}: {folder} holds no whole BLIP model ({first_line(error)})") from None
+        missing = sorted(report["missing_keys"])
+        if missing:  # transformers would make them up
+            raise DcmqError(
+                f"teacher {short}: {source} lacks {len(missing)} weights, {missing[0]} for one: fetch it again"
+            )
+        words = str(sorted(self.tokenizer.get_vocab().items()))
+        picture = transform(model.config.vision_config.image_size)  # BLIP prepares pictures as ALBEF does
+        super().__init__(specification, f"BLIP ViT-B / {source}", model.float(), picture, words, f"{TOKENS} tokens")
+
+    def image_features(self, batch):
+        """See :class:`Network`."""
+        return self.model.vision_proj(self.model.vision_model(pixel_values=batch).last_hidden_state[:, 0])
+
+    def text_features(self, texts):
+        """See :class:`Network`."""
+        read = self.tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
+        read = {name: read[name].to(self.device) for name in ("input_ids", "attention_mask")}
+        return self.model.text_proj(self.model.text_encoder(**read).last_hidden_state[:, 0])
+
+    def truncated(self, texts):
+        """See :class:`Encoder`."""
+        return sum(len(self.tokenizer(text)["input_ids"]) > TOKENS for text in texts)
+
+
+def _load(transformers, source: str):
+    config = transformers.AutoConfig.from_pretrained(source)
+    if config.model_type != "blip":
+        raise DcmqError(f"it is a {config.model_type} model")
+    if config.vision_config.hidden_size != WIDTH:
+        raise DcmqError(f"its pictures' tower has width {config.vision_config.hidden_size}, that of ViT-B {WIDTH}")
+    return transformers.BlipForImageTextRetrieval.from_pretrained(source, output_loading_info=True)

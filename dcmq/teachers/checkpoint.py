@@ -1,0 +1,95 @@
+"""Checkpoint files of others: read without pickle, and loaded whole or not at all."""
+
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dcmq.errors import DcmqError
+
+_COUNTER = "num_batches_tracked"  # of batch normalisation: some libraries do not write it, and nothing reads it here
+
+
+def named_file(specification: str, where: str) -> tuple[str, Path]:
+    """The teacher's short name and the file of ``NAME:FILE``.
+
+    Raises:
+        DcmqError: no file is named; says ``where`` the official one is.
+    """
+    short, _, file = specification.partition(":")
+    if not file:
+        raise DcmqError(f"teacher {short} needs its official checkpoint, {where}: say teacher={short}:FILE")
+    return short, Path(file).expanduser()
+
+
+def read_weights(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors in ``path`` by their names: of ``model`` or ``state_dict`` where it has such a part, less ``module.``.
+
+    Raises:
+        DcmqError: no such file; cut short; something that only unpickling could read; no tensors in it.
+    """
+    if not path.is_file():
+        raise DcmqError(f"teacher {name}: no checkpoint file {path}")
+    try:
+        content = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except UnpicklingError:
+        raise DcmqError(
+            f"teacher {name}: {path} holds more than tensors, or is no checkpoint: nothing is unpickled here; where you "
+            "trust it, keep its 'model' part alone with torch.save, or fetch it again"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, SafetensorError, zipfile.BadZipFile):
+        raise DcmqError(f"teacher {name}: {path} cannot be read, perhaps half downloaded: fetch it again") from None
+    for part in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(part), dict):
+            content = content[part]
+    weights = content if isinstance(content, dict) else {}
+    weights = {str(k).removeprefix("module."): v for k, v in weights.items() if isinstance(v, Tensor)}
+    if not weights:
+        raise DcmqError(f"teacher {name}: {path} has no weights in it")
+    return weights
+
+
+def renamed(weights: dict[str, Tensor], prefixes: dict[str, str]) -> dict[str, Tensor]:
+    """Those of ``weights`` whose names begin with a key of ``prefixes``, with that beginning replaced by its value."""
+    found = {}
+    for name, value in weights.items():
+        for old, new in prefixes.items():
+            if name.startswith(old):
+                found[new + name.removeprefix(old)] = value
+    return found
+
+
+def load_whole(model: nn.Module, weights: dict[str, Tensor], name: str, path: Path) -> nn.Module:
+    """``model`` with every weight replaced by that of ``weights``, in float32.
+
+    Raises:
+        DcmqError: a weight is missing, has another shape, or is not known to the model.
+    """
+    wanted = {k: v for k, v in model.state_dict().items() if not k.endswith(_COUNTER)}
+    given = {k: v for k, v in weights.items() if not k.endswith(_COUNTER)}
+    missing = [k for k in wanted if k not in given]
+    strange = [k for k in given if k not in wanted]
+    shaped = [k for k in wanted if k in given and wanted[k].shape != given[k].shape]
+    if missing:
+        raise _misfit(name, path, f"it lacks {len(missing)} of {len(wanted)} weights, {missing[0]} for one")
+    if shaped:
+        there, here = tuple(given[shaped[0]].shape), tuple(wanted[shaped[0]].shape)
+        raise _misfit(name, path, f"{shaped[0]} is {there} there and {here} in the model")
+    if strange:
+        raise _misfit(name, path, f"it has {len(strange)} weights the model does not know, {strange[0]} for one")
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in given.items()}, strict=False)
+    return model
+
+
+def _misfit(name: str, path: Path, reason: str) -> DcmqError:
+    return DcmqError(
+        f"teacher {name}: {path} is no whole {name} checkpoint: {reason}; see the table of teachers in README"
+    )

@@ -1,0 +1,64 @@
+"""DeCLIP from its official checkpoint files, in open_clip's parts.
+
+Its code (github.com/Sense-GVT/DeCLIP) has CLIP's towers with three differences: the text projection is a linear layer with a
+bias, the vocabulary has a mask token before start and end of text, and pictures are normalised with ImageNet's statistics.
+What its losses need beside the towers (projectors, predictors, memory banks) is left out.
+"""
+
+import open_clip
+import torch
+from torchvision import transforms as T
+
+from dcmq.teachers.checkpoint import load_whole, named_file, read_weights, renamed
+from dcmq.teachers.network import Network
+
+ARCHITECTURES = {"declip-rn50": "RN50", "declip-vit-b32": "ViT-B-32"}  # in open_clip
+OFFICIAL = "linked from github.com/Sense-GVT/DeCLIP"
+_MASK = 49406  # its number; open_clip's tokenizer has the start of text there, and its end one above
+_UNUSED = ("visual.fc.",)  # what its ResNet applies to pictures of other sizes
+
+
+class Declip(Network):
+    """``declip-rn50:FILE`` and ``declip-vit-b32:FILE``. Raises DcmqError for a file that does not fit."""
+
+    def __init__(self, specification: str):
+        short, path = named_file(specification, OFFICIAL)
+        weights = renamed(
+            read_weights(path, short), {"visual.": "visual.", "encode_text.": "", "logit_scale": "logit_scale"}
+        )
+        weights = {k: v for k, v in weights.items() if not k.startswith((*_UNUSED, "text_label_predictor."))}
+        if "logit_scale" in weights:
+            weights["logit_scale"] = weights["logit_scale"].reshape(())  # one number, stored as a list of one
+        model = load_whole(build(short, len(weights.get("text_projection.bias", [0]))), weights, short, path)
+        self.tokenizer = open_clip.get_tokenizer(ARCHITECTURES[short])
+        super().__init__(specification, f"DeCLIP {short} / {path.name}", model, transform(), "mask token")
+
+    def image_features(self, batch):
+        """See :class:`Network`."""
+        return self.model.encode_image(batch)
+
+    def text_features(self, texts):
+        """See :class:`Network`."""
+        return self.model.encode_text(tokens(self.tokenizer(texts)).to(self.device))
+
+    def truncated(self, texts):
+        """See :class:`Encoder`."""
+        return sum(len(self.tokenizer.encode(text)) + 2 > self.tokenizer.context_length for text in texts)
+
+
+def build(short: str, dimension: int):
+    """The untrained ``open_clip.CLIP`` of ``short``, whose embeddings have ``dimension`` numbers."""
+    config = open_clip.get_model_config(ARCHITECTURES[short])
+    text = config["text_cfg"] | {"vocab_size": config["text_cfg"]["vocab_size"] + 1, "proj_bias": True}
+    return open_clip.CLIP(dimension, config["vision_cfg"], text, quick_gelu=True)
+
+
+def tokens(found: torch.Tensor) -> torch.Tensor:
+    """open_clip's token numbers to DeCLIP's, in which start and end of text come after the mask token."""
+    return found + (found >= _MASK)
+
+
+def transform() -> T.Compose:
+    """The official evaluation's: the shorter side to 256, the middle 224 x 224."""
+    normalise = T.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    return T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), normalise])

@@ -1,0 +1,134 @@
+"""A user's own pictures with a table, as spreadsheets and people write them."""
+
+import unicodedata
+
+import miniature
+import pandas as pd
+import pytest
+
+from dcmq.data import load_dataset
+from dcmq.data.__main__ import main
+from dcmq.data.folder import read_folder
+from dcmq.data.preparation import prepare
+from dcmq.errors import DcmqError
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    return miniature.folder(tmp_path / "own")
+
+
+def prepared(root, *words):
+    assert main(["prepare", "folder", "--root", str(root), "--image-size", "8", *words]) == 0
+    return load_dataset("folder", str(root))
+
+
+def table(root, **columns):
+    """Replace the table of ``root`` by its columns with changes; a column that is None goes."""
+    path = root / "table.csv"
+    frame = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+    for column, values in columns.items():
+        frame = frame.drop(columns=column) if values is None else frame.assign(**{column: values})
+    frame.to_csv(path, index=False)
+
+
+def test_a_table_as_a_spreadsheet_writes_it(own):
+    data = prepared(own)
+    assert data.name == "folder" and data.classes == ("Boot", "café", "dog", "城市")
+    assert data.ids.dtype.kind == "i" and len(data.ids) == 30
+    assert data.captions[0] == ("Ein schöner Tag, Nummer 0: ночь aaa", "noch ein Satz")
+    assert data.labels[0].tolist() == [1, 0, 1, 0]  # the two rows of one picture
+    assert {"schöner", "ночь"} <= set(data.vocabulary)
+    assert data.images.shape == (30, 8, 8, 3) and len(data.split.query) == 3 and len(data.split.train) == 27
+    again = load_dataset("folder", str(own))
+    assert again.fingerprint == data.fingerprint
+    assert load_dataset("folder", str(own), query=4, train=10).fingerprint != data.fingerprint
+    with pytest.raises(DcmqError, match="prepared with words=2026, not 5"):
+        load_dataset("folder", str(own), words=5)
+    with pytest.raises(DcmqError, match="no option 'wrods'"):
+        load_dataset("folder", str(own), wrods=5)
+
+
+def test_parquet_tags_and_given_splits(own):
+    frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig").iloc[:30]
+    frame["tags"] = [["rot", "new york"] if i % 2 else ["blau"] for i in range(30)]
+    frame["split"] = ["test"] * 5 + ["train"] * 15 + ["database"] * 10
+    frame["Labels"] = frame.Labels.str.split(";")
+    frame["id"] = [f"p{i}" for i in range(30)]
+    (own / "table.csv").unlink()
+    frame.drop(columns="Text").to_parquet(own / "table.parquet")
+    data = prepared(own)
+    assert (
+        data.tags[1] == ("rot", "new york")
+        and not data.captions
+        and set(data.vocabulary) == {"blau", "new", "rot", "york"}
+    )
+    assert data.split.query.tolist() == list(range(5)) and data.split.train.tolist() == list(range(5, 20))
+    assert len(data.split.gallery) == 25 and data.ids[0] == "p0"
+    with pytest.raises(DcmqError, match="given with the data"):
+        load_dataset("folder", str(own), query=4)
+
+
+def test_rows_without_label_or_words_are_left_out_and_counted(own):
+    frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig")
+    texts, labels = frame.Text.tolist(), frame.Labels.tolist()
+    texts[3], labels[4], labels[5] = "7 !", "", " ; "
+    table(own, Text=texts, Labels=labels)
+    data = prepared(own)
+    assert data.choices["dropped"] == {"without label": 2, "without text": 1, "not decodable": 0}
+    assert not {3, 4, 5} & set(data.ids.tolist())
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (dict(Labels=None), "no column 'labels'.*it has id, Image, Text"),
+        (dict(Labels="dog"), "one class only, 'dog'"),
+        (dict(Text="1 2 3"), "no row of .* has both"),
+        (dict(id=[1, 1, *range(2, 31)]), "id 1 stands at two"),
+        (dict(split="tset"), "split 'tset'"),
+        (dict(split="train"), "leaves 0 queries"),
+        (dict(Image=""), "line 2 of table.csv names no picture"),
+    ],
+)
+def test_tables_that_cannot_be_used(own, columns, words):
+    table(own, **columns)
+    with pytest.raises(DcmqError, match=words):
+        prepared(own)
+
+
+def test_tables_that_are_none(own, tmp_path):
+    with pytest.raises(DcmqError, match="there is no table"):
+        prepared(own, "--table", "tabel.csv")
+    (own / "b.csv").write_text("x")
+    with pytest.raises(DcmqError, match="b.csv, table.csv.*--table"):
+        prepared(own)
+    with pytest.raises(DcmqError, match="no column 'image'"):
+        prepared(own, "--table", "b.csv")
+    (own / "b.csv").write_bytes("image,text,labels\nä,ö,ü\n".encode("latin-1"))
+    with pytest.raises(DcmqError, match="not UTF-8"):
+        prepared(own, "--table", "b.csv")
+    (own / "b.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DcmqError, match="is no table"):
+        prepared(own, "--table", "b.parquet")
+    with pytest.raises(DcmqError, match="folder is not prepared under .*: python -m dcmq.data prepare folder --root"):
+        load_dataset("folder", str(own))
+
+
+def test_accents_may_be_spelt_in_two_ways(own):
+    frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig")
+    table(own, Image=[unicodedata.normalize("NFD", name) for name in frame.Image])
+    assert len(prepared(own).ids) == 30
+
+
+def test_queries_without_anything_relevant_are_counted(own):
+    frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig")
+    labels = ["lonely", *frame.Labels.tolist()[1:-1], "lonely"]
+    table(own, Labels=labels, split=["query"] * 2 + ["train"] * 29)
+    about = prepare(read_folder(own), own / "out", image_size=8)
+    assert about["counts"]["queries without relevant item"] == 1

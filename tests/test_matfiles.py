@@ -1,0 +1,153 @@
+"""Ready-made MATLAB files in both containers, turned, padded and named in every way that circulates."""
+
+import h5py
+import miniature
+import numpy as np
+import pytest
+from scipy.io import savemat
+from scipy.sparse import csc_matrix
+
+from dcmq.data import load_dataset
+from dcmq.data.__main__ import main
+from dcmq.data.matfiles import CLASSES, read_mat
+from dcmq.errors import DcmqError
+
+N, CLASS_COUNT, TAGS = 40, 24, 30
+RNG = np.random.default_rng(0)
+LABELS = (RNG.random((N, CLASS_COUNT)) < 0.15).astype(np.uint8)
+LABELS[:, 3] |= LABELS.sum(1) == 0
+WORDS = (RNG.random((N, TAGS)) < 0.2).astype(np.uint8)
+WORDS[:, 4] |= WORDS.sum(1) == 0
+WORDS[7] = 0  # a row that should have been left out
+PICTURES = RNG.integers(0, 256, (N, 10, 14, 3), dtype=np.uint8)  # (n, H, W, 3)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+
+
+def hdf5(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for key, value in arrays.items():
+            file[key] = value
+
+
+def prepared(root, name="mirflickr", *words):
+    main(
+        [
+            "prepare",
+            name,
+            "--root",
+            str(root),
+            "--mat",
+            "--expect",
+            "none",
+            "--image-size",
+            "8",
+            "--query",
+            "5",
+            "--train",
+            "20",
+            *words,
+        ]
+    )
+    return load_dataset(name, str(root))
+
+
+@pytest.mark.parametrize("turned", [True, False])
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_flickr_25k_in_both_layouts(tmp_path, turned):
+    turn = np.transpose if turned else np.asarray
+    hdf5(
+        tmp_path / "FLICKR-25K.mat",
+        images=PICTURES.transpose(0, 3, 2, 1),
+        YAll=turn(WORDS),
+        LAll=turn(LABELS.astype(float)),
+    )
+    source = read_mat("mirflickr", "20015", tmp_path)
+    kept = np.delete(np.arange(N), 7)
+    assert np.array_equal(source.labels, LABELS[kept]) and np.array_equal(source.bow.toarray(), WORDS[kept])
+    assert np.array_equal(source.images.read(7), PICTURES[8]) and source.classes == CLASSES["mirflickr"]
+    data = prepared(tmp_path)
+    assert data.images.shape == (39, 8, 8, 3) and data.choices["dropped"]["without label or text"] == 1
+    assert main(["verify", "mirflickr", "--root", str(tmp_path)]) == 0
+
+
+def test_three_files_of_two_containers_and_named_columns(tmp_path):
+    hdf5(tmp_path / "mirflickr25k-iall.mat", IAll=PICTURES.transpose(0, 3, 2, 1))
+    savemat(tmp_path / "mirflickr25k-yall.mat", {"YAll": csc_matrix(WORDS.astype(float))})
+    savemat(tmp_path / "mirflickr25k-lall.mat", {"LAll": LABELS})
+    (tmp_path / "classes.txt").write_text("".join(f"class {c}\r\n" for c in range(CLASS_COUNT)))
+    (tmp_path / "vocabulary.txt").write_text("".join(f"wört{c}\n" for c in range(TAGS)), encoding="utf-8")
+    source = read_mat("mirflickr", "20015", tmp_path)
+    assert source.classes[23] == "class 23" and source.choices["class_names"] == "classes.txt"
+    assert source.tags[0] == tuple(f"wört{i}" for i in np.flatnonzero(WORDS[0]))
+    with pytest.raises(DcmqError, match=r"vocabulary \(the tag list\) is 30, not 1,386; kept .* is 39, not 20,015"):
+        main(["prepare", "mirflickr", "--root", str(tmp_path), "--mat"])
+
+
+def test_index_caption_label_with_paths_of_another_machine(tmp_path):
+    names = [f"im{i + 1}.jpg" for i in range(N)]
+    for name in names:
+        miniature.picture(tmp_path / "mirflickr" / name, name)
+    index = np.array([f"/home/somebody/data/mirflickr/{name}".ljust(60) for name in names])
+    captions = np.empty((N, 1), object)
+    for i in range(N):
+        captions[i, 0] = np.array([f"ein Satz {i}".ljust(20), "a dog  "][: 1 + i % 2], object)
+    savemat(tmp_path / "index.mat", {"index": index})
+    savemat(tmp_path / "caption.mat", {"caption": captions})
+    savemat(tmp_path / "label.mat", {"category": LABELS})
+    with pytest.warns(UserWarning, match="taken as alphabetical; .*classes.txt can say otherwise"):
+        data = prepared(tmp_path, "mirflickr:24581")
+    assert data.captions[1] == ("ein Satz 1", "a dog") and data.captions[2] == ("ein Satz 2",)
+    (tmp_path / "caption.mat").unlink()
+    (tmp_path / "caption.txt").write_bytes("".join("\r\n" if i == 3 else f"größe {i}\r\n" for i in range(N)).encode())
+    with pytest.warns(UserWarning, match="alphabetical"):
+        source = read_mat("mirflickr", "24581", tmp_path)
+    assert source.captions[2] == ("größe 2",) and source.dropped["without label or text"] == 1
+    assert data.ids[9] == "im10" and "dog" in data.vocabulary and data.images.shape[0] == N
+
+
+def test_folder_and_name_in_two_columns(tmp_path):
+    imgs = np.empty((N, 2), object)
+    for i in range(N):
+        imgs[i] = ["actor", f"{i:04d}_7.jpg"]
+        miniature.picture(tmp_path / "Flickr" / "actor" / f"{i:04d}_7.jpg", str(i))
+    savemat(tmp_path / "imgList21.mat", {"imgs": imgs})
+    savemat(tmp_path / "tagList21.mat", {"tags": WORDS})
+    savemat(tmp_path / "labelList21.mat", {"labels": LABELS[:, :21]})
+    with pytest.warns(UserWarning, match="alphabetical"):
+        source = read_mat("nuswide", "tc21", tmp_path)
+    assert source.classes[0] == "animal" and source.files[0].name == "0000_7.jpg" and source.recipe == "per class"
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "no .mat file"),
+        ({"LAll": LABELS}, "hold labels; pictures or files"),
+        ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS[:9]}, "LAll is .9, 24., but there are 40 pictures"),
+        ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS * 2}, "values other than 0 and 1"),
+        ({"FAll": ["a.jpg"] * N, "YAll": WORDS[:, :1].repeat(N, 1), "LAll": LABELS}, "which side"),
+        ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS[:, :7]}, "name none of their 7 classes"),
+        ({"FAll": ["x/a.jpg"] * N, "YAll": WORDS, "LAll": LABELS}, "x/a.jpg of the .mat files is nowhere"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_files_that_do_not_fit(tmp_path, files, words):
+    for key, value in files.items():
+        savemat(tmp_path / f"{key}.mat", {key: np.array(value)})
+    with pytest.raises(DcmqError, match=words):
+        read_mat("mirflickr", "20015", tmp_path)
+
+
+def test_damaged_and_doubled_files(tmp_path):
+    savemat(tmp_path / "a.mat", {"LAll": LABELS})
+    savemat(tmp_path / "b.mat", {"labels": LABELS})
+    with pytest.raises(DcmqError, match="both a.mat and b.mat hold labels"):
+        read_mat("mirflickr", "20015", tmp_path)
+    for content in (b"\x89HDF\r\n\x1a\ncut", b"no", b"", (tmp_path / "a.mat").read_bytes()[:300]):
+        (tmp_path / "b.mat").write_bytes(content)
+        with pytest.raises(DcmqError, match="b.mat is no whole MATLAB file"):
+            read_mat("mirflickr", "20015", tmp_path)

@@ -1,0 +1,161 @@
+"""MIRFlickr and NUS-WIDE in miniature, with the traps of the real ones."""
+
+import miniature
+import numpy as np
+import pytest
+
+from dcmq.data import load_dataset
+from dcmq.data.__main__ import main
+from dcmq.data.mirflickr import read_mirflickr
+from dcmq.data.nuswide import read_nuswide
+from dcmq.errors import DcmqError
+
+SMALL = ["--expect", "none", "--image-size", "8"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def mir(tmp_path):
+    return miniature.mirflickr(tmp_path / "mir")
+
+
+@pytest.fixture
+def nus(tmp_path):
+    return miniature.nuswide(tmp_path / "nus")
+
+
+def test_mirflickr_rows_labels_and_tags(mir):
+    source = read_mirflickr(mir)
+    assert source.classes == tuple(miniature.MIR_CLASSES) and source.vocabulary == (
+        "sky",
+        "água",
+        "explore",
+        "blue",
+        "neverused",
+    )
+    assert source.ids.tolist() == [i for i in range(1, 41) if i not in (5, 6, 7)]
+    assert source.dropped == {"without label": 1, "without common tag": 2}
+    row = source.ids.tolist().index(10)  # by number, not as text
+    assert source.files[row].name == "im10.jpg" and source.tags[row] == ("explore", "água", "rare\x8510")
+    assert source.bow[row].toarray().tolist() == [[0, 1, 1, 0, 0]]
+    assert np.flatnonzero(source.labels[row]).tolist() == [5, 10]  # 10 % 24 and 17 % 12
+    assert source.counts["label ones"] == source.labels.sum() + read_mirflickr(mir, "24581").labels[[4, 5]].sum()
+    assert len(read_mirflickr(mir, "24581").ids) == 39
+
+
+def test_mirflickr_populations_prepared_side_by_side(mir, capsys):
+    for name in ("mirflickr", "mirflickr:24581"):
+        main(["prepare", name, "--root", str(mir), "--query", "5", "--train", "20", *SMALL])
+    data, other = load_dataset("mirflickr", str(mir)), load_dataset("mirflickr:24581", str(mir))
+    assert len(data.ids) == 37 and len(other.ids) == 39 and data.choices["population"] == "20015"
+    assert len(data.split.query) == 5 and len(data.split.gallery) == 32 and len(data.split.train) == 20
+    assert data.label_sentences(np.array([0])) == ["baby food"]
+    rows = {int(i): row for row, i in enumerate(data.ids)}
+    channels = {i: np.ptp(data.images[rows[i]].astype(int), axis=-1).max() for i in (12, 13)}
+    assert channels[12] == 0 < channels[13]  # 12 is a grey JPEG
+    again = load_dataset("mirflickr", str(mir / "prepared" / "mirflickr-20015"))
+    assert again.fingerprint == data.fingerprint != other.fingerprint
+    assert f"use it       -p dataset mirflickr:20015 -p data_root {mir}" in capsys.readouterr().out
+    assert main(["info", "mirflickr", "--root", str(mir)]) == 0
+    assert "counts not compared" in capsys.readouterr().out
+    with pytest.raises(DcmqError, match="holds mirflickr:20015, not mirflickr:24581"):
+        load_dataset("mirflickr:24581", str(mir / "prepared" / "mirflickr-20015"))
+
+
+def test_mirflickr_counts_are_those_of_the_official_files(mir):
+    with pytest.raises(DcmqError, match=r"pictures .* is 40, not 25,000.*vocabulary \(the tag list\) is 5, not 1,386"):
+        main(["prepare", "mirflickr", "--root", str(mir)])
+
+
+def test_mirflickr_says_what_is_missing(mir):
+    (mir / "mirflickr25k_annotations_v080" / "sky.txt").write_text("3\n41\n")
+    with pytest.raises(DcmqError, match=r"sky.txt, entry 2: '41' is no picture \(IDs 1 to 40\)"):
+        read_mirflickr(mir)
+    (mir / "mirflickr25k_annotations_v080").rename(mir / "elsewhere")
+    (mir / "elsewhere" / "water.txt").unlink()
+    (mir / "mirflickr" / "doc" / "common_tags.txt").unlink()
+    with pytest.raises(
+        DcmqError, match=r"common_tags.txt \(of mirflickr25k.zip\), water.txt \(of .*v080.zip\).*--download"
+    ):
+        read_mirflickr(mir)
+
+
+@pytest.mark.parametrize(("population", "classes"), [("tc21", 21), ("tc10", 10)])
+def test_nuswide_keeps_the_largest_concepts(nus, population, classes):
+    source = read_nuswide(nus, population)
+    flags = {
+        path.stem.removeprefix("Labels_"): np.array(path.read_text().split(), int)
+        for path in (nus / "Groundtruth" / "AllLabels").iterdir()
+    }
+    largest = sorted(sorted(flags, key=lambda c: (-flags[c].sum(), c))[:classes])
+    assert list(source.classes) == largest
+    tags = np.loadtxt(nus / "NUS_WID_Tags" / "AllTags1k.txt", dtype=int)
+    labels = np.stack([flags[c] for c in largest], 1)
+    kept = np.flatnonzero(labels.any(1) & tags.any(1))
+    assert 20 < len(kept) < 120 and np.array_equal(source.labels, labels[kept])
+    assert np.array_equal(source.bow.toarray(), tags[kept]) and source.counts["with label"] == labels.any(1).sum()
+    assert source.counts["photo ids that stand twice"] == 1
+    assert (
+        source.files[0].is_file()
+        and source.ids[0] == f"actor/{kept[0]:04d}_{21244 + kept[0] if kept[0] != 1 else 21244}"
+    )
+    row = next(r for r, i in enumerate(kept) if tags[i, 3])
+    assert "köln" in source.tags[row]
+
+
+def test_nuswide_prepared(nus):
+    main(["prepare", "nuswide:tc10", "--root", str(nus), "--query", "20", "--train", "30", *SMALL])
+    data = load_dataset("nuswide:tc10", str(nus))
+    assert load_dataset("nuswide", str(nus)).fingerprint == data.fingerprint  # the only one there
+    assert (
+        (data.labels[data.split.query].sum(0) >= 2).all()
+        and len(data.split.query) == 20
+        and len(data.split.train) == 30
+    )
+    assert main(["verify", "nuswide:tc10", "--root", str(nus)]) == 0
+
+
+def test_nuswide_broken_and_short_files_are_named(nus):
+    path = nus / "Groundtruth" / "AllLabels" / "Labels_concept07.txt"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"0\r\n", b"-1130179\r\n", 1))
+    with pytest.raises(DcmqError, match=r"Labels_concept07.txt, line \d+: '-1130179' is neither 0 nor 1"):
+        read_nuswide(nus)
+    path.write_bytes(whole[:-3])
+    with pytest.raises(DcmqError, match=r"has 119 lines, Imagelist.txt 120"):
+        read_nuswide(nus)
+    path.unlink()
+    with pytest.raises(DcmqError, match=r"Labels_concept07.txt cannot be read .*Groundtruth.zip"):
+        read_nuswide(nus)
+    path.write_bytes(whole)
+    tags = nus / "NUS_WID_Tags" / "AllTags1k.txt"
+    rows = tags.read_bytes().split(b"\n")
+    tags.write_bytes(b"\n".join([rows[0], rows[1][:-3], *rows[2:]]))
+    with pytest.raises(DcmqError, match=r"AllTags1k.txt, line 2: not 12 times"):
+        read_nuswide(nus)
+    tags.write_bytes(b"\n".join(rows[1:]))
+    with pytest.raises(DcmqError, match=r"AllTags1k.txt has 119 lines"):
+        read_nuswide(nus)
+
+
+def test_nuswide_placeholders_are_left_out_and_counted(nus):
+    ids = read_nuswide(nus).ids[:12]
+    for i in ids:
+        miniature.picture(nus / "Flickr" / f"{i}.jpg", "photo unavailable")
+    with pytest.warns(UserWarning, match="12 samples left out"):
+        main(["prepare", "nuswide", "--root", str(nus), "--query", "21", "--train", "21", *SMALL])
+    data = load_dataset("nuswide", str(nus))
+    assert data.choices["dropped"]["one file under many names"] == 12 and not set(ids) & set(data.ids)
+
+
+def test_nuswide_without_pictures_says_what_can_be_done(tmp_path):
+    root = miniature.nuswide(tmp_path / "nus", pictures=False)
+    with pytest.raises(DcmqError, match=r"no picture .*Flickr. NUS-WIDE's pictures are not distributed: ask"):
+        read_nuswide(root)
+    (root / "ImageList" / "Imagelist.txt").unlink()
+    with pytest.raises(DcmqError, match=r"Imagelist.txt \(of ImageList.zip\)"):
+        read_nuswide(root)
