@@ -56,6 +56,15 @@ def scores(tables: Tensor, indices: Tensor) -> Tensor:
     return total.T
 
 
+def candidate_scores(tables: Tensor, indices: Tensor) -> Tensor:
+    """(q, c) float32: as :func:`scores`, to the bit, where each query has (q, c, M) candidates of its own."""
+    tables = tables.float()
+    total = torch.zeros(indices.shape[:2])
+    for m in range(tables.shape[1]):
+        total += tables[:, m].gather(1, indices[:, :, m])
+    return total
+
+
 def pack(indices: Tensor | np.ndarray, words: int = 16) -> np.ndarray:
     """(n, M) indices below K to (n, ceil(M * log2 K / 8)) uint8, most significant bit first, zero-padded at the end."""
     indices = np.asarray(indices)
@@ -63,7 +72,7 @@ def pack(indices: Tensor | np.ndarray, words: int = 16) -> np.ndarray:
     if indices.size and (indices.min() < 0 or indices.max() >= words):
         raise DcmqError(f"a code holds {indices.max()}, outside 0..{words - 1}: it was made with another K")
     bits = (indices[..., None] >> np.arange(each - 1, -1, -1)) & 1
-    return np.packbits(bits.astype(np.uint8).reshape(len(indices), -1), axis=1)
+    return np.packbits(bits.astype(np.uint8).reshape(len(indices), indices.shape[1] * each), axis=1)
 
 
 def unpack(packed: np.ndarray, books: int, words: int = 16) -> np.ndarray:
@@ -74,5 +83,9 @@ def unpack(packed: np.ndarray, books: int, words: int = 16) -> np.ndarray:
         raise DcmqError(
             f"packed codes are {packed.dtype} {packed.shape}, not uint8 (n, {width}) for M = {books}, K = {words}"
         )
+    if words == 256:
+        return packed.astype(np.int64)
+    if words == 16:  # the usual one, and by halves of a byte several times faster than by bits
+        return np.stack([packed >> 4, packed & 15], axis=2).reshape(len(packed), -1)[:, :books].astype(np.int64)
     bits = np.unpackbits(packed, axis=1, count=books * each).reshape(len(packed), books, each).astype(np.int64)
     return bits @ (1 << np.arange(each - 1, -1, -1))

@@ -36,6 +36,7 @@ from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training import Trainer
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
+INPUTS = "inputs.json"  # in a run's folder
 # What a run's result depends on besides its settings: a change to any of these files makes a new run.
 _SOURCES = (
     "codes.py",
@@ -104,8 +105,7 @@ def run(config: RunConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings
     published = _published(os.environ.get("DCMQ_PUBLISHED", "")).get(key)
     if published and published["evaluation"]["R"] == r:
         return published
-    folder = run_folder(config, key)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _prepared_folder(config, key, dataset)
     with FileLock(folder / ".lock"):
         record_file = folder / "record.json"
         if record_file.is_file():
@@ -133,11 +133,19 @@ def run_folder(config: RunConfig, key: str) -> Path:
     return runs_dir() / f"{config.label}-{config.student.bits}bits-seed{config.seed}-{key}"
 
 
+def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> Path:
+    """The run's folder, with what its student must be told to read other pictures and texts."""
+    folder = run_folder(config, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / INPUTS).is_file():
+        write_json(folder / INPUTS, {"vocabulary": dataset.vocabulary, "picture_size": dataset.images.shape[1]})
+    return folder
+
+
 def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:
     """The student of a run of DCMQ, trained now if need be."""
     key = run_key(config, dataset, teacher)
-    folder = run_folder(config, key)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _prepared_folder(config, key, dataset)
     with FileLock(folder / ".lock"), _threads(config.threads):
         return Trainer(config, dataset, teacher, checkpoint(folder), key).run()
 

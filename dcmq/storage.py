@@ -34,6 +34,8 @@ def atomic_write(path: Path | str, content: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a crash may leave the new name on an empty file
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
@@ -83,18 +85,27 @@ def save_tensors(path: Path | str, tensors: dict, meta: dict[str, str] | None = 
     atomic_write(path, save(tensors, metadata=meta))
 
 
+def open_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Map into memory what :func:`save_tensors` wrote; ``checksum`` is in the text beside it and is not compared.
+
+    Raises:
+        CorruptFile: the file is cut, or no safetensors.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            return tensors, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CorruptFile(f"{path} cannot be read ({error}): delete it and run again") from None
+
+
 def load_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Read what :func:`save_tensors` wrote.
 
     Raises:
         CorruptFile: the file is cut, altered, or not written by :func:`save_tensors`.
     """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            meta = dict(file.metadata() or {})
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise CorruptFile(f"{path} cannot be read ({error}): delete it and run again") from None
+    tensors, meta = open_tensors(path)
     if meta.pop("checksum", None) != _checksum(tensors, meta):
         raise CorruptFile(f"{path} does not match its checksum: delete it and run again")
     return tensors, meta
@@ -105,7 +116,8 @@ def _checksum(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
     for key in sorted(tensors):
         value = tensors[key]
         state.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        state.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+        if value.numel():  # torch views no empty tensor as bytes
+            state.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
     return state.hexdigest()
 
 

@@ -1,7 +1,6 @@
 """A first look: one student, a question in the user's own words, the pictures it finds, and the files that it needs."""
 
 import difflib
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,22 +9,14 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import Field
-from torch import Tensor
 
-from dcmq.codes import lookup_tables, pack, scores, unpack
-from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.encoders import tokenizer
-from dcmq.errors import DcmqError
-from dcmq.models import Student
 from dcmq.paths import runs_dir
-from dcmq.storage import load_tensors, save_tensors
+from dcmq.search.model import words
 from dcmq.studies import plots
 from dcmq.studies.base import TrainingStudy
 from dcmq.studies.results import Verdict
-from dcmq.training import load_student
 
 YES, NO = "yes", "no"
 ACROSS = 8  # pictures in a row of the figure
@@ -56,35 +47,12 @@ class Parameters(TrainingStudy):
     @property
     def name(self) -> str:
         """See :class:`TrainingStudy`; every question has a folder of its own."""
-        return "-".join([super().name, *_words(self.words)])[:120]
+        return "-".join([super().name, *words(self.words)])[:120]
 
     @property
     def gallery_folder(self) -> Path:
         """Where the searchable gallery goes."""
         return runs_dir() / f"quickstart-{super().name}-seed{self.seed}"
-
-
-def _words(text: str) -> list[str]:
-    """Distinct words as :func:`dcmq.data.bow.bag_of_words` reads them: lower case, two letters or more."""
-    return list(dict.fromkeys(re.findall(r"[a-z]{2,}", text.lower())))
-
-
-def query(student: Student, vocabulary: Sequence[str], text: str) -> tuple[Tensor, list[str]]:
-    """What :meth:`dcmq.models.Student.embed_texts` takes for ``text``, and the words of it that a bag of words leaves out.
-
-    Raises:
-        DcmqError: no word of ``text`` is in the vocabulary.
-    """
-    if student.config.text_input != "bow":
-        return tokenizer(student.config.text_encoder)([text]), []
-    asked = _words(text)
-    number = {word: i for i, word in enumerate(vocabulary)}
-    unread = [word for word in asked if word not in number]
-    if len(unread) == len(asked):
-        raise DcmqError(f"words: {text!r} has no word that the student knows, such as {', '.join(vocabulary[:12])}")
-    bag = torch.zeros(1, len(vocabulary))
-    bag[0, [number[word] for word in asked if word in number]] = 1
-    return bag, unread
 
 
 def unread_text(unread: Sequence[str], vocabulary: Sequence[str]) -> str:
@@ -96,15 +64,10 @@ def unread_text(unread: Sequence[str], vocabulary: Sequence[str]) -> str:
     return f"not known to the student: {', '.join(unread)} (it knows {len(vocabulary)} words, among them {known})"
 
 
-@torch.no_grad()
-def search(student: Student, codes: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """For one query, the places in the gallery of (n, M) ``codes``, best first, and their mean cosines.
-
-    A query becomes M small tables, its cosines with all codewords; an item's score is the sum of M numbers looked up there.
-    """
-    tables = lookup_tables(student.embed_texts(asked), student.quantizer.codebooks)
-    found = scores(tables, codes)[0].sort(descending=True, stable=True)
-    return found.indices.numpy(), found.values.numpy() / codes.shape[1]
+def rows_of(data: RetrievalDataset, ids: np.ndarray) -> np.ndarray:
+    """Row numbers of the pictures called ``ids``."""
+    row = {name: i for i, name in enumerate(data.ids.tolist())}
+    return np.array([row[name] for name in ids.tolist()])
 
 
 def asked_classes(text: str, data: RetrievalDataset) -> list[int]:
@@ -179,41 +142,11 @@ def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], tex
     return drawn
 
 
-def save_gallery(folder: Path, config: TrainConfig, student: Student, data: RetrievalDataset, codes: Tensor) -> None:
-    """Write all that a search needs: packed codes and ids of the pictures, the codebooks, and the student with its words."""
-    words = config.student.codewords
-    save_tensors(folder / "codes.safetensors", {"codes": pack(codes, words)}, {"codewords": str(words)})
-    save_tensors(folder / "ids.safetensors", {"ids": np.asarray(data.ids)[data.split.gallery]})
-    save_tensors(folder / "codebooks.safetensors", {"codebooks": student.quantizer.codebooks})
-    save_tensors(
-        folder / "student.safetensors",
-        {f"model.{name}": value for name, value in student.state_dict().items()},
-        {"config": config.model_dump_json(), "vocabulary": json.dumps(data.vocabulary)},
-    )
-
-
-def search_files(folder: Path, text: str, top: int) -> list:
-    """The ids of the best pictures for ``text``, from the files of :func:`save_gallery` alone: no data set, no teacher.
-
-    Raises:
-        DcmqError: no word is known; CorruptFile: a file is missing or damaged.
-    """
-    meta = load_tensors(folder / "student.safetensors")[1]
-    config, vocabulary = TrainConfig.model_validate_json(meta["config"]), json.loads(meta["vocabulary"])
-    student = load_student(config, len(vocabulary), folder / "student.safetensors")
-    packed = load_tensors(folder / "codes.safetensors")[0]["codes"].numpy()
-    codes = torch.from_numpy(unpack(packed, config.student.books, config.student.codewords))
-    places, _ = search(student, codes, query(student, vocabulary, text)[0])
-    return load_tensors(folder / "ids.safetensors")[0]["ids"][places[:top]].tolist()
-
-
 def files_table(folder: Path, items: int) -> pd.DataFrame:
-    """The files of :func:`save_gallery` as they lie on disk: 1 kB is 1,000 bytes."""
+    """The files of a collection of pictures as they lie on disk: 1 kB is 1,000 bytes."""
     what = {
-        "codes": f"the codes of {items:,} pictures",
-        "ids": "which picture each of them is",
-        "codebooks": "what the codes mean",
-        "student": "what turns new words and pictures into codes",
+        "pictures": f"codes and names of {items:,} pictures, and the codebooks, which say what the codes mean",
+        "model": "the student and its words, which turn new words and pictures into codes",
     }
     sizes = {name: (folder / f"{name}.safetensors").stat().st_size for name in what}
     return pd.DataFrame(

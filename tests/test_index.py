@@ -1,0 +1,445 @@
+"""The index: every engine against sums done by hand, round trips, growth, and files that are not what they seem."""
+
+import json
+import re
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import dcmq.index.faiss_engines as with_faiss
+from dcmq import storage
+from dcmq.codes import candidate_scores, lookup_tables, pack, scores, unpack
+from dcmq.errors import DcmqError
+from dcmq.index import CodeIndex, encode, export
+from dcmq.index.engines import ExactEngine, Queries
+from dcmq.index.ranking import first, keys, unkeyed
+from dcmq.storage import load_tensors, save_tensors
+
+SHAPES = [(16, 16), (7, 16), (8, 256), (5, 32), (3, 2), (4, 16), (32, 16)]  # M odd, K not 16, 16 to 128 bits
+each_shape = pytest.mark.parametrize(("books", "words"), SHAPES)
+
+
+def needs_faiss():
+    return pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
+
+
+def gallery(books=16, words=16, n=3000, q=9, seed=0):
+    """Codebooks, the indices of n items, and q queries; a tenth of the items are copies of others, so there are ties."""
+    draw = torch.Generator().manual_seed(seed)
+    codebooks = torch.randn(books, words, 6, generator=draw)
+    indices = torch.randint(0, words, (n, books), generator=draw)
+    indices[n - n // 10 :] = indices[: n // 10]
+    return codebooks, indices, torch.randn(q, books * 6, generator=draw)
+
+
+def made(books=16, words=16, n=3000, **options):
+    codebooks, indices, queries = gallery(books, words, n, **options)
+    index = CodeIndex(codebooks)
+    index.add(pack(indices, words), [f"item {i}" for i in range(n)])
+    return index, indices, queries
+
+
+# ---- ranking and engines
+
+
+def test_keys_rank_by_score_then_place_and_give_both_back():
+    score = np.array([[0.5, -0.0, -2.0, 0.5, 0.0, 1e-20]], np.float32)
+    place = np.arange(6)
+    best = first(keys(score, place), 6)
+    found, places = unkeyed(best)
+    assert places.tolist() == [[0, 3, 5, 1, 4, 2]]
+    np.testing.assert_array_equal(found, score[:, places[0]])
+    assert unkeyed(first(keys(score, place), 2))[1].tolist() == [[0, 3]]
+
+
+@each_shape
+def test_the_reference_is_a_loop_over_items_and_codebooks(books, words):
+    codebooks, indices, queries = gallery(books, words, 200, 3)
+    found = ExactEngine(codebooks, pack(indices, words)).search(Queries.of(queries, codebooks), 20)
+    for query, row in zip(queries, found, strict=True):
+        parts = query.view(books, -1)
+        total = [
+            sum(F.cosine_similarity(parts[m], codebooks[m, item[m]], dim=0).item() for m in range(books))
+            for item in indices
+        ]
+        score, place = (part[0] for part in unkeyed(row[None]))
+        np.testing.assert_allclose(score, [total[i] for i in place], atol=1e-5)
+        np.testing.assert_allclose(score, sorted(total, reverse=True)[:20], atol=1e-5)
+        assert all(a > b or (a == b and i < j) for a, b, i, j in zip(score, score[1:], place, place[1:], strict=False))
+
+
+def test_candidates_score_as_the_whole_gallery_does_to_the_bit():
+    codebooks, indices, queries = gallery()
+    tables = lookup_tables(queries, codebooks)
+    places = torch.randint(0, len(indices), (len(queries), 50), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(candidate_scores(tables, indices[places]), scores(tables, indices).gather(1, places))
+
+
+@each_shape
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_faiss_ranks_exactly_as_the_reference(books, words, k):
+    needs_faiss()
+    index, _, queries = made(books, words)
+    exact, fast = index.search(queries, k, "exact"), index.search(queries, k, "faiss")
+    np.testing.assert_array_equal(exact.ids, fast.ids)
+    np.testing.assert_array_equal(exact.scores, fast.scores)
+
+
+def test_faiss_asks_for_more_until_nothing_can_be_missing(monkeypatch):
+    """A gallery in which all scores lie within the fast scan's rounding: the first candidates cannot settle it."""
+    needs_faiss()
+    draw = torch.Generator().manual_seed(0)
+    codebooks = F.normalize(
+        torch.randn(16, 1, 6, generator=draw) + 1e-3 * torch.randn(16, 16, 6, generator=draw), dim=2
+    )
+    codebooks[0, 0] *= -1  # one table spans 2, so that steps are coarse for all
+    indices = torch.randint(1, 16, (20_000, 16), generator=draw)
+    index = CodeIndex(codebooks)
+    index.add(pack(indices), np.arange(20_000))
+    engine = with_faiss.FaissEngine(codebooks, index.codes)
+    queries = Queries.of(codebooks[:, 1].flatten()[None], codebooks)
+    assert not engine._first(queries, 10, 74)[1].any()
+    np.testing.assert_array_equal(engine.search(queries, 10), engine.exact.search(queries, 10))
+
+
+@each_shape
+def test_faiss_packs_codes_as_ours_unpack(books, words):
+    faiss = needs_faiss()
+    codebooks, indices, _ = gallery(books, words, 50)
+    packed = pack(indices, words)
+    product = with_faiss.product_index(codebooks, packed)
+    restored = product.reconstruct_n(0, 50)
+    np.testing.assert_allclose(restored, with_faiss.decoded(codebooks, packed), atol=1e-6)
+    np.testing.assert_array_equal(unpack(packed, books, words), indices)
+    assert faiss.vector_to_array(product.codes).reshape(50, -1).shape == packed.shape
+
+
+@each_shape
+def test_all_lists_together_are_exact_and_some_miss_items(books, words):
+    needs_faiss()
+    index, _, queries = made(books, words)
+    index.cluster(16)
+    exact = index.search(queries, 100, "exact")
+    np.testing.assert_array_equal(exact.ids, index.search(queries, 100, probes=16).ids)
+    some = index.search(queries, 100, "lists", probes=4)
+    assert (some.scores <= exact.scores).all()
+    index.cluster(len(index) // 2)  # lists too small to hold a hundred: the query looks at all
+    np.testing.assert_array_equal(exact.ids, index.search(queries, 100, probes=1).ids)
+
+
+# ---- encoding
+
+
+@each_shape
+def test_encoded_codewords_are_the_nearest(books, words):
+    codebooks, _, items = gallery(books, words)
+    codes = unpack(encode(items, codebooks), books, words)
+    for item, row in zip(items, codes, strict=True):
+        for m, part in enumerate(item.view(books, -1)):
+            assert row[m] == F.cosine_similarity(part[None], codebooks[m], dim=1).argmax()
+    assert encode(items[:0], codebooks).shape == (0, CodeIndex(codebooks).width)
+
+
+# ---- growth
+
+
+def test_a_gallery_grows_in_steps_as_at_once():
+    index, indices, queries = made()
+    packed, steps = pack(indices), CodeIndex(index.codebooks)
+    for start in range(0, 3000, 700):
+        steps.add(packed[start : start + 700], index.ids[start : start + 700])
+        steps.search(queries, 5)
+    np.testing.assert_array_equal(steps.search(queries, 50).ids, index.search(queries, 50).ids)
+    assert len(steps) == 3000 and steps.ids.tolist() == index.ids.tolist()
+
+
+@pytest.mark.parametrize("engine", ["exact", "faiss", "lists"])
+def test_a_removed_id_never_comes_back(tmp_path, engine):
+    if engine != "exact":
+        needs_faiss()
+    index, indices, queries = made()
+    if engine == "lists":
+        index.cluster(8)
+    gone = set(index.search(queries, 30, engine, 8).ids.ravel())
+    index.remove(sorted(gone))
+    index.save(tmp_path / "index")
+    index = CodeIndex.load(tmp_path / "index")
+    index.add(pack(indices[:5]), [f"new {i}" for i in range(5)])
+    assert not gone & set(index.ids) and len(index) == 3005 - len(gone)
+    found = index.search(queries, len(index), engine, 8)
+    assert not gone & set(found.ids.ravel())
+    rest = [i for i in range(3000) if f"item {i}" not in gone]
+    again = CodeIndex(index.codebooks)
+    again.add(pack(torch.cat([indices[rest], indices[:5]])), index.ids)
+    np.testing.assert_array_equal(found.ids, again.search(queries, len(index), "exact").ids)
+
+
+def test_ids_are_whole_numbers_or_texts_of_any_script():
+    codebooks, indices, queries = gallery(n=4)
+    for ids in ([7, -3, 2**40, 0], ["größe 1.jpg", "写真", "a", "b\n"]):
+        index = CodeIndex(codebooks)
+        index.add(pack(indices), ids)
+        assert index.ids.tolist() == ids and set(index.search(queries, 4).ids[0]) == set(ids)
+
+
+# ---- files
+
+
+@each_shape
+@pytest.mark.parametrize("lists", [0, 8])
+def test_a_saved_index_is_the_same(tmp_path, books, words, lists):
+    index, _, queries = made(books, words)
+    if lists:
+        needs_faiss()
+        index.cluster(lists)
+    index.save(tmp_path / "index")
+    again = CodeIndex.load(tmp_path / "index", verify=True)
+    for part in ("codes", "ids", "codebooks"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(index, part))
+    for mine, theirs in zip(index.lists, again.lists, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(index.search(queries, 20).ids, again.search(queries, 20).ids)
+
+
+def test_an_empty_index_is_saved_too(tmp_path):
+    index = CodeIndex(gallery()[0])
+    index.save(tmp_path / "index")
+    assert len(CodeIndex.load(tmp_path / "index")) == 0
+
+
+def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
+    index, indices, _ = made(n=50)
+    index.save(tmp_path / "index")
+    index.add(pack(indices[:1]), ["one more"])
+    monkeypatch.setattr(storage.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(DcmqError, match="cannot write"):
+        index.save(tmp_path / "index")
+    assert len(CodeIndex.load(tmp_path / "index", verify=True)) == 50
+    assert [p.name for p in tmp_path.iterdir() if not p.name.endswith("lock")] == ["index"]
+
+
+def _add_one(path, name):
+    index = CodeIndex.load(path)
+    index.add(index.codes[:1], [name])
+    try:
+        index.save(path)
+    except DcmqError:
+        return ""
+    return name
+
+
+def test_of_two_processes_writing_none_undoes_the_other(tmp_path):
+    path = tmp_path / "index"
+    made(n=50)[0].save(path)
+    with get_context("spawn").Pool(2) as pool:
+        saved = [name for name in pool.starmap(_add_one, [(path, "a"), (path, "b")]) if name]
+    index = CodeIndex.load(path, verify=True)
+    assert saved and index.ids[50:].tolist() == sorted(saved, key=index.ids.tolist().index)
+    assert len(index) == 50 + len(saved)
+
+
+def test_a_file_that_changed_since_is_not_overwritten(tmp_path):
+    path = tmp_path / "index"
+    made(n=50)[0].save(path)
+    mine, theirs = CodeIndex.load(path), CodeIndex.load(path)
+    theirs.remove(["item 0"])
+    theirs.save(path)
+    theirs.remove(["item 1"])
+    theirs.save(path)  # one's own file may be written again
+    with pytest.raises(DcmqError, match="changed since"):
+        mine.save(path)
+    assert len(CodeIndex.load(path)) == 48
+    mine.save(path, overwrite=True)
+    assert len(CodeIndex.load(path)) == 50
+
+
+def test_files_that_are_no_index_are_refused_by_what_is_wrong(tmp_path):
+    path = tmp_path / "index"
+    with pytest.raises(DcmqError, match="there is no index"):
+        CodeIndex.load(path)
+    made(n=50)[0].save(path)
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole[: len(whole) // 2], whole[:20], b"", b"\x80\x04." * 40):
+        path.write_bytes(content)
+        with pytest.raises(DcmqError, match="no index or was damaged"):
+            CodeIndex.load(path)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    CodeIndex.load(path)  # mapped, not read
+    with pytest.raises(DcmqError, match="checksum"):
+        CodeIndex.load(path, verify=True)
+    path.write_bytes(whole)
+    tensors, meta = load_tensors(path)
+    for change, message in (
+        ({"version": "2"}, "format version 2, this dcmq reads 1"),
+        ({"format": "other"}, "no index of codes"),
+    ):
+        save_tensors(path, tensors, meta | change)
+        with pytest.raises(DcmqError, match=message):
+            CodeIndex.load(path)
+    for change, message in (
+        ({"codes": tensors["codes"][:, :-1]}, "not uint8"),
+        ({"ids": tensors["ids"][:-1]}, "50 codes and 49 ids"),
+    ):
+        save_tensors(path, tensors | change, meta)
+        with pytest.raises(DcmqError, match=message):
+            CodeIndex.load(path)
+    save_tensors(path, {"codes": tensors["codes"]}, meta)
+    with pytest.raises(DcmqError, match="has no codebooks, ids"):
+        CodeIndex.load(path)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("codes", "ids", "message"),
+    [
+        (np.zeros((2, 8), np.int64), [1, 2], "int64"),
+        (np.zeros((2, 7), np.uint8), [1, 2], "not uint8 .n, 8."),
+        (np.zeros(8, np.uint8), [1], "not uint8"),
+        (np.zeros((2, 8), np.uint8), [1], "2 codes and 1 ids"),
+        (np.zeros((2, 8), np.uint8), [1, 1], "given twice .first: 1."),
+        (np.zeros((2, 8), np.uint8), ["a", "b"], "of the other kind"),
+        (np.zeros((2, 8), np.uint8), [10, 3], "already or are given twice .first: 3."),
+        (np.zeros((1, 8), np.uint8), [1.5], "whole numbers or texts"),
+    ],
+)
+def test_what_cannot_be_added_leaves_the_index_as_it_was(codes, ids, message):
+    codebooks, indices, queries = gallery(n=5)
+    index = CodeIndex(codebooks)
+    index.add(pack(indices), np.arange(5))
+    before = index.search(queries, 5).ids
+    with pytest.raises(DcmqError, match=message):
+        index.add(codes, ids)
+    assert len(index) == 5 and (index.search(queries, 5).ids == before).all()
+
+
+def test_codes_of_another_m_or_k_are_refused():
+    index = CodeIndex(gallery(7)[0])
+    with pytest.raises(DcmqError, match="last 4 bits"):
+        index.add(np.full((1, 4), 255, np.uint8), [0])
+    with pytest.raises(DcmqError, match="outside 0..15"):
+        pack(np.full((1, 7), 16))
+    with pytest.raises(DcmqError, match="power of two"):
+        CodeIndex(torch.randn(4, 10, 6))
+    with pytest.raises(DcmqError, match="NaN"):
+        CodeIndex(torch.full((4, 16, 6), torch.nan))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(k=0), "k = 0, and the index holds 50"),
+        (dict(k=51), "choose k from 1 to 50"),
+        (dict(embeddings=torch.full((2, 96), torch.nan)), "query 0 holds NaN"),
+        (dict(embeddings=torch.stack([torch.ones(96), torch.zeros(96)])), "query 1 is all zero"),
+        (dict(embeddings=torch.ones(2, 95)), "not float .n, 96."),
+        (dict(embeddings=torch.ones(96)), "not float .n, 96."),
+        (dict(embeddings=torch.ones(2, 96, dtype=torch.long)), "int64"),
+        (dict(engine="fast"), "none of auto, exact, faiss, lists"),
+        (dict(engine="lists"), "call cluster"),
+    ],
+)
+def test_a_query_that_makes_no_sense_gets_one_line(change, message):
+    index, _, queries = made(n=50)
+    with pytest.raises(DcmqError, match=message) as caught:
+        index.search(**(dict(embeddings=queries, k=3) | change))
+    assert "\n" not in str(caught.value)
+
+
+def test_more_refusals():
+    codebooks, _, queries = gallery()
+    with pytest.raises(DcmqError, match="empty"):
+        CodeIndex(codebooks).search(queries, 1)
+    with pytest.raises(DcmqError, match="holds NaN"):
+        encode(queries / 0 * 0, codebooks)
+    index = made(n=50)[0]
+    with pytest.raises(DcmqError, match="1 ids are not in the index .first: 'nobody'"):
+        index.remove(["item 1", "nobody"])
+    with pytest.raises(DcmqError, match="not in the index"):
+        index.remove([3])
+    assert len(index) == 50
+    with pytest.raises(DcmqError, match="at least one item for each"):
+        index.cluster(51)
+
+
+def test_without_faiss_the_reference_searches_and_the_rest_says_what_to_install(monkeypatch):
+    index, _, queries = made(n=12_000)
+    found = index.search(queries, 5, "exact")
+    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    np.testing.assert_array_equal(index.search(queries, 5).ids, found.ids)
+    with pytest.raises(DcmqError, match="pip install 'dcmq.faiss.'"):
+        index.search(queries, 5, "faiss")
+
+
+# ---- export
+
+
+@each_shape
+@pytest.mark.parametrize("lists", [0, 8])
+def test_exported_files_search_as_the_index_does(tmp_path, books, words, lists):
+    """The README's own code, run on the files, and plain faiss."""
+    faiss = needs_faiss()
+    index, _, queries = made(books, words)
+    if lists:
+        index.cluster(lists)
+    folder = export(index, tmp_path / "out")
+    exact = index.search(queries, 10, "exact")
+    readme = (folder / "README.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    plain = next(block for block in code if "unpackbits" in block).replace('f"{name}.npy"', f'f"{folder}/{{name}}.npy"')
+    for query, score in zip(queries.numpy(), exact.scores, strict=True):
+        names = {"query": query, "print": lambda found: None}
+        exec(plain, names)
+        np.testing.assert_allclose(np.sort(names["scores"])[::-1][:10], score, atol=1e-4)
+    read = faiss.read_index(str(folder / "index.faiss"))
+    if lists:
+        faiss.downcast_index(read.base_index).nprobe = lists
+    unit = F.normalize(queries.view(len(queries), books, -1), dim=2).flatten(1).numpy()
+    score, rows = read.search(unit, 10)
+    np.testing.assert_allclose(score, exact.scores, atol=1e-4)
+    distinct = np.load(folder / "codes.npy")
+    for row, mine in zip(rows, exact.ids, strict=True):  # equal codes may change places
+        theirs = [distinct[i].tobytes() for i in row]
+        assert (
+            theirs == [index.codes[index.ids.tolist().index(name)].tobytes() for name in mine] or len(set(theirs)) < 10
+        )
+    assert np.load(folder / "ids.npy").tolist() == index.ids.tolist()
+
+
+def test_an_export_is_whole_or_not_there(tmp_path):
+    index = made(n=50)[0]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text(json.dumps("mine"))
+    with pytest.raises(DcmqError, match="not empty"):
+        export(index, tmp_path / "full", with_faiss=False)
+    with pytest.raises(DcmqError, match="empty; add codes"):
+        export(CodeIndex(index.codebooks), tmp_path / "new", with_faiss=False)
+    with pytest.raises(DcmqError, match="cannot write"):
+        export(index, tmp_path / "full" / "file" / "new", with_faiss=False)
+    export(index, tmp_path / "new", with_faiss=False)
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "README.md",
+        "codebooks.npy",
+        "codes.npy",
+        "ids.npy",
+    ]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+# ---- a large gallery
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [16, 32, 64, 128])
+def test_a_million_codes_rank_exactly(tmp_path, bits):
+    needs_faiss()
+    codebooks, indices, queries = gallery(bits // 4, 16, 1_000_000, 20)
+    index = CodeIndex(codebooks)
+    index.add(pack(indices), np.arange(1_000_000))
+    exact, fast = index.search(queries, 100, "exact"), index.search(queries, 100, "faiss")
+    np.testing.assert_array_equal(exact.ids, fast.ids)
+    np.testing.assert_array_equal(exact.scores, fast.scores)
