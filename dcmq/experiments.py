@@ -37,16 +37,13 @@ from dcmq.training import Trainer
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
 INPUTS = "inputs.json"  # in a run's folder
-# What a run's result depends on besides its settings: a change to any of these files makes a new run.
-_SOURCES = (
+# What a run's weights depend on besides its settings: a change to any of these files makes a new run.
+_TRAINING = (
     "codes.py",
-    "codewords.py",
     "encoders.py",
     "epochs.py",
-    "evaluation.py",
     "inputs.py",
     "losses.py",
-    "metrics.py",
     "models.py",
     "quantizer.py",
     "retrieval.py",
@@ -54,6 +51,8 @@ _SOURCES = (
     "training.py",
     "methods/base.py",
 )
+# What its measurements depend on as well: after a change to any of these, finished runs are measured again.
+_EVALUATION = ("codewords.py", "evaluation.py", "metrics.py")
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,18 @@ class Workspace:
 
 @lru_cache
 def code_fingerprint(method: str = "DCMQ") -> str:
-    """Hash of the modules that decide the result of a method's run."""
+    """Hash of the modules that decide what a method's run learns."""
+    return _digest_of([*_TRAINING, *(f"methods/{name}" for name in METHODS[method].sources)])
+
+
+@lru_cache
+def evaluation_fingerprint() -> str:
+    """Hash of the modules that, with those, decide what is measured of it."""
+    return _digest_of(_EVALUATION)
+
+
+def _digest_of(names: Iterable[str]) -> str:
     folder = Path(__file__).parent
-    names = [*_SOURCES, *(f"methods/{name}" for name in METHODS[method].sources)]
     return digest(*((folder / name).read_bytes() for name in names))
 
 
@@ -98,29 +106,43 @@ def run_key(config: RunConfig, dataset: RetrievalDataset, teacher: TeacherEmbedd
 def run(config: RunConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, report=None, r: int = 5000) -> dict:
     """The record of a finished run: the stored one, or after training, which goes on where it was interrupted.
 
-    The record is ``runs/<method or target>-<key>/record.json``: settings, fingerprints, versions, timings, losses, metrics.
+    A run that is trained is only measured anew where ``r`` or the code that measures has changed. The record is ``runs/<method or target>-<key>/record.json``: settings, fingerprints, versions, timings, losses, metrics.
     ``$DCMQ_PUBLISHED`` may name a folder of reports: a run that stands in one of their records is not repeated either.
     """
     key = run_key(config, dataset, teacher)
-    published = _published(os.environ.get("DCMQ_PUBLISHED", "")).get(key)
-    if published and published["evaluation"]["R"] == r:
+    if published := _published_record(key, r):
         return published
     folder = _prepared_folder(config, key, dataset)
     with FileLock(folder / ".lock"):
         record_file = folder / "record.json"
-        if record_file.is_file():
-            record = json.loads(record_file.read_text())
-            if record["evaluation"]["R"] == r:
-                return record
+        if stored := _stored_record(record_file, r):
+            return stored
         with _threads(config.threads):
             fitted = METHODS[config.method].fit(Job(config, dataset, teacher, checkpoint(folder), key, report))
             start = time.perf_counter()
             metrics = evaluate(fitted.retriever, dataset, r)
         record = _record(config, dataset, teacher, key, fitted)
-        record["evaluation"] = {"R": r, "seconds": round(time.perf_counter() - start, 2), **metrics}
+        seconds = round(time.perf_counter() - start, 2)
+        record["evaluation"] = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
         if int(os.environ.get("RANK", 0)) == 0:
             write_json(record_file, record)
     return record
+
+
+def _stored_record(file: Path, r: int) -> dict | None:
+    """The record in ``file`` if it is there and measured as it would be now."""
+    record = json.loads(file.read_text()) if file.is_file() else None
+    return record if record and _is_current(record, r) else None
+
+
+def _published_record(key: str, r: int) -> dict | None:
+    record = _published(os.environ.get("DCMQ_PUBLISHED", "")).get(key)
+    return record if record and _is_current(record, r) else None
+
+
+def _is_current(record: dict, r: int) -> bool:
+    measured = record["evaluation"]
+    return measured["R"] == r and measured.get("code") == evaluation_fingerprint()
 
 
 def checkpoint(folder: Path) -> Path:
@@ -231,10 +253,11 @@ def run_all(configs: Iterable[RunConfig], workspace: Workspace, workers: int = 2
     """
     configs = list(configs)
     dataset, teacher = workspace.load()  # embeds once, before the workers look for it
-    published = _published(os.environ.get("DCMQ_PUBLISHED", ""))
     keyed = {run_key(c, dataset, teacher): c for c in configs}  # each once, however often it is asked for
     todo = [
-        c for key, c in keyed.items() if key not in published and not (run_folder(c, key) / "record.json").is_file()
+        c
+        for key, c in keyed.items()
+        if not (_published_record(key, r) or _stored_record(run_folder(c, key) / "record.json", r))
     ]
     if len(todo) <= 1 or workers <= 1:
         with tqdm(total=sum(c.total_epochs for c in todo), unit="epoch", desc="training") as bar:

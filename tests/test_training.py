@@ -19,6 +19,7 @@ from dcmq.encoders import image_encoder
 from dcmq.epochs import augmented, batches, epoch_generator
 from dcmq.errors import DcmqError
 from dcmq.inputs import image_inputs
+from dcmq.search.runs import model_of
 from dcmq.teachers.base import TeacherEmbeddings, unit
 from dcmq.training import Trainer, load_student
 
@@ -163,6 +164,29 @@ def test_a_finished_run_is_found_and_not_repeated(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "Trainer", None)  # training again would fail
     assert experiments.run(config(epochs=1), *data) == first
     assert len(list((tmp_path / "runs").glob("*/record.json"))) == 1
+
+
+def test_where_measuring_changes_a_run_is_measured_again_but_not_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data, trained = tiny_dataset(), []
+    first = experiments.run(config(epochs=1), *data, report=trained.append)
+    assert len(trained) == 1
+    monkeypatch.setattr(experiments, "evaluation_fingerprint", lambda: "another")
+    second = experiments.run(config(epochs=1), *data, report=trained.append)
+    assert len(trained) == 1 and second["losses"] == first["losses"] and second["key"] == first["key"]
+    assert second["evaluation"]["code"] == "another"
+    metrics = [{k: v for k, v in r["evaluation"].items() if k not in ("code", "seconds")} for r in (first, second)]
+    assert metrics[0] == metrics[1]
+    other_r = experiments.run(config(epochs=1), *data, report=trained.append, r=7)
+    assert len(trained) == 1 and other_r["evaluation"]["R"] == 7
+
+
+def test_a_run_leaves_what_its_student_must_be_told_to_read_more(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data = tiny_dataset()
+    record = experiments.run(config(epochs=1), *data)
+    model = model_of(experiments.run_folder(config(epochs=1), record["key"]))
+    assert model.vocabulary == data[0].vocabulary and model.picture_size == 16
 
 
 def test_a_backbone_file_is_known_by_its_content(tmp_path):
