@@ -18,7 +18,7 @@ from dcmq.figures import MARKERS
 from dcmq.inputs import text_inputs
 from dcmq.models import Student
 from dcmq.paper import published
-from dcmq.studies import plots
+from dcmq.studies import plots, search_times
 from dcmq.studies.base import Methods, Run, TrainingStudy, method_variants
 from dcmq.studies.results import Verdict, seed_means
 from dcmq.teachers.base import Encoder, Teacher, TeacherEmbeddings
@@ -216,9 +216,20 @@ def _better(row, teacher: float, name: str) -> Verdict:
     )
 
 
-def figure(forms: pd.DataFrame, name: str, chance: float) -> plt.Figure:
-    """Quality against bytes per item, a line per form; sd over seeds as bars."""
-    drawn, axis = plt.subplots(figsize=(8, 4))
+def figure(
+    forms: pd.DataFrame, name: str, chance: float, search: dict | None, frame: pd.DataFrame, compared: pd.DataFrame
+) -> plt.Figure:
+    """Quality against bytes per item, and where searches were timed against ms per query; sd over seeds as bars.
+
+    Args:
+        search: as :func:`.search_times.measured` gives it.
+        frame, compared: results of DCMQ's and the compared methods' runs.
+    """
+    panels = 2 if search else 1
+    drawn, axes = plt.subplots(1, panels, figsize=(8 if panels == 1 else 12, 4), sharey=True, squeeze=False)
+    axis = axes[0][0]
+    if search:
+        search_times.draw(axes[0][1], search, frame, compared, name)
     lines = (
         ("teacher, not quantised", (forms.model == TEACHER)),
         ("students, not quantised, float32", (forms.model != TEACHER) & (forms.kind == "float32")),

@@ -6,6 +6,7 @@ Small drawn scenes with labels, captions and Flickr-like tags; see :mod:`.gramma
 import os
 import random
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -156,5 +157,11 @@ def _mapped(parts: list[list[str]]):
     if len(parts) < 40 or workers == 1:  # starting workers takes longer than drawing 20,000 pictures
         yield from map(_pictures, parts)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(_pictures, parts)
+    done = 0
+    try:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            for drawn in pool.map(_pictures, parts):
+                yield drawn
+                done += 1
+    except BrokenProcessPool:  # a script from standard input, or without a main guard, cannot start workers
+        yield from map(_pictures, parts[done:])

@@ -1,0 +1,95 @@
+"""What a GPU makes of the work that is slow on a CPU. Where there is none, nothing is measured and the page says so."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+
+from benchmarks.timing import Comparison, in_turn, spread
+from dcmq.config import StudentConfig, TrainConfig
+from dcmq.data import load_dataset
+from dcmq.evaluation import evaluate
+from dcmq.retrieval import QuantisedRetriever
+from dcmq.teachers import embed, resolve_teacher
+from dcmq.training import Trainer
+
+TITLE = "GPU"
+ABOUT = """
+The same work in two processes, one of which may use the GPU and the other not: an epoch of DCMQ with the demo's student and with ResNet-18 at 64 px, the teacher's embeddings of a
+data set, and an evaluation, of which the GPU does the embedding only.
+"""
+_WORK = ("demo epoch", "ResNet-18 epoch", "teacher", "evaluation")
+_STUDENTS = {
+    "demo epoch": dict(image_encoder="small_resnet", image_size=32, text_hidden=(512, 256)),
+    "ResNet-18 epoch": dict(image_encoder="resnet18", image_size=64, text_hidden=(4096, 1024)),
+}
+
+
+def measure(quick: bool) -> dict:
+    """Seconds with and without the GPU; without one only that it is not there."""
+    if not torch.cuda.is_available():
+        return {"gpu": ""}
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "with": _seconds(quick, {}),
+        "without": _seconds(quick, {"CUDA_VISIBLE_DEVICES": ""}),
+    }
+
+
+def _seconds(quick: bool, environment: dict) -> dict[str, list[float]]:
+    command = [sys.executable, "-m", "benchmarks.gpu", *(["quick"] if quick else [])]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def work(quick: bool) -> dict[str, list[float]]:
+    """Seconds of every repeat of each kind of work, on the device that torch finds."""
+    size = dict(query=20, train=100, gallery=200) if quick else dict(query=500, train=2000, gallery=5500)
+    data, teacher = load_dataset("scenes", **size), resolve_teacher("clip", "scenes")
+    embeddings = embed(teacher, data)
+    with tempfile.TemporaryDirectory() as folder:
+        trainers = {
+            name: Trainer(
+                TrainConfig(student=StudentConfig(bits=64, **student)), data, embeddings, Path(folder) / name, name
+            )
+            for name, student in _STUDENTS.items()
+        }
+
+        def epoch(name: str):
+            trainers[name].epoch(0)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+
+        network = trainers["demo epoch"].network
+        retriever = QuantisedRetriever(network, data)
+        contenders = {name: (lambda name=name: epoch(name)) for name in _STUDENTS}
+        contenders["teacher"] = lambda: teacher.embed_dataset(data, progress=False)
+        contenders["evaluation"] = lambda: evaluate(retriever, data)
+        return in_turn(contenders, 1 if quick else 3)
+
+
+def comparisons(result: dict) -> list[Comparison]:
+    """A row for each kind of work."""
+    if not result["gpu"]:
+        return [Comparison(name, "not measured: no GPU here", "", "") for name in _WORK]
+    rows = []
+    for name in _WORK:
+        ours, peer = result["with"][name], result["without"][name]
+        ratio = statistics.median(peer) / statistics.median(ours)
+        rows.append(Comparison(f"{name}: {result['gpu']} and CPU", spread(ours), spread(peer), f"{ratio:.3g}"))
+    return rows
+
+
+def figures(result: dict) -> dict[str, plt.Figure]:
+    """None: four ratios need no picture."""
+    return {}
+
+
+if __name__ == "__main__":
+    print(json.dumps(work("quick" in sys.argv)))

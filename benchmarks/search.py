@@ -1,0 +1,184 @@
+"""Search: codes of DCMQ against what one would use instead."""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import faiss
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from benchmarks.galleries import DIMENSION, Gallery, made
+from benchmarks.timing import Comparison, in_turn, spread
+from dcmq.figures import MARKERS
+from dcmq.index import CodeIndex
+from dcmq.index.engines import Queries
+from dcmq.index.faiss_engines import product_index
+
+TITLE = "Search"
+ABOUT = f"""
+The first 100 of a gallery for each of 1,000 queries, on all cores. **DCMQ** is `CodeIndex.search` from the queries' embeddings to ids: tables, fast scan,
+exact re-rank. Its peers search the same items:
+
+- **Hamming**: faiss `IndexBinaryFlat` on codes of as many bits, the signs of the embedding;
+- **plain PQ**: faiss `IndexPQ` on the same codes, by tables in memory instead of registers;
+- **float**: faiss `IndexFlatIP` on the embeddings themselves, {DIMENSION} numbers each;
+- **lists**: `CodeIndex` after `cluster()`, which looks at some lists only and misses items.
+
+Slow peers answer fewer queries; times are per query. *recall@100* is the share of the first 100 of the exact reference, which sums every item's look-ups, that
+DCMQ's first 100 hold. Items are made up (`benchmarks/galleries.py`): the scan's time does not depend on them, that of the re-rank does.
+"""
+K = 100
+OURS, HAMMING, PLAIN, FLOAT, SCAN = "DCMQ", "Hamming", "plain PQ", "float", "fast scan alone"
+_FEWER = {PLAIN: 50, FLOAT: 50}  # queries, of slow peers
+GOALS = {HAMMING: 1.5, FLOAT: 60.0}
+_SHARES = (4, 8, 16, 32)  # of the lists are looked at: one in so many
+
+
+def measure(quick: bool) -> dict:
+    """Every case, with the seconds of every repeat."""
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    cases = [(5000, 64)] if quick else [(10**6, b) for b in (16, 32, 64, 128)] + [(10**7, b) for b in (64, 128)]
+    found = []
+    for n, bits in cases:
+        room = n * DIMENSION * 4 * 3.5 < _free_bytes()
+        found.append(_case(made(n, bits, 1000, floats=room), 3 if n > 10**6 else 5))
+    lists = _lists(made(cases[0][0], 64), 16 if quick else 1000)
+    return {"cases": found, "lists": lists, "loading": _loading(cases[-1][0])}
+
+
+def _free_bytes() -> float:
+    """Memory that is left; without /proc, 4 GB."""
+    file = Path("/proc/meminfo")
+    lines = dict(line.split(":") for line in file.read_text().splitlines()) if file.is_file() else {}
+    return 1024.0 * int(lines.get("MemAvailable", f"{4 << 20} kB").split()[0])
+
+
+def _case(gallery: Gallery, repeats: int) -> dict:
+    index, asked = gallery.index, gallery.queries
+    unit = Queries.of(asked, index.codebooks).unit.numpy()
+    product = product_index(index.codebooks, index.codes)
+    scan, binary = faiss.IndexPQFastScan(product), faiss.IndexBinaryFlat(index.bits)
+    binary.add(gallery.signs)
+    signs = gallery.query_signs
+    contenders = {
+        OURS: lambda: index.search(asked, K, "faiss"),
+        HAMMING: lambda: binary.search(signs, K),
+        SCAN: lambda: scan.search(unit, K),
+        PLAIN: lambda: product.search(unit[: _FEWER[PLAIN]], K),
+    }
+    if gallery.floats is not None:
+        flat = faiss.IndexFlatIP(DIMENSION)
+        flat.add(gallery.floats)
+        floats = np.ascontiguousarray(asked.numpy())
+        contenders[FLOAT] = lambda: flat.search(floats[: _FEWER[FLOAT]], K)
+    seconds = in_turn(contenders, repeats)
+    some = asked[:100]
+    exact, fast = (index.search(some, K, engine).ids for engine in ("exact", "faiss"))
+    recall = np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, fast, strict=True)])
+    return {
+        "items": len(index),
+        "bits": index.bits,
+        "seconds per query": {
+            name: [s / _FEWER.get(name, len(asked)) for s in taken] for name, taken in seconds.items()
+        },
+        "recall@100": float(recall),
+        "same order": float((exact == fast).mean()),
+    }
+
+
+def _lists(gallery: Gallery, lists: int) -> dict:
+    index, asked = gallery.index, gallery.queries
+    start = time.perf_counter()
+    index.cluster(lists)
+    clustering = time.perf_counter() - start
+    exact = index.search(asked, K, "faiss").ids
+    rows = []
+    for share in _SHARES:
+        probes = -(-lists // share)
+        seconds = in_turn({"": lambda p=probes: index.search(asked, K, "lists", p)}, 5)[""]
+        ids = index.search(asked, K, "lists", probes).ids
+        recall = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, ids, strict=True)]))
+        rows.append({"probes": probes, "seconds per query": [s / len(asked) for s in seconds], "recall@100": recall})
+    return {"items": len(index), "bits": index.bits, "lists": lists, "clustering seconds": clustering, "rows": rows}
+
+
+def _loading(n: int) -> dict:
+    index = CodeIndex(torch.randn(16, 16, 16, generator=torch.Generator().manual_seed(0)))
+    index.add(np.random.default_rng(0).integers(0, 256, (n, 8), dtype=np.uint8), np.arange(n))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index"
+        index.save(path)
+        seconds = in_turn(
+            {"mapped": lambda: CodeIndex.load(path), "verified": lambda: CodeIndex.load(path, verify=True)}, 3
+        )
+        return {"items": n, "bytes": path.stat().st_size, "seconds": seconds}
+
+
+def comparisons(result: dict) -> list[Comparison]:
+    """A row for each peer of each case."""
+    rows = []
+    for case in result["cases"]:
+        name, seconds = f"{case['items']:.0e} items, {case['bits']} bits".replace("e+0", "e"), case["seconds per query"]
+        ours = seconds[OURS]
+        for peer in (HAMMING, PLAIN, FLOAT):
+            if peer not in seconds:
+                rows.append(Comparison(f"{name}: DCMQ and {peer}", spread(ours), "not measured: too little memory", ""))
+                continue
+            ratio = statistics.median(seconds[peer]) / statistics.median(ours)
+            goal = GOALS.get(peer) if case["bits"] >= 64 else None
+            text = f"≥ {goal:g}" if goal else ""
+            what = f"{name}: DCMQ and {peer}, per query"
+            rows.append(
+                Comparison(what, spread(ours), spread(seconds[peer]), f"{ratio:.3g}", text, goal and ratio >= goal)
+            )
+        recall = case["recall@100"]
+        rows.append(
+            Comparison(
+                f"{name}: recall@100 of the exact ranking",
+                f"{recall:.4f}",
+                "1",
+                f"{recall:.4f}",
+                "≥ 0.999",
+                recall >= 0.999,
+            )
+        )
+    lists = result["lists"]
+    whole = next(c for c in result["cases"] if c["items"] == lists["items"] and c["bits"] == lists["bits"])
+    for row in lists["rows"]:
+        ours, peer = row["seconds per query"], whole["seconds per query"][OURS]
+        what = f"{lists['items']:.0e} items, {lists['bits']} bits: {row['probes']} of {lists['lists']} lists (recall@100 {row['recall@100']:.2f}) and all"
+        ratio = statistics.median(peer) / statistics.median(ours)
+        rows.append(Comparison(what.replace("e+0", "e"), spread(ours), spread(peer), f"{ratio:.3g}"))
+    loading = result["loading"]
+    mapped, verified = loading["seconds"]["mapped"], loading["seconds"]["verified"]
+    ratio = statistics.median(verified) / statistics.median(mapped)
+    what = f"open {loading['items']:.0e} codes ({loading['bytes'] / 1e6:.0f} MB), mapped and read whole".replace(
+        "e+0", "e"
+    )
+    rows.append(
+        Comparison(what, spread(mapped), spread(verified), f"{ratio:.3g}", "< 1 s", statistics.median(mapped) < 1)
+    )
+    return rows
+
+
+def figures(result: dict) -> dict[str, plt.Figure]:
+    """Milliseconds per query of every contender against code length, a panel per gallery size."""
+    sizes = sorted({case["items"] for case in result["cases"]})
+    drawn, axes = plt.subplots(1, len(sizes), figsize=(4.6 * len(sizes), 3.8), sharey=True, squeeze=False)
+    for axis, n in zip(axes[0], sizes, strict=True):
+        cases = [case for case in result["cases"] if case["items"] == n]
+        for marker, name in zip(MARKERS, (OURS, SCAN, HAMMING, PLAIN, FLOAT), strict=False):
+            points = [(c["bits"], c["seconds per query"][name]) for c in cases if name in c["seconds per query"]]
+            if points:
+                x, y = zip(*((bits, 1e3 * statistics.median(s)) for bits, s in points), strict=True)
+                axis.plot(x, y, marker=marker, label=f"{name}, {DIMENSION} numbers" if name == FLOAT else name)
+        axis.set(xscale="log", yscale="log", xlabel="bits per code", title=f"{n:,} items")
+        axis.set_xticks([c["bits"] for c in cases], [str(c["bits"]) for c in cases], minor=False)
+        axis.minorticks_off()
+    axes[0][0].set_ylabel("milliseconds per query")
+    axes[0][-1].legend(fontsize=8)
+    drawn.tight_layout()
+    return {"time": drawn}
