@@ -11,7 +11,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --editable
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks reports clean distclean
+.PHONY: help demo test lint notebooks reports benchmarks clean distclean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -53,6 +53,10 @@ REPORT_OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATASET),--dataset
 reports: $(VENV)/.installed ## every notebook, and reports/README.md over them all
 	$(IN_VENV) python -m dcmq.batch $(REPORT_OPTIONS) $(NOTEBOOKS)
 
+# NAMES="evaluation training" runs only those; QUICK=1 only sees whether they run.
+benchmarks: $(VENV)/.installed ## speed against peers, into reports/benchmarks
+	$(IN_VENV) python -m benchmarks $(if $(QUICK),--quick) $(NAMES)
+
 lint: $(VENV)/.installed-dev ## style of the code and of the notebooks
 	$(BIN)/ruff check .
 	$(BIN)/pytest --quiet tests/test_notebook_files.py
@@ -62,7 +66,7 @@ notebooks: $(VENV)/.installed ## execute the committed notebooks anew, at their 
 
 clean: ## forget cached data, runs and leftovers; reports stay
 	rm -rf cache runs out.ipynb build dist .pytest_cache .ruff_cache
-	find dcmq tests scripts notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	find dcmq tests scripts notebooks benchmarks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 distclean: clean ## forget the virtual environment too
 	rm -rf $(VENV)

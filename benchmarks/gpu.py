@@ -2,7 +2,6 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from benchmarks.timing import Comparison, in_turn, spread
+from benchmarks.timing import Comparison, in_turn, speed
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data import load_dataset
 from dcmq.evaluation import evaluate
@@ -80,9 +79,7 @@ def comparisons(result: dict) -> list[Comparison]:
         return [Comparison(name, "not measured: no GPU here", "", "") for name in _WORK]
     rows = []
     for name in _WORK:
-        ours, peer = result["with"][name], result["without"][name]
-        ratio = statistics.median(peer) / statistics.median(ours)
-        rows.append(Comparison(f"{name}: {result['gpu']} and CPU", spread(ours), spread(peer), f"{ratio:.3g}"))
+        rows.append(speed(f"{name}: {result['gpu']} and CPU", result["with"][name], result["without"][name]))
     return rows
 
 

@@ -5,7 +5,9 @@ stable sort after it, and the tie-averaged AP is the value that no tie order can
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from dcmq.errors import DcmqError
 
 CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 LEVELS = tuple(tenths / 10 for tenths in range(11))  # of recall
+_LARGE = 20_000  # gallery from which threads pay: below, they mostly wait for each other
 
 
 @dataclass(frozen=True)
@@ -64,63 +67,88 @@ def tie_permutation(n: int, seed: int = 0) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
-def average_precision_hits(relevant: Tensor, r: int) -> Tensor:
-    """(q,) AP within the first ``r`` of (q, n) relevance in rank order, over the hits found there; 0 without a hit."""
-    relevant = relevant[:, :r].double()
-    ranks = torch.arange(1, relevant.shape[1] + 1, dtype=torch.float64)
-    precision = relevant.cumsum(1) / ranks
-    return (precision * relevant).sum(1) / relevant.sum(1).clamp_min(1)
-
-
-def interpolated_precision(relevant: Tensor) -> Tensor:
-    """(q, 11) best precision at any rank where recall is at least 0, .1, ... 1, of (q, n) relevance in rank order."""
-    relevant = relevant.double()
-    found = relevant.cumsum(1)
-    precision = found / torch.arange(1, relevant.shape[1] + 1, dtype=torch.float64)
-    best = precision.flip(1).cummax(1).values.flip(1)
-    wanted = (found[:, -1:] * torch.tensor(LEVELS, dtype=torch.float64)).sub(1e-9).ceil()  # relevant items to be found
-    ranks = torch.searchsorted(found, wanted.clamp_min(1)).clamp_max(relevant.shape[1] - 1)
-    return torch.where(found[:, -1:] > 0, best.gather(1, ranks), 0.0)
-
-
-def average_precision_tie_averaged(score: Tensor, relevant: Tensor) -> Tensor:
-    """(q,) expected AP over all orders of equal scores (McSherry and Najork, 2008).
+def average_precision(precision: np.ndarray) -> float:
+    """Mean of the precision at each hit; 0 without a hit. The hits of the first R ranks give AP@R (hits), all give AP@all.
 
     Args:
-        score: (q, n) sorted, equal values side by side. relevant: (q, n) in the same order.
+        precision: (k,) at the ranks of the relevant items.
     """
-    relevant = relevant.double()
-    q, n = relevant.shape
-    if n == 0:
-        return torch.zeros(q, dtype=torch.float64)
-    opens = torch.ones(q, n, dtype=torch.bool)
-    opens[:, 1:] = score[:, 1:] != score[:, :-1]
-    group = opens.long().cumsum(1) - 1
-    size = torch.zeros(q, n, dtype=torch.float64).scatter_add_(1, group, torch.ones_like(relevant))
-    hits = torch.zeros(q, n, dtype=torch.float64).scatter_add_(1, group, relevant)
-    before, hits_before = size.cumsum(1) - size, hits.cumsum(1) - hits
-    n_g, r_g, seen, found = (t.gather(1, group) for t in (size, hits, before, hits_before))
-    rank = torch.arange(1, n + 1, dtype=torch.float64).expand(q, n)
-    inside = (rank - seen - 1) * (r_g - 1) / (n_g - 1).clamp_min(1)
-    expected = r_g / n_g * (found + 1 + inside) / rank
-    return expected.sum(1) / relevant.sum(1).clamp_min(1)
+    return float(precision.mean()) if len(precision) else 0.0
 
 
-def ranked(score: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores and relevance, both (q, n), by falling score, equal scores in the order given.
+def interpolated_precision(precision: np.ndarray) -> np.ndarray:
+    """(11,) best precision at any rank where recall is at least 0, .1, ... 1; zeros without a relevant item.
 
-    Only relevance in rank order is wanted, not the order itself: score, place and relevance are packed into one integer
-    each, and plain integers sort several times faster than a stable argsort.
+    Between two relevant items precision only falls, so the best is always at one of them.
+
+    Args:
+        precision: (k,) at the ranks of the relevant items.
+    """
+    if not len(precision):
+        return np.zeros(len(LEVELS))
+    wanted = np.ceil(len(precision) * np.array(LEVELS) - 1e-9).clip(1).astype(int)  # relevant items to be found
+    best = np.maximum.reduceat(precision, wanted - 1)  # up to the next level
+    return np.maximum.accumulate(best[::-1])[::-1]
+
+
+def average_precision_tie_averaged(hit: np.ndarray, tied: np.ndarray, precision: np.ndarray) -> float:
+    """Expected AP over all orders of equal scores (McSherry and Najork, 2008); 0 without a relevant item.
+
+    In a group of n items with r relevant, after s items with f relevant, the j-th is relevant with chance r / n, and
+    then ``f + 1 + (j - 1) (r - 1) / (n - 1)`` items up to it are. Summed over j, only harmonic numbers remain.
+
+    Args:
+        hit: (n,) relevance by rank, in some order of equal scores. tied: (n - 1,) whether a rank's score is the next's.
+        precision: (k,) at the ranks of the relevant items.
+    """
+    if not len(precision):
+        return 0.0
+    edges = np.flatnonzero(np.diff(tied, prepend=False, append=False))
+    start, stop = edges[::2], edges[1::2] + 1  # of the groups of two or more
+    found = _sums(hit, np.int32)
+    before, size = found[start], stop - start
+    hits = found[stop] - before
+    slope = (hits - 1) / (size - 1)
+    harmonic = _harmonic_numbers(len(hit))
+    expected = hits / size * (slope * size + (before + 1 - slope * (start + 1)) * (harmonic[stop] - harmonic[start]))
+    summed = _sums(precision, float)
+    in_groups = summed[before + hits] - summed[before]
+    return float((summed[-1] + (expected - in_groups).sum()) / len(precision))
+
+
+def _sums(values: np.ndarray, kind: type) -> np.ndarray:
+    """(n + 1,) of the first 0, 1, ... n values."""
+    sums = np.zeros(len(values) + 1, kind)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+@lru_cache(maxsize=2)
+def _harmonic_numbers(n: int) -> np.ndarray:
+    """(n + 1,) 1 + 1/2 + ... + 1/i for i = 0 ... n."""
+    return _sums(1 / np.arange(1, n + 1), float)
+
+
+def ranked(score: np.ndarray, place: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Relevance of n items by falling score, equal scores by rising place, and which scores are equal.
+
+    The order itself is not wanted: score, place and relevance are packed into one integer each, and plain integers sort
+    several times faster than a stable argsort.
+
+    Args:
+        score: (n,) float32. place: (n,) int64, distinct, 0 to n - 1. relevant: (n,) bool.
 
     Returns:
-        Integers that are equal where scores are, and rise as scores fall; booleans.
+        (n,) bool by rank; (n - 1,) bool, whether the score at a rank is the next's.
     """
-    bits = (score.float() + 0.0).numpy().view(np.int32)  # + 0.0 makes -0.0 equal to 0.0
-    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # integers in the order of the floats
-    place = np.arange(score.shape[1], dtype=np.int64)
-    key = (~rising).astype(np.int64) << 32 | place << 1 | relevant.numpy()
-    key.sort(axis=1)
-    return torch.from_numpy(key >> 32), torch.from_numpy((key & 1).astype(bool))
+    bits = (0.0 - score).view(np.int32)  # a difference: 0.0 and -0.0 both become 0.0
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # integers in the order of the floats
+    key = bits.astype(np.int64)
+    key <<= 32
+    key |= place << 1
+    key |= relevant
+    key.sort()
+    return (key & 1).astype(bool), (key[1:] ^ key[:-1]) >> 32 == 0
 
 
 def evaluate_ranking(
@@ -129,15 +157,15 @@ def evaluate_ranking(
     gallery_labels: Tensor,
     *,
     r: int = 5000,
-    chunk: int = 128,
+    chunk: int = 32,
     tie_seed: int = 0,
 ) -> RankingMetrics:
-    """Rank the gallery for every query and measure.
+    """Rank the gallery for every query and measure, on a large gallery with as many threads as torch has.
 
     Args:
-        score: for a slice of queries, their (b, g) scores, higher is nearer.
+        score: for a slice of queries, their (b, g) scores, higher is nearer. Called from several threads.
         query_labels, gallery_labels: true labels, (q, C) and (g, C) 0/1.
-        r: cut of mAP@R (hits); at most the gallery's size is used. chunk: queries at a time.
+        r: cut of mAP@R (hits); at most the gallery's size is used. chunk: queries that a thread scores at a time.
 
     Raises:
         DcmqError: no query, an empty gallery, or a score that is not a number.
@@ -146,42 +174,68 @@ def evaluate_ranking(
     if not queries or not n:
         raise DcmqError(f"nothing to rank: {queries} queries, {n} gallery items; check the split")
     r = min(r, n)
-    order = tie_permutation(n, tie_seed)
-    gallery = gallery_labels[order].float()
     cuts = [c for c in CUTS if c <= n]
-    parts: dict[str, list[Tensor]] = {k: [] for k in ("hits", "all", "tied", "total", "in_r", "found", "levels")}
-    for start in range(0, queries, chunk):
-        rows = slice(start, min(start + chunk, queries))
-        values = score(rows)[:, order]
-        if torch.isnan(values).any():
+    place = tie_permutation(n, tie_seed).argsort().numpy()
+    with_label = (gallery_labels.T > 0).contiguous().numpy()  # (C, g)
+    own_labels = (query_labels > 0).numpy()
+    each = np.zeros(
+        queries,
+        [(name, float) for name in ("hits", "all", "tied")]
+        + [("total", int), ("in_r", int), ("found", int, len(cuts)), ("levels", float, len(LEVELS))],
+    )
+
+    def measure(rows: slice) -> None:
+        values = np.ascontiguousarray(score(rows).detach().float().numpy())  # columns of scores would leave the cache
+        if np.isnan(values.min()):
             raise DcmqError(f"scores of queries {rows.start}..{rows.stop - 1} hold NaN: the embeddings are broken")
-        values, relevant = ranked(values, query_labels[rows].float() @ gallery.T > 0)
-        counts = relevant.cumsum(1)
-        parts["hits"].append(average_precision_hits(relevant, r))
-        parts["all"].append(average_precision_hits(relevant, n))
-        parts["tied"].append(average_precision_tie_averaged(values, relevant))
-        parts["levels"].append(interpolated_precision(relevant))
-        parts["total"].append(counts[:, -1])
-        parts["in_r"].append(counts[:, r - 1])
-        parts["found"].append(counts[:, [c - 1 for c in cuts]])
-    whole = {name: torch.cat(tensors) for name, tensors in parts.items()}
-    found, total = whole["found"].double(), whole["total"]
-    recall = found / total.clamp_min(1)[:, None]
+        for query, own in enumerate(values, rows.start):
+            hit, tied = ranked(own, place, with_label[own_labels[query]].any(0))
+            ranks = np.flatnonzero(hit) + 1
+            precision = np.arange(1, len(ranks) + 1) / ranks
+            in_r, *found = np.searchsorted(ranks, [r, *cuts], side="right")
+            each[query] = (
+                average_precision(precision[:in_r]),
+                average_precision(precision),
+                average_precision_tie_averaged(hit, tied, precision),
+                len(ranks),
+                in_r,
+                found,
+                interpolated_precision(precision),
+            )
+
+    parts = [slice(i, min(i + chunk, queries)) for i in range(0, queries, chunk)]
+    _in_threads(measure, parts, torch.get_num_threads() if n >= _LARGE else 1)
+    found, total = each["found"].astype(float), each["total"]
+    recall = found / total.clip(1)[:, None]
     return RankingMetrics(
         r=r,
         tie_seed=tie_seed,
-        map_at_r_hits=whole["hits"].mean().item(),
-        map_at_all=whole["all"].mean().item(),
-        map_at_all_tie_averaged=whole["tied"].mean().item(),
+        map_at_r_hits=each["hits"].mean().item(),
+        map_at_all=each["all"].mean().item(),
+        map_at_all_tie_averaged=each["tied"].mean().item(),
         precision_at={c: (found[:, i] / c).mean().item() for i, c in enumerate(cuts)},
         recall_at={c: recall[:, i].mean().item() for i, c in enumerate(cuts)},
-        interpolated_precision=dict(zip(LEVELS, whole["levels"].mean(0).tolist(), strict=True)),
+        interpolated_precision=dict(zip(LEVELS, each["levels"].mean(0).tolist(), strict=True)),
         queries=queries,
         queries_without_relevant=int((total == 0).sum()),
-        queries_without_hit=int((whole["in_r"] == 0).sum()),
-        average_precision_hits=whole["hits"],
-        average_precision_all=whole["all"],
+        queries_without_hit=int((each["in_r"] == 0).sum()),
+        average_precision_hits=torch.from_numpy(each["hits"].copy()),
+        average_precision_all=torch.from_numpy(each["all"].copy()),
     )
+
+
+def _in_threads(work: Callable[[slice], None], parts: list[slice], threads: int) -> None:
+    """Call ``work`` on every part; of several threads each leaves torch one, as sorting needs no torch."""
+    if threads == 1:
+        for part in parts:
+            work(part)
+        return
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(work, parts))
+    finally:
+        torch.set_num_threads(before)
 
 
 def precision_recall_by_radius(

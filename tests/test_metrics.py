@@ -1,12 +1,14 @@
 """Metrics against loops on hand-worked rankings, and against scikit-learn where conventions agree."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
 from dcmq.errors import DcmqError
-from dcmq.metrics import evaluate_ranking, precision_recall_by_radius
+from dcmq.metrics import average_precision_tie_averaged, evaluate_ranking, precision_recall_by_radius, ranked
 
 
 def ap_hits(relevant, r):
@@ -60,6 +62,53 @@ def test_tie_averaged_ap_is_the_mean_over_tie_orders():
     assert np.mean([r.map_at_all for r in results]) == pytest.approx(results[0].map_at_all_tie_averaged, abs=2e-3)
     assert len({round(r.map_at_all_tie_averaged, 10) for r in results}) == 1
     assert len({r.map_at_all for r in results}) > 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "hits"),
+    [((1, 2, 3), 2), ((3, 3), 4), ((6,), 3), ((2, 1, 1, 2), 1), ((4, 2), 6), ((1,) * 5, 2), ((3,), 0)],
+)
+def test_tie_averaged_ap_is_exactly_the_mean_over_all_orders_of_each_group(groups, hits):
+    n = sum(groups)
+    group = np.repeat(np.arange(len(groups)), groups)
+    relevant = np.zeros(n, bool)
+    relevant[np.random.default_rng(n).permutation(n)[:hits]] = True
+    orders = itertools.product(*(itertools.permutations(np.flatnonzero(group == g)) for g in range(len(groups))))
+    expected = np.mean([ap_hits(relevant[list(itertools.chain(*order))], n) for order in orders])
+    ranks = np.flatnonzero(relevant) + 1
+    result = average_precision_tie_averaged(relevant, group[1:] == group[:-1], np.arange(1, hits + 1) / ranks)
+    assert result == pytest.approx(expected, abs=1e-12)
+
+
+def test_ranks_are_those_of_a_stable_sort_after_the_places():
+    generator = np.random.default_rng(0)
+    for score in (
+        generator.standard_normal(300),
+        generator.integers(-3, 3, 300),
+        np.tile([0.0, -0.0, 1e-40, -1e-40, np.inf, -np.inf], 50),
+    ):
+        score, place = score.astype(np.float32), generator.permutation(300)
+        relevant = generator.random(300) < 0.3
+        order = sorted(range(300), key=lambda i: (-score[i], place[i]))
+        hit, tied = ranked(score, place, relevant)
+        assert hit.tolist() == [relevant[i] for i in order]
+        assert tied.tolist() == [score[i] == score[j] for i, j in itertools.pairwise(order)]
+
+
+def test_threads_do_not_matter_and_are_given_back(monkeypatch):
+    monkeypatch.setattr("dcmq.metrics._LARGE", 0)
+    score, queries, gallery = random_case(ties=True)
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(evaluate_ranking(lambda rows: score[rows], queries, gallery, chunk=2))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert results[0].to_dict() == results[1].to_dict()
+    assert torch.equal(results[0].average_precision_all, results[1].average_precision_all)
 
 
 def test_chunks_do_not_matter():

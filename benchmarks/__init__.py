@@ -1,0 +1,21 @@
+"""Speed, as a ratio against a peer that is timed in the same run: ``python -m benchmarks [NAME ...] [--quick]``.
+
+A benchmark is a module here, named in :data:`BENCHMARKS`, with
+
+- ``TITLE``, and ``ABOUT``: Markdown that says what is compared with what, and how the peer is made;
+- ``measure(quick) -> dict``: measures, and returns plain numbers, every repeat among them, as JSON holds them;
+- ``comparisons(result) -> list[Comparison]``: the rows of its table, made of that dict alone;
+- ``figures(result) -> dict[str, Figure]``: likewise, by name.
+
+``measure(quick=True)`` runs the same code in seconds, on small sizes whose figures say nothing.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+BENCHMARKS = ("search", "evaluation", "training", "growth", "gpu")
+
+
+def benchmark(name: str) -> ModuleType:
+    """The module of that name; imported only when asked for, as some need what not every machine has."""
+    return import_module(f"benchmarks.{name}")

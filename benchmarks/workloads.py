@@ -1,0 +1,120 @@
+"""What the training benchmark trains: students, data for them, and the bare step that DCMQ's is compared with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dcmq.config import StudentConfig, TrainConfig
+from dcmq.data import load_dataset
+from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.epochs import adam, batches, epoch_generator, make_encoders, seeded
+from dcmq.storage import new_array
+from dcmq.teachers.base import TeacherEmbeddings, unit
+from dcmq.training import Trainer
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A student and data for it. ``made_up`` data are noise at that size; else ``scenes``."""
+
+    name: str
+    student: StudentConfig
+    rows: int
+    batch: int
+    made_up: bool
+    words: int = 2026  # of made-up texts, as many as the paper's MS COCO has
+
+    def config(self) -> TrainConfig:
+        """The run's settings, the default ones where this does not say otherwise."""
+        return TrainConfig(student=self.student, batch_size=self.batch)
+
+    def data(self, folder: Path) -> tuple[RetrievalDataset, TeacherEmbeddings]:
+        """The data set, and a teacher of random unit vectors: its quality costs no time. Pictures are memory-mapped."""
+        if self.made_up:
+            dataset = made_up(folder, self.rows, self.student.image_size, self.words)
+        else:
+            dataset = load_dataset("scenes", query=20, train=self.rows, gallery=self.rows)
+        generator = torch.Generator().manual_seed(0)
+        image, text = (unit(torch.randn(len(dataset.ids), 512, generator=generator)) for _ in range(2))
+        return dataset, TeacherEmbeddings(image, text, "random", "random", 0, "random")
+
+
+def made_up(folder: Path, rows: int, side: int, words: int, classes: int = 80) -> RetrievalDataset:
+    """Noise: ``rows`` pictures to train on, texts of about 10 words, about 3 labels; the pictures lie in ``folder``."""
+    rng = np.random.default_rng(0)
+    n = rows + 8
+    path = folder / "pictures.npy"
+    with new_array(path, (n, side, side, 3)) as pictures:
+        pictures[:] = rng.integers(0, 256, pictures.shape, dtype=np.uint8)
+    labels = (rng.random((n, classes)) < 3 / classes).astype(np.uint8)
+    labels[np.arange(n), rng.integers(0, classes, n)] = 1
+    bow = sparse.random(n, words, 10 / words, "csr", np.float32, rng, np.ones)
+    return RetrievalDataset(
+        name="noise", ids=np.arange(n), classes=tuple(map(str, range(classes))), labels=labels, train_labels=labels,
+        images=np.load(path, mmap_mode="r"), bow=bow, vocabulary=tuple(map(str, range(words))), captions=(), tags=(),
+        split=draw_split(n, 8, rows), fingerprint="noise", choices={},
+    )  # fmt: skip
+
+
+class Held:
+    """The inputs of an epoch's batches, gathered beforehand and found by their row numbers."""
+
+    def __init__(self, gather: Callable, parts: list[Tensor]):
+        self.parts = {rows.numpy().tobytes(): gather(rows.numpy()) for rows in parts}
+
+    def __getitem__(self, rows: np.ndarray):
+        return self.parts[rows.tobytes()]
+
+    __call__ = __getitem__
+
+
+def first_epoch(trainer: Trainer) -> list[Tensor]:
+    """The row numbers of the batches of the trainer's epoch 0."""
+    config = trainer.config
+    return list(batches(trainer.dataset.split.train, config.batch_size, epoch_generator(config.seed, 0, 0)))
+
+
+def hold_in_memory(trainer: Trainer) -> None:
+    """Make the trainer find the inputs of epoch 0 ready as tensors, instead of gathering them."""
+    parts = first_epoch(trainer)
+    trainer.images = Held(lambda rows: np.array(trainer.dataset.images[rows]), parts)
+    trainer.texts = Held(trainer.texts, parts)
+
+
+class BareTraining:
+    """The trainer's two encoders, each with a linear layer to the labels, taught by cross-entropy of every label alone.
+
+    Takes the inputs that ``trainer`` takes, as it takes them, and Adam over the same encoders.
+    """
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+        student, classes = trainer.config.student, trainer.labels.shape[1]
+        dimension = student.books * student.subvector_length
+        encoders = make_encoders(trainer.config, trainer.dataset.bow.shape[1], dimension)
+        self.encoders = encoders.to(memory_format=torch.channels_last).train()
+        self.heads = seeded(0, lambda: nn.ModuleList(nn.Linear(dimension, classes) for _ in range(2)))
+        self.optimiser = adam(self.encoders, trainer.config, self.heads.parameters())
+
+    def epoch(self) -> float:
+        """The mean loss of the trainer's epoch 0."""
+        losses = [self.step(rows) for rows in first_epoch(self.trainer)]
+        return sum(losses) / len(losses)
+
+    def step(self, rows: Tensor) -> float:
+        """One optimiser step on the batch ``rows``."""
+        images, texts = torch.from_numpy(self.trainer.images[rows.numpy()]), self.trainer.texts(rows.numpy())
+        labels = self.trainer.labels[rows].float()
+        embeddings = self.encoders.embed_images(images), self.encoders.embed_texts(texts)
+        logits = [head(x) for head, x in zip(self.heads, embeddings, strict=True)]
+        loss = sum(F.binary_cross_entropy_with_logits(x, labels) for x in logits)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()

@@ -1,0 +1,152 @@
+"""Benchmarks at very small sizes: structure, equal numbers on both sides, and the page. No time is judged."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import BENCHMARKS, benchmark, evaluation, peers, workloads
+from benchmarks.__main__ import main
+from benchmarks.page import page
+from benchmarks.timing import in_turn, speed
+from dcmq.errors import DcmqError
+from dcmq.metrics import evaluate_ranking
+from dcmq.training import Trainer
+
+
+def test_contenders_take_turns_and_the_warm_up_is_not_counted():
+    calls = []
+    contenders = {name: lambda name=name: calls.append(name) for name in "ab"}
+    taken = in_turn(contenders, repeats=2, warm_up=1)
+    assert calls == list("ababab")
+    assert {name: len(times) for name, times in taken.items()} == {"a": 2, "b": 2}
+
+
+def test_the_ratio_is_of_medians_and_the_goal_is_the_least():
+    row = speed("x", [0.5, 1.0, 9.0], [0.002, 2.5, 3.0], 2.0)
+    assert (row.ours, row.peer, row.ratio, row.goal, row.reached) == (
+        "1 s (0.5 to 9)", "2.5 s (0.002 to 3)", "2.50", "≥ 2", True,
+    )  # fmt: skip
+    assert speed("x", [2.0], [1.0], 2.0).reached is False
+    assert speed("x", [2.0], [1.0]).reached is None
+
+
+@pytest.mark.parametrize("measures", [peers.with_numpy, peers.with_a_loop])
+@pytest.mark.parametrize("ties", [False, True])
+def test_peers_and_metrics_give_the_same_numbers(measures, ties):
+    generator = torch.Generator().manual_seed(0)
+    score = torch.randn(40, 700, generator=generator)
+    score = score.round() if ties else score
+    queries, gallery = (torch.rand(n, 30, generator=generator) < 0.03 for n in (40, 700))
+    assert not queries.any(1).all()  # some without a relevant item
+    ours = evaluate_ranking(lambda rows: score[rows], queries, gallery, r=50)
+    ordered = peers.in_tie_order(score.T).T
+    theirs = peers.per_query(lambda rows: ordered[rows], queries, peers.in_tie_order(gallery), measures, 50)
+    assert peers.largest_difference(ours, theirs) < 1e-9
+
+
+def test_numbers_that_differ_are_not_reported(monkeypatch):
+    monkeypatch.setattr(peers, "with_numpy", lambda score, hit, r: [0.5] * (3 + 2 * len(peers.cuts(len(hit))) + 11))
+    with pytest.raises(DcmqError, match="differ"):
+        evaluation.measure(quick=True)
+
+
+def test_held_inputs_train_to_the_same_losses_as_the_pipeline(tmp_path):
+    load = workloads.Workload(
+        "x", workloads.StudentConfig(bits=16, image_encoder="small_resnet", image_size=16, text_hidden=(8, 8)),
+        rows=24, batch=8, made_up=True, words=20,
+    )  # fmt: skip
+    data = load.data(tmp_path)
+    plain, held = (Trainer(load.config(), *data, tmp_path / "c", "") for _ in range(2))
+    workloads.hold_in_memory(held)
+    assert plain.epoch(0) == held.epoch(0)
+    bare = workloads.BareTraining(held)
+    losses = [bare.epoch() for _ in range(8)]
+    assert losses[-1] < losses[0]  # the peer learns
+    assert held.images[next(iter(workloads.first_epoch(held))).numpy()].shape == (8, 16, 16, 3)
+
+
+@pytest.mark.slow
+def test_quick_runs_write_json_figures_and_a_page(tmp_path, capsys):
+    main(["evaluation", "training", "--quick", "--out", str(tmp_path)])
+    assert "| numpy |" in capsys.readouterr().out
+    records = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("evaluation", "training")}
+    for name, record in records.items():
+        assert record["quick"] and record["machine"]["cpu"] and record["machine"]["versions"]["torch"]
+        assert benchmark(name).comparisons(record["result"])
+    result = records["evaluation"]["result"]
+    assert max(result["largest difference"].values()) < 1e-9
+    assert all(len(times) == result["sizes"]["repeats"] for times in result["seconds"].values())
+    for name, seconds in result["seconds on scores"].items():
+        assert all(0 < part < whole for part, whole in zip(seconds, result["seconds"][name], strict=True))
+    epochs = records["training"]["result"]["epochs"]
+    assert set(epochs) == {"demo", "resnet18"} and all(set(e) == {"DCMQ", "in memory", "bare"} for e in epochs.values())
+    text = (tmp_path / "README.md").read_text()
+    for part in ("evaluation-time.png", "training-epoch.png", "training-precision.png"):
+        assert (tmp_path / part).stat().st_size and f"({part})" in text
+    assert "python -m benchmarks training" in text and "figures say nothing" in text
+    (tmp_path / "training.json").unlink()
+    assert "## Training" not in page(tmp_path) and "## Evaluation" in page(tmp_path)
+
+
+@pytest.mark.slow
+def test_quick_runs_of_search_and_growth_rank_exactly(tmp_path):
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
+    main(["search", "growth", "--quick", "--out", str(tmp_path)])
+    (case,) = json.loads((tmp_path / "search.json").read_text())["result"]["cases"]
+    assert case["recall@100"] == case["same order"] == 1
+    assert set(case["seconds per query"]) == {"DCMQ", "Hamming", "fast scan alone", "plain PQ", "float"}
+    text = (tmp_path / "README.md").read_text()
+    assert "recall@100" in text and "search-time.png" in text and "growth-time.png" in text
+
+
+def test_an_exponent_is_the_slope_of_logarithms():
+    growth = benchmark("growth")
+    assert growth.exponent([10, 100, 1000], [3 * n**1.5 for n in (10, 100, 1000)]) == pytest.approx(1.5)
+
+
+def test_without_a_gpu_the_table_says_so(monkeypatch):
+    gpu = benchmark("gpu")
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    rows = gpu.comparisons(gpu.measure(quick=True))
+    assert len(rows) == 4 and all(row.ours == "not measured: no GPU here" for row in rows)
+    made = {"gpu": "G", "with": {name: [1.0] for name in gpu._WORK}, "without": {name: [3.0] for name in gpu._WORK}}
+    assert [row.ratio for row in gpu.comparisons(made)] == ["3.00"] * 4
+
+
+def test_without_a_compiler_the_table_says_so(monkeypatch):
+    from benchmarks import training
+
+    monkeypatch.setattr(training.shutil, "which", lambda name: None)
+    assert training._compilation(training.FULL.workloads[0], "inductor", 1) is None
+    rows = training.comparisons({"epochs": {}, "precision": {}, "compilation": {"demo": None}})
+    assert [row.ours for row in rows] == ["not measured: no C++ compiler"]
+
+
+def test_quick_writes_nothing_unless_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path))
+    result = {"epochs": {}, "precision": {}, "compilation": {"demo": None}}
+    monkeypatch.setattr("benchmarks.training.measure", lambda quick: result)
+    main(["training", "--quick"])
+    assert not (tmp_path / "benchmarks").exists()
+
+
+def test_an_unknown_name_is_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("benchmarks.evaluation.measure", lambda quick: pytest.fail("ran"))
+    with pytest.raises(DcmqError, match="no benchmark 'evalution'"):
+        main(["evaluation", "evalution"])
+
+
+def test_the_made_up_labels_are_about_as_dense_as_those_of_coco():
+    direction = evaluation.Direction(evaluation.Sizes(queries=10, gallery=5000), 0)
+    assert direction.labels.float().sum(1).mean() == pytest.approx(2.9, abs=0.1)
+    assert direction.labels.float().mean(0).max() == pytest.approx(0.58, abs=0.03)
+    assert len(np.unique(direction.codes.numpy(), axis=0)) < 5000  # some codes occur twice
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_what_the_frame_asks(name):
+    module = benchmark(name)
+    assert module.TITLE and module.ABOUT
+    assert all(callable(getattr(module, part)) for part in ("measure", "comparisons", "figures"))
