@@ -41,7 +41,7 @@ class Sizes:
 
     queries: int = 5000
     gallery: int = 117218
-    one_thread: int = 500
+    one_thread: int = 250
     compared: int = 50
     looped: int = 10
     repeats: int = 3

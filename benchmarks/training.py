@@ -52,11 +52,11 @@ FULL = Sizes(
         ),
         Workload("resnet18", StudentConfig(image_size=64), 256, 64, True),
     ),
-    repeats=(15, 5),
+    repeats=(15, 4),
     sides=(64, 112),
     pictures=16,
     backend="inductor",
-    rounds=5,
+    rounds=3,
 )
 QUICK = Sizes(
     workloads=(

@@ -63,7 +63,9 @@ def collected(folder: Path) -> list[tuple[Path, dict]]:
 def page(folder: Path) -> str:
     """The whole page as Markdown; links are relative to ``folder``."""
     reports = collected(folder)
-    lines = [_INTRODUCTION, "| | question | paper | report | verdicts |", "| --- | --- | --- | --- | --- |"]
+    speed = "Speed is measured apart, against peers: [benchmarks](benchmarks/README.md).\n"
+    told = _INTRODUCTION + (speed if (folder / "benchmarks" / "README.md").is_file() else "")
+    lines = [told, "| | question | paper | report | verdicts |", "| --- | --- | --- | --- | --- |"]
     for path, record in reports:
         number = NOTEBOOKS.index(record["notebook"]) + 1
         counts = Counter(v["word"] for v in record["verdicts"])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dcmq.errors import DcmqError
-from dcmq.index import CodeIndex, encode
+from dcmq.index import CodeIndex
 from dcmq.search.model import SearchModel
 
 SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
@@ -92,11 +92,11 @@ class Collection:
         index, names = self.index("pictures"), [file.relative_to(root).as_posix() for file in files]
         there = set(index.ids.tolist())
         new = [i for i, name in enumerate(names) if name not in there]
-        embeddings, broken = self.model.embed_pictures([files[i] for i in new])
+        codes, broken = self.model.encode_pictures([files[i] for i in new])
         good = np.setdiff1d(np.arange(len(new)), broken)
         gone = sorted(there - set(names))
         index.remove(gone)
-        index.add(encode(embeddings, self.model.codebooks), [names[new[i]] for i in good])
+        index.add(codes, [names[new[i]] for i in good])
         (self.folder / "root.txt").write_text(f"{root}\n", encoding="utf-8")
         self.root = root
         self.put("pictures", index)
@@ -114,7 +114,7 @@ class Collection:
         there.update(unread)
         new = [text for text in dict.fromkeys(texts) if text not in there]
         if new:
-            index.add(encode(self.model.embed_texts(new), self.model.codebooks), new)
+            index.add(self.model.encode_texts(new), new)
             self.put("texts", index)
         return len(new), unread
 

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from dcmq.config import TrainConfig
 from dcmq.encoders import tokenizer
 from dcmq.errors import DcmqError
+from dcmq.index import encode
 from dcmq.models import Student
 from dcmq.storage import CorruptFile, load_tensors, save_tensors
 from dcmq.training import load_student
@@ -105,6 +106,15 @@ class SearchModel:
             if len(numbers):
                 parts.append(self.student.embed_images(torch.from_numpy(pictures)))
         return torch.cat(parts), broken
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, width) packed codes. Raises DcmqError as :meth:`embed_texts` does."""
+        return encode(self.embed_texts(texts), self.codebooks)
+
+    def encode_pictures(self, files: Sequence[Path]) -> tuple[np.ndarray, list[int]]:
+        """(m, width) packed codes of the pictures that can be read, and the numbers of those that cannot."""
+        embeddings, broken = self.embed_pictures(files)
+        return encode(embeddings, self.codebooks), broken
 
     def _decoded(self, files: Sequence[Path]) -> Iterator[tuple[list[int], np.ndarray, list[int]]]:
         with (
