@@ -254,18 +254,17 @@ def run_all(configs: Iterable[RunConfig], workspace: Workspace, workers: int = 2
     configs = list(configs)
     dataset, teacher = workspace.load()  # embeds once, before the workers look for it
     keyed = {run_key(c, dataset, teacher): c for c in configs}  # each once, however often it is asked for
-    todo = [
-        c
-        for key, c in keyed.items()
-        if not (_published_record(key, r) or _stored_record(run_folder(c, key) / "record.json", r))
-    ]
+    files = {key: run_folder(c, key) / "record.json" for key, c in keyed.items()}
+    missing = [key for key, file in files.items() if not (_published_record(key, r) or _stored_record(file, r))]
+    todo = [keyed[key] for key in missing]
+    epochs = sum(keyed[key].total_epochs for key in missing if not files[key].is_file())  # others are only measured
     if len(todo) <= 1 or workers <= 1:
-        with tqdm(total=sum(c.total_epochs for c in todo), unit="epoch", desc="training") as bar:
+        with tqdm(total=epochs, unit="epoch", desc="training") as bar:
             return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
     context = multiprocessing.get_context("spawn")
     with (
         context.Manager() as manager,
-        tqdm(total=sum(c.total_epochs for c in todo), unit="epoch", desc="training") as bar,
+        tqdm(total=epochs, unit="epoch", desc="training") as bar,
     ):
         updates = manager.Queue()
 
