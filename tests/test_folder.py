@@ -91,6 +91,8 @@ def test_rows_without_label_or_words_are_left_out_and_counted(own):
         (dict(Labels="dog"), "one class only, 'dog'"),
         (dict(Text="1 2 3"), "no row of .* has both"),
         (dict(id=[1, 1, *range(2, 31)]), "id 1 stands at two"),
+        (dict(id=["", *range(1, 31)]), "1 of 30 pictures have no id"),
+        (dict(id="1.23E+05"), "id 123000 stands at two"),
         (dict(split="tset"), "split 'tset'"),
         (dict(split="train"), "leaves 0 queries"),
         (dict(Image=""), "line 2 of table.csv names no picture"),
@@ -118,6 +120,50 @@ def test_tables_that_are_none(own, tmp_path):
         prepared(own, "--table", "b.parquet")
     with pytest.raises(DcmqError, match="folder is not prepared under .*: python -m dcmq.data prepare folder --root"):
         load_dataset("folder", str(own))
+
+
+@pytest.mark.parametrize("written", ["{}.0", "{}.00", "{},0", "{}E+05", "{}e+16"])
+def test_ids_as_a_spreadsheet_writes_numbers(own, written):
+    table(own, id=[written.format(i % 10) for i in range(31)])
+    frame = pd.read_csv(own / "table.csv", dtype=str).iloc[:10]
+    frame.to_csv(own / "table.csv", index=False)
+    factor = {"E+05": 10**5, "e+16": 10**16}.get(written.removeprefix("{}"), 1)
+    assert read_folder(own).ids.tolist() == [i * factor for i in range(10)]
+
+
+@pytest.mark.parametrize("names", [["1E05", "2E07", "3E01"], ["1.5", "2.5", "3.0"], ["1.23E+01", "1E+01", "2E+01"]])
+def test_ids_that_are_no_whole_numbers_stay_names(own, names):
+    frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig").iloc[:3].assign(id=names)
+    frame.to_csv(own / "table.csv", index=False)
+    assert read_folder(own).ids.tolist() == names
+
+
+def test_one_picture_written_in_several_ways_is_one_sample(own):
+    frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig")
+    first = frame.Image[0]
+    ways = [
+        f"./{first}",
+        str(own / first),
+        f"bilder/../{first}",
+        first.replace("/", "\\"),
+        unicodedata.normalize("NFD", first),
+    ]
+    more = pd.DataFrame({"id": "0.0", "Image": ways, "Text": "wieder dasselbe", "Labels": "dog"})
+    pd.concat([frame, more]).to_csv(own / "table.csv", index=False)
+    source = read_folder(own)
+    assert len(source.ids) == 30 and len(source.captions[0]) == 2 + len(ways) and source.files[0].is_file()
+
+
+def test_sizes_that_cannot_be(own):
+    for option in ("query", "train", "words", "image-size"):
+        for value in ("0", "-2"):
+            with pytest.raises(
+                DcmqError, match=f"folder: {option.replace('-', '_')} is {value}, and must be at least 1"
+            ):
+                prepared(own, f"--{option}", value)
+    table(own, split=["query"] * 5 + ["train"] * 26)
+    with pytest.raises(DcmqError, match="split is given with the data"):
+        prepared(own, "--query", "3")
 
 
 def test_accents_may_be_spelt_in_two_ways(own):

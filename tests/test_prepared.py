@@ -135,6 +135,12 @@ def test_no_space_and_no_permission(own, monkeypatch):
             with pytest.raises(DcmqError, match="no permission; change that"):
                 prepared(own)
 
+    prepared(own)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", denied)
+        with pytest.raises(DcmqError, match="data_root: .* may not be read: check its permissions"):
+            load_dataset("folder", str(own))
+
     monkeypatch.setattr(Path, "iterdir", denied)
     with pytest.raises(DcmqError, match="may not be read"):
         load_dataset("folder", str(own))
@@ -145,6 +151,25 @@ def test_names_of_populations():
     for name in ("mirflickr:2015", "scenes", "coco:x"):
         with pytest.raises(DcmqError, match="known: coco, folder, mirflickr:20015"):
             population_name(name)
+
+
+def test_one_class_only_is_refused_wherever_it_comes_from(tmp_path):
+    root = miniature.coco(tmp_path / "coco")
+    words = ["prepare", "coco", "--root", str(root), "--expect", "none", "--ignore-classes", "person,car,dog"]
+    with pytest.raises(DcmqError, match="coco: one class only, 'toothbrush', in .*relevant to every query"):
+        main(words)
+    with pytest.raises(DcmqError, match="one class only"):
+        load_dataset("coco", str(root), query=5, train=5, ignore_classes=("person", "car", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("[]", "has no annotations"), ("{}", "no annotation file"), ("{", "is no JSON")]
+)
+def test_a_json_that_is_not_cocos_is_named(tmp_path, content, words):
+    root = miniature.coco(tmp_path / "coco")
+    (root / "annotations" / "captions_val2014.json").write_text(content)
+    with pytest.raises(DcmqError, match=f"captions_val2014.json.*{words}"):
+        load_dataset("coco", str(root), query=5, train=12)
 
 
 def test_another_data_set_in_the_folder(own):

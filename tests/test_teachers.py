@@ -77,6 +77,16 @@ def test_precomputed_rows_are_matched_by_id(scenes, tmp_path, kind):
     np.testing.assert_allclose(embeddings.image.numpy(), expected, atol=1e-5)
 
 
+def test_precomputed_ids_that_became_floats_are_the_same_teacher(scenes, tmp_path):
+    made = arrays()
+    np.savez(tmp_path / "whole.npz", **made)
+    np.savez(tmp_path / "float.npz", **made | {"image_id": made["image_id"].astype(float)})
+    whole, floats = (
+        resolve_teacher(f"precomputed:{tmp_path / f'{name}.npz'}", "scenes") for name in ("whole", "float")
+    )
+    assert whole.fingerprint == floats.fingerprint and len(embed(floats, scenes).image) == len(scenes.ids)
+
+
 def broken_row(value):
     made = arrays()["image"]
     made[7] = value

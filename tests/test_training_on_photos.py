@@ -1,4 +1,8 @@
-"""A run on each kind of prepared data set, from its files to recorded metrics."""
+"""A run on each kind of prepared data set, from its files to recorded metrics, and the notebook on it."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -9,6 +13,7 @@ from dcmq.data import load_dataset
 from dcmq.data.__main__ import main
 from dcmq.experiments import Workspace, run_all
 
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
 SETS = {
     "mirflickr:20015": (miniature.mirflickr, ["--expect", "none", "--query", "5", "--train", "20"]),
     "nuswide:tc10": (miniature.nuswide, ["--expect", "none", "--query", "10", "--train", "40"]),
@@ -21,6 +26,7 @@ SETS = {
 @pytest.mark.parametrize("name", SETS)
 def test_a_run_from_files_to_metrics(tmp_path, monkeypatch, name):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path / "reports"))
     make, words = SETS[name]
     make(tmp_path / "files")
     main(
@@ -48,3 +54,17 @@ def test_a_run_from_files_to_metrics(tmp_path, monkeypatch, name):
     record = run_all([config], workspace, workers=1, r=10)[0]
     assert record["dataset"]["split"] == data.split.hash and record["dataset"]["choices"]["dropped"] is not None
     assert record["dataset"]["name"] == name.partition(":")[0]
+    parameters = dict(
+        dataset=name,
+        data_root=tmp_path / "out",
+        teacher=f"precomputed:{tmp_path / 'teacher.npz'}",
+        epochs=1,
+        seeds=0,
+        workers=1,
+        settings="batch_size=8",
+    )
+    words = [str(word) for item in parameters.items() for word in ("-p", *item)]
+    command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "reports").glob("ablation_npc/*/record.json"))) == 1

@@ -57,6 +57,8 @@ def load_dataset(name: str, root: str = "", **options) -> RetrievalDataset:
         if inspect.trace()[-1].function in ("_scenes", "_coco"):
             raise DcmqError(f"dataset {name}: {error}; check data_options") from None
         raise
+    except PermissionError as error:
+        raise DcmqError(f"data_root: {error.filename} may not be read: check its permissions") from None
 
 
 def find_prepared(name: str, folder: Path) -> Path:

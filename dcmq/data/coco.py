@@ -132,7 +132,7 @@ def _annotations(root: Path):
     labelled, captions = defaultdict(set), defaultdict(list)
     for path in found:
         part = path.stem.removeprefix("instances_")
-        instances = _json(path)
+        instances = _json(path, "images", "annotations", "categories")
         folder = root / part
         if not folder.is_dir():
             raise DcmqError(f"coco: {path.name} needs the picture folder {folder}; unpack it there")
@@ -145,15 +145,19 @@ def _annotations(root: Path):
         categories |= {c["id"]: c["name"] for c in instances["categories"]}
         for annotation in instances["annotations"]:
             labelled[annotation["image_id"]].add(annotation["category_id"])
-        for annotation in _json(path.with_name(f"captions_{part}.json"))["annotations"]:
+        for annotation in _json(path.with_name(f"captions_{part}.json"), "annotations")["annotations"]:
             captions[annotation["image_id"]].append(annotation["caption"])
     return files, categories, labelled, captions
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path, *parts: str) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive") from None
     except ValueError as error:
         raise DcmqError(f"coco: {path} is no JSON ({error}); unpack it again") from None
+    lacking = [part for part in parts if not isinstance(content, dict) or part not in content]
+    if lacking:
+        raise DcmqError(f"coco: {path} has no {' and no '.join(lacking)}: it is no annotation file of COCO's")
+    return content

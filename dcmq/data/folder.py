@@ -9,8 +9,10 @@ id       numbers or names
 split    query (or test), train, gallery (or database)
 """
 
+import os
 import re
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,7 @@ def read_folder(root: Path, table: str = "") -> Source:
         raise DcmqError(f"folder: line {_line(pictures == '')} of {path.name} names no picture")
     samples: dict[str, dict] = {}
     for row, picture in enumerate(pictures):
-        sample = samples.setdefault(picture, {"labels": {}, "texts": [], "row": row})
+        sample = samples.setdefault(_one_name(picture, path.parent), {"labels": {}, "texts": [], "row": row})
         sample["labels"].update(dict.fromkeys(_words(frame["labels"].iloc[row], separator)))
         text = " ".join(frame["text"].iloc[row].split())
         sample["texts"] += (
@@ -68,10 +70,6 @@ def read_folder(root: Path, table: str = "") -> Source:
     classes = sorted({name for s in samples.values() for name in s["labels"]})
     if not samples:
         raise DcmqError(f"folder: no row of {path} has both a label and a word of two letters or more")
-    if len(classes) == 1:
-        raise DcmqError(
-            f"folder: {path} has one class only, {classes[0]!r}: every picture would be relevant to every query"
-        )
     column = {name: i for i, name in enumerate(classes)}
     labels = np.zeros((len(samples), len(classes)), np.uint8)
     for row, sample in enumerate(samples.values()):
@@ -82,8 +80,8 @@ def read_folder(root: Path, table: str = "") -> Source:
         name="folder",
         population="",
         root=path.parent,
-        ids=_ids(frame["id"].iloc[rows]) if "id" in frame else np.array(list(samples)),
-        files=[_spelt(path.parent / picture) for picture in samples],
+        ids=_ids(frame["id"].iloc[rows]) if "id" in frame else pictures.iloc[rows].to_numpy(str),
+        files=[_spelt(path.parent / picture) for picture in pictures.iloc[rows]],
         classes=tuple(classes),
         labels=labels,
         captions=texts if kind == "captions" else (),
@@ -161,10 +159,17 @@ def _words(cell: str, separator: str) -> list[str]:
 
 
 def _ids(cells: pd.Series) -> np.ndarray:
-    """Whole numbers where all are, also if a spreadsheet wrote them as 12.0; names otherwise."""
+    """Whole numbers where all are, also if a spreadsheet wrote them as 12.0, 12,0 or 1.2E+01; names otherwise."""
     cells = cells.str.strip()
-    if cells.str.fullmatch(r"\d{1,18}(\.0+)?").all():
-        ids = cells.str.split(".").str[0].astype(np.int64).to_numpy()
+    if (cells == "").any():
+        raise DcmqError(
+            f"folder: {(cells == '').sum()} of {len(cells)} pictures have no id; fill them in, or leave the column out"
+        )
+    numbers = cells.str.replace(",", ".")
+    if numbers.str.fullmatch(r"\d{1,18}(\.0+)?|\d(\.\d+)?[eE]\+(0?\d|1[0-7])").all() and not any(
+        Decimal(n) % 1 for n in numbers
+    ):
+        ids = np.array([int(Decimal(number)) for number in numbers])
     else:
         ids = np.array(cells.tolist())
     values, counts = np.unique(ids, return_counts=True)
@@ -173,6 +178,11 @@ def _ids(cells: pd.Series) -> np.ndarray:
             f"folder: the id {values[counts > 1][0]} stands at two different pictures; leave the column out, or mend it"
         )
     return ids
+
+
+def _one_name(picture: str, folder: Path) -> str:
+    """The same for every way to write a path, so that no picture is a query and in the gallery too."""
+    return unicodedata.normalize("NFC", os.path.normpath(folder / picture))
 
 
 def _spelt(path: Path) -> Path:

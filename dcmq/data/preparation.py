@@ -43,6 +43,12 @@ def prepare(
     Raises:
         DcmqError: counts that differ, missing or broken pictures, no space, sizes that do not fit.
     """
+    asked = {"image_size": image_size, "words": words, "query": query, "train": train}
+    for option, value in asked.items():
+        if value is not None and value < 1:
+            raise DcmqError(f"{source.name}: {option} is {value}, and must be at least 1")
+    if source.split is not None and (query, train) != (None, None):
+        raise DcmqError(f"{source.name}: its split is given with the data; query and train cannot be chosen")
     if official:
         check_counts(full_name(source.name, source.population), source.counts, source.filtered)
     (folder / DESCRIPTION).unlink(missing_ok=True)  # a folder that is being made is not a prepared one

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from dcmq.data.dataset import Split
+from dcmq.errors import DcmqError
 
 if TYPE_CHECKING:
     from dcmq.data.matfiles import MatPictures
@@ -32,6 +33,9 @@ class Source:
         filtered: whether others chose the rows, so that what was counted before is unknown.
         images: how to read pictures that are not a file each.
         hash_pictures: whether the fingerprint holds a hash of the decoded pictures.
+
+    Raises:
+        DcmqError: all samples are of one class.
     """
 
     name: str
@@ -57,6 +61,14 @@ class Source:
     filtered: bool = False
     images: "MatPictures | None" = None
     hash_pictures: bool = True
+
+    def __post_init__(self):
+        used = np.flatnonzero(self.labels.any(0))
+        if len(used) == 1:
+            raise DcmqError(
+                f"{self.name}: one class only, {self.classes[used[0]]!r}, in {self.root}: every picture would be relevant "
+                "to every query"
+            )
 
     def rows(self, kept: np.ndarray, **changes) -> "Source":
         """The same source with the rows ``kept`` (sorted numbers) only."""

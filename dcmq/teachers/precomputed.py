@@ -29,7 +29,7 @@ class Precomputed(Teacher):
         for name in ("image_id", "image", text):
             if name not in arrays:
                 raise DcmqError(f"teacher: {path} has no array {name!r} (it has {', '.join(sorted(arrays))})")
-        self.ids, image, words = arrays["image_id"], arrays["image"], arrays[text]
+        self.ids, image, words = _whole(arrays["image_id"]), arrays["image"], arrays[text]
         if image.ndim != 2 or image.shape != words.shape or len(image) != len(self.ids):
             raise DcmqError(
                 f"teacher: {path}: image {image.shape}, {text} {words.shape} and {len(self.ids)} ids disagree"
@@ -59,6 +59,11 @@ class Precomputed(Teacher):
             )
         rows = [self.row[key] for key in wanted]
         return self.image[rows], self.text[rows]
+
+
+def _whole(ids: np.ndarray) -> np.ndarray:
+    """Numbers that a table turned into floats, as the whole numbers that they were."""
+    return ids.astype(np.int64) if ids.dtype.kind == "f" and (ids % 1 == 0).all() else ids
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
