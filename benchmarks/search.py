@@ -160,7 +160,9 @@ def comparisons(result: dict) -> list[Comparison]:
 def figures(result: dict) -> dict[str, plt.Figure]:
     """Milliseconds per query of every contender against code length, a panel per gallery size."""
     sizes = sorted({case["items"] for case in result["cases"]})
-    drawn, axes = plt.subplots(1, len(sizes), figsize=(4.6 * len(sizes), 3.8), sharey=True, squeeze=False)
+    drawn, axes = plt.subplots(
+        1, len(sizes), figsize=(4.4 * len(sizes) + 1.8, 3.8), sharey=True, squeeze=False, layout="constrained"
+    )
     for axis, n in zip(axes[0], sizes, strict=True):
         cases = [case for case in result["cases"] if case["items"] == n]
         for marker, name in zip(MARKERS, (OURS, SCAN, HAMMING, PLAIN, FLOAT), strict=False):
@@ -172,6 +174,5 @@ def figures(result: dict) -> dict[str, plt.Figure]:
         axis.set_xticks([c["bits"] for c in cases], [str(c["bits"]) for c in cases], minor=False)
         axis.minorticks_off()
     axes[0][0].set_ylabel("milliseconds per query")
-    axes[0][-1].legend(fontsize=8)
-    drawn.tight_layout()
+    drawn.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     return {"time": drawn}

@@ -15,6 +15,7 @@ from dcmq.studies.results import seed_means
 
 ITEMS = 1_000_000
 CODES, SIGNS, FLOATS = "DCMQ", "Hamming", "float"  # as the benchmark calls them
+_LOOKS = (2, 1, 3, 4, 5, 6)  # colours and markers: codes and embeddings as in the figure against bytes, then the others
 _WHAT = {
     CODES: "DCMQ's codes, exact",
     SIGNS: "hash codes by Hamming distance",
@@ -59,25 +60,21 @@ def draw(axis: plt.Axes, record: dict, frame: pd.DataFrame, compared: pd.DataFra
         frame: results of DCMQ's runs. compared: of hashing methods' runs, with the method as ``variant``; may be empty.
     """
     lines = [("DCMQ's codes", frame, CODES, "gallery"), ("DCMQ's student, not quantised", frame, FLOATS, "continuous")]
-    lines += (
-        [(f"{name}'s codes", part, SIGNS, "gallery") for name, part in compared.groupby("variant", sort=False)]
-        if len(compared)
-        else []
-    )
-    for i, (label, rows, kind, gallery) in enumerate(lines):
+    if len(compared):
+        lines += [(f"{name}'s codes", rows, SIGNS, "gallery") for name, rows in compared.groupby("variant", sort=False)]
+    for (label, rows, kind, gallery), look in zip(lines, _LOOKS, strict=False):
         means = seed_means(rows, metric, by="bits", gallery=gallery)
-        lengths = [b for b in means if milliseconds(record, kind, b) is not None]
-        lengths = [b for b in lengths if b == 64] if kind == FLOATS else lengths  # whose embedding has 256 numbers
+        lengths = [bits for bits in means if milliseconds(record, kind, bits) is not None]
+        lengths = [64] if kind == FLOATS and 64 in lengths else lengths if kind != FLOATS else []  # of 256 numbers
         if not lengths:
             continue
-        x = [milliseconds(record, kind, b) for b in lengths]
+        x = [milliseconds(record, kind, bits) for bits in lengths]
         y, sd = means[lengths].mean(), means[lengths].std(ddof=1).fillna(0)
-        axis.errorbar(x, y, sd, color=plots.colours()[i], marker=MARKERS[i], capsize=3, label=label)
-        for j, bits in enumerate(lengths):
-            text = "256 numbers" if kind == FLOATS else f"{bits} bits"
-            axis.annotate(
-                text, (x[j], y[bits]), (0, 8 if i != 2 else -15), textcoords="offset points", ha="center", fontsize=8
-            )
-    axis.set(xscale="log", xlabel=f"ms per query among {ITEMS:,} items")
+        axis.errorbar(x, y, sd, color=plots.colours()[look], marker=MARKERS[look], capsize=3, label=label)
+        for time, bits in zip(x, lengths, strict=True):
+            text = "256 numbers" if kind == FLOATS else f"{bits}"
+            place = (0, -15) if kind == SIGNS else (0, 7)
+            axis.annotate(text, (time, y[bits]), place, textcoords="offset points", ha="center", fontsize=8)
+    axis.set(xscale="log", xlabel=f"ms per query among {ITEMS:,} items (numbers: bits per code)")
     axis.margins(x=0.15, y=0.15)
     axis.legend(fontsize=8, loc="best")
