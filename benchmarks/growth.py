@@ -71,9 +71,15 @@ def comparisons(result: dict) -> list[Comparison]:
             slope = exponent([row[by] for row in part], times)
             name = {"items": "gallery size", "bits": "code length"}[by]
             rows.append(Comparison(f"{what}: time grows with {name} to the power", f"{slope:.2f}", "1", f"{slope:.2f}"))
-    slope = exponent([row["items"] for row in result["items"]], [row["engine bytes"] for row in result["items"]])
+    for by, name in (("items", "gallery size"), ("bits", "code length")):
+        slope = exponent([row[by] for row in result[by]], [row["engine bytes"] for row in result[by]])
+        rows.append(
+            Comparison(f"memory of the engine grows with {name} to the power", f"{slope:.2f}", "1", f"{slope:.2f}")
+        )
+    batch = result["batch"]["seconds per query"]
+    slope = exponent([int(b) for b in batch], [statistics.median(seconds) for seconds in batch.values()])
     rows.append(
-        Comparison("memory of the engine grows with gallery size to the power", f"{slope:.2f}", "1", f"{slope:.2f}")
+        Comparison("time per query changes with the batch of queries to the power", f"{slope:.2f}", "0", f"{slope:.2f}")
     )
     for row in result["items"]:
         floor = row["code bytes"] / rate

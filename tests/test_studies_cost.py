@@ -244,6 +244,13 @@ def test_search_times_are_read_from_the_benchmarks_record(tmp_path, monkeypatch)
     assert table.loc["DCMQ's codes by plain faiss PQ"].tolist() == ["", ""]
 
 
+def test_the_readme_shows_the_committed_search_times():
+    (report,) = (ROOT / "reports" / "cost").glob("scenes-clip-*/table-search.md")
+    rows = report.read_text().splitlines()[2:]
+    readme = (ROOT / "README.md").read_text()
+    assert len(rows) == 4 and all(row in readme for row in rows if row)
+
+
 def test_the_figure_has_quality_against_time_where_that_was_measured():
     rows = [
         dict(variant=v, seed=s, bits=b, direction=d, gallery=g, metric="mAP@all", value=0.5)
