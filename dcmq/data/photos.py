@@ -19,6 +19,7 @@ from dcmq.errors import DcmqError
 from dcmq.storage import digest, new_array, write_json
 
 BROKEN_LIMIT = 0.01  # share of pictures that may fail to decode before the data set is refused
+UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # from Pillow
 REPEATS = 10  # of one file under different names make it a placeholder
 
 
@@ -55,6 +56,11 @@ def decoded(
     return np.load(path, mmap_mode="r"), {int(row): str(file) for row, file in stored["broken"].items()}
 
 
+def squashed(image: Image.Image, size: int) -> np.ndarray:
+    """(size, size, 3) uint8; aspect is not kept."""
+    return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+
+
 def repeated(paths: Sequence[Path]) -> list[int]:
     """Rows whose file is, byte for byte, one of ``REPEATS`` or more: such as "this photo is no longer available"."""
     sizes = [path.stat().st_size for path in paths]
@@ -87,8 +93,8 @@ def _decode(paths: Sequence[Path], path: Path, size: int, name: str, read) -> di
         def one(row: int) -> bool:
             try:
                 with Image.fromarray(read(row)) if read else Image.open(paths[row]) as image:
-                    store[row] = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
-            except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+                    store[row] = squashed(image, size)
+            except UNREADABLE:
                 return False
             return True
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from dcmq.config import TrainConfig
+from dcmq.data.photos import UNREADABLE, squashed
 from dcmq.encoders import tokenizer
 from dcmq.errors import DcmqError
 from dcmq.index import encode
@@ -131,11 +132,10 @@ class SearchModel:
 
     def _picture(self, file: Path) -> np.ndarray | None:
         """(size, size, 3) uint8, squashed as the data set's were; None if the file is no picture."""
-        size = (self.picture_size, self.picture_size)
         try:
             with Image.open(file) as picture:
-                return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR))
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+                return squashed(picture, self.picture_size)
+        except UNREADABLE:
             return None
 
 

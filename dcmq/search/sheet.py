@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from dcmq.data.photos import UNREADABLE
 from dcmq.search.collection import Hit
 from dcmq.storage import atomic_write
 
@@ -39,7 +40,7 @@ def _thumbnail(file: Path) -> Image.Image:
     try:
         with Image.open(file) as picture:
             small = ImageOps.contain(picture.convert("RGB"), (_TILE, _TILE))
-    except (OSError, ValueError, SyntaxError):
+    except UNREADABLE:
         return tile
     tile.paste(small, ((_TILE - small.width) // 2, (_TILE - small.height) // 2))
     return tile
