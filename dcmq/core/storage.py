@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 class CorruptFile(DcmqError):
@@ -119,21 +119,3 @@ def _checksum(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
         if value.numel():  # torch views no empty tensor as bytes
             state.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
     return state.hexdigest()
-
-
-def digest(*parts) -> str:
-    """16 hexadecimal digits that identify ``parts``: arrays, tensors, bytes or anything JSON can hold."""
-    state = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, torch.Tensor):
-            part = part.detach().cpu().numpy()
-        if isinstance(part, np.ndarray) and part.dtype.kind not in "OU":
-            state.update(f"{part.dtype.str} {part.shape}".encode())
-            state.update(np.ascontiguousarray(part))
-        elif isinstance(part, bytes):
-            state.update(part)
-        else:
-            part = part.tolist() if isinstance(part, np.ndarray) else part
-            state.update(json.dumps(part, sort_keys=True, allow_nan=False).encode())
-        state.update(b"\0")
-    return state.hexdigest()[:16]
