@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks import BENCHMARKS, benchmark
 from benchmarks.machine import described, machine
 from benchmarks.page import table, write
-from dcmq.errors import DcmqError
-from dcmq.paths import reports_dir, shown
+from dcmq.core.errors import DcmqError
+from dcmq.core.paths import reports_dir, shown
 
 
 def main(arguments: list[str]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks import peers
 from benchmarks.timing import Comparison, in_turn, speed
 from dcmq.codes import scores
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.metrics import evaluate_ranking
 
 TITLE = "Evaluation at the size of COCO"

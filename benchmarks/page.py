@@ -11,7 +11,7 @@ from benchmarks.machine import described
 from benchmarks.timing import Comparison
 from dcmq import figures
 from dcmq.reports import markdown
-from dcmq.storage import atomic_write, write_json
+from dcmq.core.storage import atomic_write, write_json
 
 _INTRODUCTION = """# How fast it is
 

@@ -18,7 +18,7 @@ from benchmarks.workloads import BareTraining, Workload, hold_in_memory
 from dcmq.config import StudentConfig
 from dcmq.encoders import image_encoder
 from dcmq.quantizer import gumbel_noise
-from dcmq.training import Trainer, make_student
+from dcmq.training import make_student, Trainer
 
 TITLE = "Training"
 ABOUT = """

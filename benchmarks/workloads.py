@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data import load_dataset
-from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.data.dataset import draw_split, RetrievalDataset
 from dcmq.epochs import adam, batches, epoch_generator, make_encoders, seeded
-from dcmq.storage import new_array
+from dcmq.core.storage import new_array
 from dcmq.teachers.base import TeacherEmbeddings, unit
 from dcmq.training import Trainer
 

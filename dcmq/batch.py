@@ -10,10 +10,10 @@ from pathlib import Path
 import nbformat
 from tqdm.auto import tqdm
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.notebook import defaults
 from dcmq.overview import NOTEBOOKS, write_page
-from dcmq.paths import home, shown
+from dcmq.core.paths import home, shown
 from dcmq.where import newest_report
 
 PASSED = ("profile", "dataset", "data_root", "data_options", "teacher", "seeds", "epochs", "settings")

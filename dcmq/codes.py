@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 def bits_per_word(words: int) -> int:

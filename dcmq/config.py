@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dcmq.codes import codebooks_for_bits
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 class _Settings(BaseModel):

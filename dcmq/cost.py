@@ -17,12 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dcmq.codes import assign
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.inputs import text_inputs
 from dcmq.models import Student
-from dcmq.storage import load_tensors, save_tensors
+from dcmq.core.storage import load_tensors, save_tensors
 from dcmq.teachers.base import Encoder, Teacher
-from dcmq.teachers.scenes_clip import BundledClip, bundled_file, load_bundled
+from dcmq.teachers.scenes_clip import bundled_file, BundledClip, load_bundled
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from dcmq.errors import DcmqError
-from dcmq.storage import digest
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and sd of the pictures a backbone was trained on
 OPENAI = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -182,7 +182,7 @@ def dual_encoder(name: str, weights: str) -> tuple[nn.Module, int]:
         DcmqError: unknown architecture, or weights that cannot be had.
     """
     if name == "small_clip":
-        from dcmq.teachers.scenes_clip import EMBEDDING, FILES, build_model, load_bundled
+        from dcmq.teachers.scenes_clip import build_model, EMBEDDING, FILES, load_bundled
 
         if weights not in ("", *FILES):
             raise DcmqError(
@@ -292,7 +292,7 @@ def weights_fingerprint(weights: str) -> str:
     Raises:
         DcmqError: the file is not there.
     """
-    from dcmq.teachers.scenes_clip import FILES, bundled_file
+    from dcmq.teachers.scenes_clip import bundled_file, FILES
 
     if weights in FILES:
         return digest(bundled_file(weights).read_bytes())

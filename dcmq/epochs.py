@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from dcmq.config import RunConfig
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.models import DualEncoder
-from dcmq.storage import load_tensors, save_tensors
+from dcmq.core.storage import load_tensors, save_tensors
 from dcmq.teachers.base import TeacherEmbeddings
 
 

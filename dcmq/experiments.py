@@ -29,8 +29,9 @@ from dcmq.evaluation import evaluate
 from dcmq.methods import METHODS
 from dcmq.methods.base import Fitted, Job
 from dcmq.models import Student
-from dcmq.paths import runs_dir
-from dcmq.storage import digest, write_json
+from dcmq.core.paths import runs_dir
+from dcmq.core.hashing import digest
+from dcmq.core.storage import write_json
 from dcmq.teachers import embed, resolve_teacher
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training import Trainer

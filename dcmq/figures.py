@@ -7,7 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import seaborn as sns
 
-from dcmq.storage import atomic_write
+from dcmq.core.storage import atomic_write
 
 PALETTE = "colorblind"
 MARKERS = "osD^vPX*"  # beside colour, so that a grey print still tells lines apart

@@ -11,10 +11,11 @@ from tqdm.auto import tqdm
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.pictures import at_size
 from dcmq.encoders import tokenizer
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.models import Student
-from dcmq.paths import cache_dir
-from dcmq.storage import digest, new_array
+from dcmq.core.paths import cache_dir
+from dcmq.core.hashing import digest
+from dcmq.core.storage import new_array
 
 _CHUNK = 64
 

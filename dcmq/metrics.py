@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 LEVELS = tuple(tenths / 10 for tenths in range(11))  # of recall

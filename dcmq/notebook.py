@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
 Value = TypeVar("Value", int, float, str)

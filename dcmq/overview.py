@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from dcmq.paths import reports_dir, shown
-from dcmq.storage import atomic_write
+from dcmq.core.paths import reports_dir, shown
+from dcmq.core.storage import atomic_write
 
 NOTEBOOKS = (  # in reading order
     "quickstart",

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dcmq.errors import DcmqError
-from dcmq.storage import atomic_write, write_json
+from dcmq.core.errors import DcmqError
+from dcmq.core.storage import atomic_write, write_json
 
 _LATEX = str.maketrans(
     {

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.epochs import EpochTrainer, adam, augmented, batches, epoch_generator, seeded, under
+from dcmq.epochs import adam, augmented, batches, epoch_generator, EpochTrainer, seeded, under
 from dcmq.inputs import image_inputs, text_inputs
 from dcmq.losses import distillation_losses
 from dcmq.models import Student
 from dcmq.quantizer import gumbel_noise
-from dcmq.storage import load_tensors
-from dcmq.targets import TARGETS, dataset_bounds
+from dcmq.core.storage import load_tensors
+from dcmq.targets import dataset_bounds, TARGETS
 from dcmq.teachers.base import TeacherEmbeddings
 
 

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from dcmq.errors import DcmqError
-from dcmq.paths import reports_dir, runs_dir, shown
+from dcmq.core.errors import DcmqError
+from dcmq.core.paths import reports_dir, runs_dir, shown
 
 _KINDS = {
     "table": (".md", ".csv", ".tex"),

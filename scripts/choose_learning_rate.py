@@ -16,7 +16,7 @@ import pandas as pd
 
 from dcmq.experiments import run_all
 from dcmq.notebook import defaults
-from dcmq.paths import reports_dir, shown
+from dcmq.core.paths import reports_dir, shown
 from dcmq.reports import markdown, write_record, write_table
 from dcmq.studies.ablation_npc import Parameters
 from dcmq.studies.results import results_frame, select

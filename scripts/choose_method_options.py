@@ -18,7 +18,7 @@ import pandas as pd
 from dcmq.config import RunConfig
 from dcmq.experiments import run_all
 from dcmq.notebook import defaults
-from dcmq.paths import reports_dir, shown
+from dcmq.core.paths import reports_dir, shown
 from dcmq.reports import markdown, write_record, write_table
 from dcmq.studies.base import method_variants
 from dcmq.studies.main_results import Parameters

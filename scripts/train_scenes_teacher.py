@@ -15,7 +15,7 @@ from open_clip.loss import ClipLoss
 
 from dcmq.data.scenes import caption_pairs
 from dcmq.data.scenes.wording import caption_words
-from dcmq.teachers.scenes_clip import WordTokenizer, build_model, preprocess, save_bundled
+from dcmq.teachers.scenes_clip import build_model, preprocess, save_bundled, WordTokenizer
 
 HELD_OUT = 1000
 

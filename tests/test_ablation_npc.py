@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.notebook import defaults, validated
-from dcmq.studies.ablation_npc import LABELS, Parameters, paper, tau_table, verdicts
+from dcmq.studies.ablation_npc import LABELS, paper, Parameters, tau_table, verdicts
 from dcmq.studies.base import data_options, parsed_settings
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from dcmq import batch, overview
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 REPORT = """
 import json, os

@@ -10,7 +10,7 @@ from benchmarks import BENCHMARKS, benchmark, evaluation, peers, workloads
 from benchmarks.__main__ import main
 from benchmarks.page import page
 from benchmarks.timing import in_turn, speed
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.metrics import evaluate_ranking
 from dcmq.training import Trainer
 

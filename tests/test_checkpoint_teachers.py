@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import functional as TF
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.teachers import albef, blip, declip, resolve_teacher
 
 transformers = pytest.importorskip("transformers")

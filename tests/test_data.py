@@ -10,11 +10,11 @@ from PIL import Image
 
 from dcmq.data import load_dataset
 from dcmq.data.bow import bag_of_words
-from dcmq.data.dataset import Split, draw_split
+from dcmq.data.dataset import draw_split, Split
 from dcmq.data.pictures import at_size
 from dcmq.data.scenes import caption_pairs, make_scene
-from dcmq.errors import DcmqError
-from dcmq.storage import digest
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
 
 SMALL = dict(query=20, train=60, gallery=100)
 

@@ -14,7 +14,7 @@ import pytest
 from dcmq.data import addresses, downloads, load_dataset
 from dcmq.data.__main__ import main
 from dcmq.data.downloads import Archive, download_all, fetch, unpack
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 class Handler(BaseHTTPRequestHandler):

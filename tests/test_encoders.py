@@ -7,15 +7,8 @@ import torchvision
 from test_training import STUDENT, tiny_dataset
 
 from dcmq.config import StudentConfig
-from dcmq.encoders import (
-    image_encoder,
-    pixel_statistics,
-    split_resnet,
-    text_transformer,
-    tokenizer,
-    weights_fingerprint,
-)
-from dcmq.errors import DcmqError
+from dcmq.encoders import image_encoder, pixel_statistics, split_resnet, text_transformer, tokenizer, weights_fingerprint
+from dcmq.core.errors import DcmqError
 from dcmq.inputs import text_inputs
 from dcmq.models import Student
 from dcmq.teachers.base import unit

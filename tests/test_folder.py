@@ -10,7 +10,7 @@ from dcmq.data import load_dataset
 from dcmq.data.__main__ import main
 from dcmq.data.folder import read_folder
 from dcmq.data.preparation import prepare
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 @pytest.fixture(autouse=True)

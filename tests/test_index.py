@@ -10,13 +10,13 @@ import torch
 from torch.nn import functional as F
 
 import dcmq.index.faiss_engines as with_faiss
-from dcmq import storage
+from dcmq.core import storage
 from dcmq.codes import candidate_scores, lookup_tables, pack, scores, unpack
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index import CodeIndex, encode, export
 from dcmq.index.engines import ExactEngine, Queries
 from dcmq.index.ranking import first, keys, unkeyed
-from dcmq.storage import load_tensors, save_tensors
+from dcmq.core.storage import load_tensors, save_tensors
 
 SHAPES = [(16, 16), (7, 16), (8, 256), (5, 32), (3, 2), (4, 16), (32, 16)]  # M odd, K not 16, 16 to 128 bits
 each_shape = pytest.mark.parametrize(("books", "words"), SHAPES)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.methods import METHODS
 from dcmq.notebook import defaults, validated
 from dcmq.reports import markdown

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from dcmq.config import EncodersConfig, MethodConfig
 from dcmq.epochs import batches
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.evaluation import evaluate
 from dcmq.experiments import code_fingerprint, run_key
-from dcmq.methods import METHODS, cmhh, cmmq, dch_scr, dcmh, hashing, method, ssah
+from dcmq.methods import cmhh, cmmq, dch_scr, dcmh, hashing, method, METHODS, ssah
 from dcmq.methods import product_quantization as pq
 from dcmq.methods.base import CONTROL, Job
 from dcmq.retrieval import signs

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.metrics import average_precision_tie_averaged, evaluate_ranking, precision_recall_by_radius, ranked
 
 

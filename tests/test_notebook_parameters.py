@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.notebook import comma_list, validated
 
 

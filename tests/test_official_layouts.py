@@ -8,7 +8,7 @@ from dcmq.data import load_dataset
 from dcmq.data.__main__ import main
 from dcmq.data.mirflickr import read_mirflickr
 from dcmq.data.nuswide import read_nuswide
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 SMALL = ["--expect", "none", "--image-size", "8"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.paper import published
 
 COLUMNS = ["table", "task", "dataset", "bits", "variant", "map"]

@@ -10,11 +10,11 @@ import pytest
 
 from dcmq.data import load_dataset
 from dcmq.data.__main__ import main, population_name
-from dcmq.data.populations import OFFICIAL, check_counts
+from dcmq.data.populations import check_counts, OFFICIAL
 from dcmq.data.preparation import verify
 from dcmq.data.prepared import description
 from dcmq.data.splits import per_class_split
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dcmq.codes import assign, codebooks_for_bits, lookup_tables, pack, scores, unpack
-from dcmq.errors import DcmqError
-from dcmq.quantizer import ProductQuantizer, gumbel_assignment, gumbel_noise, soft_assignment, split_normalise
+from dcmq.core.errors import DcmqError
+from dcmq.quantizer import gumbel_assignment, gumbel_noise, ProductQuantizer, soft_assignment, split_normalise
 
 
 @pytest.fixture

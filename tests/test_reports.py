@@ -13,8 +13,8 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 
-from dcmq import figures, reports, where  # noqa: E402
-from dcmq.errors import DcmqError  # noqa: E402
+from dcmq import figures, reports, where
+from dcmq.core.errors import DcmqError
 
 
 @pytest.mark.parametrize(

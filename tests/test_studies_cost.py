@@ -14,10 +14,10 @@ from torch import nn
 from dcmq import cost
 from dcmq.codes import pack
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data.dataset import RetrievalDataset, draw_split
-from dcmq.errors import DcmqError
+from dcmq.data.dataset import draw_split, RetrievalDataset
+from dcmq.core.errors import DcmqError
 from dcmq.notebook import defaults, validated
-from dcmq.storage import save_tensors
+from dcmq.core.storage import save_tensors
 from dcmq.studies import cost as study
 from dcmq.studies import cost_tables, quickstart, search_times
 from dcmq.teachers import resolve_teacher

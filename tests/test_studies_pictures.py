@@ -12,7 +12,7 @@ import pytest
 import torch
 from test_training import STUDENT, tiny_dataset
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.evaluation import evaluate
 from dcmq.models import Student
 from dcmq.notebook import defaults, validated

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dcmq.losses import distillation_losses
-from dcmq.targets import TARGETS, dataset_bounds, multihot, npc
+from dcmq.targets import dataset_bounds, multihot, npc, TARGETS
 
 S = torch.tensor([[0.30, 0.28, 0.25], [0.31, 0.29, 0.22], [0.27, 0.33, 0.26]])
 

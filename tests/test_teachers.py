@@ -12,12 +12,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from dcmq.data import load_dataset
-from dcmq.errors import DcmqError
-from dcmq.storage import load_tensors
-from dcmq.teachers import KNOWN, embed, hub, openclip, resolve_teacher
+from dcmq.core.errors import DcmqError
+from dcmq.core.storage import load_tensors
+from dcmq.teachers import embed, hub, KNOWN, openclip, resolve_teacher
 from dcmq.teachers.__main__ import main
 from dcmq.teachers.base import Encoder, unit
-from dcmq.teachers.check import KINDS, TOLERANCE, check, reference_for, verdict
+from dcmq.teachers.check import check, KINDS, reference_for, TOLERANCE, verdict
 from dcmq.teachers.scenes_clip import BundledClip
 
 

@@ -14,14 +14,14 @@ from scipy.sparse import csr_matrix
 
 from dcmq import experiments
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.data.dataset import draw_split, RetrievalDataset
 from dcmq.encoders import image_encoder
 from dcmq.epochs import augmented, batches, epoch_generator
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.inputs import image_inputs
 from dcmq.search.runs import model_of
 from dcmq.teachers.base import TeacherEmbeddings, unit
-from dcmq.training import Trainer, load_student
+from dcmq.training import load_student, Trainer
 
 STUDENT = StudentConfig(bits=16, subvector_length=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
 

@@ -11,7 +11,7 @@ import pytest
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data import load_dataset
 from dcmq.data.__main__ import main
-from dcmq.experiments import Workspace, run_all
+from dcmq.experiments import run_all, Workspace
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
 SETS = {

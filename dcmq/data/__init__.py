@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.populations import DEFAULT, full_name
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 def _scenes(root: str, **options) -> RetrievalDataset:

@@ -6,12 +6,12 @@ import sys
 import warnings
 from pathlib import Path
 
-from dcmq.data import PREPARED, data_folder, find_prepared
-from dcmq.data.populations import DEFAULT, OFFICIAL, full_name
+from dcmq.data import data_folder, find_prepared, PREPARED
+from dcmq.data.populations import DEFAULT, full_name, OFFICIAL
 from dcmq.data.preparation import prepare, verify
 from dcmq.data.prepared import description
 from dcmq.data.source import Source
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 def read(name: str, root: Path, options: argparse.Namespace) -> Source:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 def bag_of_words(

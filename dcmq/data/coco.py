@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dcmq.data.bow import bag_of_words
-from dcmq.data.dataset import RetrievalDataset, draw_split
+from dcmq.data.dataset import draw_split, RetrievalDataset
 from dcmq.data.photos import decoded, picture_key
 from dcmq.data.source import Source
-from dcmq.errors import DcmqError
-from dcmq.paths import cache_dir
-from dcmq.storage import digest
+from dcmq.core.errors import DcmqError
+from dcmq.core.paths import cache_dir
+from dcmq.core.hashing import digest
 
 
 def load_coco(

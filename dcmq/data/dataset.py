@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from dcmq.errors import DcmqError
-from dcmq.storage import digest, write_json
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import write_json
 
 
 @dataclass(frozen=True)

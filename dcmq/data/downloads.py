@@ -16,7 +16,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from dcmq.data.photos import require_space
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 ATTEMPTS = 5
 PAUSE = 1.0  # seconds before the second attempt, doubled before each further one

@@ -20,7 +20,7 @@ import pandas as pd
 
 from dcmq.data.dataset import Split
 from dcmq.data.source import Source
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 COLUMNS = {
     "image": ("image", "file", "filename", "file_name", "filepath", "path", "image_path"),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 def locate(name: str, root: Path, wanted: dict[str, str], hint: str) -> dict[str, Path]:

@@ -20,8 +20,8 @@ from scipy.sparse import csr_matrix, issparse
 from dcmq.data.layout import lines, text
 from dcmq.data.mirflickr import SIZES as MIR_SIZES
 from dcmq.data.nuswide import SIZES as NUS_SIZES
-from dcmq.data.source import Source, named
-from dcmq.errors import DcmqError
+from dcmq.data.source import named, Source
+from dcmq.core.errors import DcmqError
 
 KEYS = {
     "pictures": ("images", "IAll"),

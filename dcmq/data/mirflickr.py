@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from dcmq.data.layout import lines, locate
 from dcmq.data.source import Source
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 PHOTOS = "mirflickr25k.zip"
 ANNOTATIONS = "mirflickr25k_annotations_v080.zip"

@@ -15,8 +15,8 @@ from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
 from dcmq.data.layout import lines, locate
-from dcmq.data.source import Source, named
-from dcmq.errors import DcmqError
+from dcmq.data.source import named, Source
+from dcmq.core.errors import DcmqError
 
 PAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
 WANTED = {

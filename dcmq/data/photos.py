@@ -15,8 +15,9 @@ from filelock import FileLock
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
-from dcmq.errors import DcmqError
-from dcmq.storage import digest, new_array, write_json
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import new_array, write_json
 
 BROKEN_LIMIT = 0.01  # share of pictures that may fail to decode before the data set is refused
 UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # from Pillow

@@ -8,7 +8,7 @@ from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.storage import new_array
+from dcmq.core.storage import new_array
 
 _CHUNK = 256
 

@@ -3,7 +3,7 @@
 Counts are those of public preprocessing code and of papers; "kept" are the samples of the published tables.
 """
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 _MIRFLICKR = {"pictures": 25_000, "classes": 24, "vocabulary": 1386, "tag ones": 94_281, "label ones": 92_902}
 _NUSWIDE = {"pictures": 269_648, "concepts": 81, "vocabulary": 1000, "tag ones": 1_559_464}

@@ -13,10 +13,11 @@ import dcmq
 from dcmq.data.dataset import Split
 from dcmq.data.photos import decoded, picture_key, repeated, require_space
 from dcmq.data.populations import check_counts, full_name
-from dcmq.data.prepared import DESCRIPTION, FORMAT, description, load_prepared, stored_split, words_of, write_rows
+from dcmq.data.prepared import DESCRIPTION, description, FORMAT, load_prepared, stored_split, words_of, write_rows
 from dcmq.data.source import Source
-from dcmq.errors import DcmqError
-from dcmq.storage import digest, write_json
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import write_json
 
 _MISSING_SHOWN = 5
 

@@ -21,8 +21,9 @@ from dcmq.data.bow import bag_of_words
 from dcmq.data.dataset import RetrievalDataset, Split
 from dcmq.data.populations import full_name
 from dcmq.data.splits import draw
-from dcmq.errors import DcmqError
-from dcmq.storage import atomic_write, digest
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import atomic_write
 
 FORMAT = 1
 DESCRIPTION = "dataset.json"

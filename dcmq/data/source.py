@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from dcmq.data.dataset import Split
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 if TYPE_CHECKING:
     from dcmq.data.matfiles import MatPictures

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dcmq.data.dataset import Split, draw_split
-from dcmq.errors import DcmqError
+from dcmq.data.dataset import draw_split, Split
+from dcmq.core.errors import DcmqError
 
 
 def draw(recipe: str, labels: np.ndarray, query: int, train: int, seed: int = 0) -> Split:

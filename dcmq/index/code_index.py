@@ -8,12 +8,12 @@ from filelock import FileLock
 from torch import Tensor
 
 from dcmq.codes import assign, bits_per_word, pack
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index.engines import Engine, ExactEngine, Queries
-from dcmq.index.faiss_engines import FaissEngine, InvertedListEngine, cluster, faiss, nearest_lists
+from dcmq.index.faiss_engines import cluster, faiss, FaissEngine, InvertedListEngine, nearest_lists
 from dcmq.index.ids import members, readable, shown, stored
 from dcmq.index.ranking import unkeyed
-from dcmq.storage import CorruptFile, load_tensors, open_tensors, save_tensors
+from dcmq.core.storage import CorruptFile, load_tensors, open_tensors, save_tensors
 
 ENGINES = ("auto", "exact", "faiss", "lists")
 FORMAT, VERSION = "dcmq index", "1"

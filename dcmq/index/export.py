@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index.code_index import CodeIndex, default_probes
 from dcmq.index.faiss_engines import faiss, fast_scan, inverted_index, product_index
 

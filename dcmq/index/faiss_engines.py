@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dcmq.codes import bits_per_word, candidate_scores, unpack
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index.engines import Engine, ExactEngine, Queries
 from dcmq.index.ranking import first, keys, unkeyed
 

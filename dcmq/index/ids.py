@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 
 def stored(ids) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import difflib
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.methods import cmhh, cmmq, controls, dch_scr, dcmh, dcmq, product_quantization, ssah
 from dcmq.methods.base import Method
 

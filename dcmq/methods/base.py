@@ -9,7 +9,7 @@ from torch import nn
 from dcmq.config import MethodConfig, RunConfig
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.epochs import EpochTrainer
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.retrieval import Retriever
 from dcmq.teachers.base import TeacherEmbeddings
 

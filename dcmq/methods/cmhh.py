@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from dcmq.epochs import seeded
 from dcmq.methods.base import RECONSTRUCTION
-from dcmq.methods.hashing import HashTrainer, TanhEncoder, hashing
+from dcmq.methods.hashing import hashing, HashTrainer, TanhEncoder
 from dcmq.models import DualEncoder
 
 SMALLEST = 1e-4  # of a distance: keeps log(1 - exp(-beta d)) and its gradient finite

@@ -9,9 +9,9 @@ from scipy.linalg import hadamard
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.methods.base import RECONSTRUCTION
-from dcmq.methods.hashing import HashTrainer, hashing
+from dcmq.methods.hashing import hashing, HashTrainer
 
 TRIES = 1000
 

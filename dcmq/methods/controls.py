@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dcmq.codes import codebooks_for_bits, scores
 from dcmq.codewords import codeword_statistics
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.methods.base import CONTROL, Fitted, Job, Method
-from dcmq.methods.product_quantization import WORDS, train_codebooks
+from dcmq.methods.product_quantization import train_codebooks, WORDS
 from dcmq.retrieval import Retriever, signs
 from dcmq.teachers import resolve_teacher
 from dcmq.teachers.base import Encoder

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from dcmq.epochs import make_encoders
 from dcmq.methods.base import INSPIRED
-from dcmq.methods.hashing import HashTrainer, hashing
+from dcmq.methods.hashing import hashing, HashTrainer
 from dcmq.retrieval import image_features, signs
 from dcmq.targets import multihot
 

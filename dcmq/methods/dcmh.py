@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from dcmq.epochs import adam, seeded
 from dcmq.methods.base import AS_PUBLISHED
-from dcmq.methods.hashing import HashTrainer, hashing, pair_likelihood_loss
+from dcmq.methods.hashing import hashing, HashTrainer, pair_likelihood_loss
 from dcmq.retrieval import signs
 
 

@@ -8,8 +8,8 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcmq.epochs import EpochTrainer, adam, augmented, batches, epoch_generator, make_encoders
-from dcmq.errors import DcmqError
+from dcmq.epochs import adam, augmented, batches, epoch_generator, EpochTrainer, make_encoders
+from dcmq.core.errors import DcmqError
 from dcmq.inputs import image_inputs, text_inputs
 from dcmq.methods.base import Fitted, Job, Method, trained
 from dcmq.models import DualEncoder

@@ -16,9 +16,9 @@ from torch import Tensor
 from dcmq.codes import bits_per_word, codebooks_for_bits, scores
 from dcmq.codewords import codeword_statistics
 from dcmq.epochs import make_encoders
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.methods.base import AS_PUBLISHED, Fitted, Job, Method
-from dcmq.retrieval import Retriever, image_features
+from dcmq.retrieval import image_features, Retriever
 
 WORDS = 16  # K: 4 bits per codebook, as DCMQ's
 LONGEST = 512  # the paper's image features have that many numbers

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from dcmq.config import EncodersConfig
 from dcmq.epochs import adam, seeded
 from dcmq.methods.base import RECONSTRUCTION
-from dcmq.methods.hashing import HashTrainer, hashing, pair_likelihood_loss, share_a_label
+from dcmq.methods.hashing import hashing, HashTrainer, pair_likelihood_loss, share_a_label
 from dcmq.models import DualEncoder
 from dcmq.retrieval import embed, signs
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 _COST_TABLE = 5
 

@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index import export
 from dcmq.index.code_index import ENGINES
-from dcmq.search.collection import KINDS, Collection
+from dcmq.search.collection import Collection, KINDS
 
 
 def build(options: argparse.Namespace) -> None:
@@ -16,7 +16,7 @@ def build(options: argparse.Namespace) -> None:
         raise DcmqError("build: say what to encode, with --pictures FOLDER or --texts FILE or both")
     folder = Path(options.collection)
     if options.run:
-        from dcmq.search.runs import find_run, model_of  # slow to import, and a query does without
+        from dcmq.search.runs import find_run, model_of
 
         there = Collection.create(folder, model_of(find_run(options.run)))
     else:

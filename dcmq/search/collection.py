@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index import CodeIndex
 from dcmq.search.model import SearchModel
 

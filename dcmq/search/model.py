@@ -14,12 +14,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from dcmq.config import TrainConfig
-from dcmq.data.photos import UNREADABLE, squashed
+from dcmq.data.photos import squashed, UNREADABLE
 from dcmq.encoders import tokenizer
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.index import encode
 from dcmq.models import Student
-from dcmq.storage import CorruptFile, load_tensors, save_tensors
+from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
 from dcmq.training import load_student
 
 _BATCH = 64

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from dcmq.config import TrainConfig
-from dcmq.errors import DcmqError
-from dcmq.experiments import INPUTS, checkpoint
-from dcmq.paths import runs_dir, shown
+from dcmq.core.errors import DcmqError
+from dcmq.experiments import checkpoint, INPUTS
+from dcmq.core.paths import runs_dir, shown
 from dcmq.search.model import SearchModel
 from dcmq.training import load_student
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dcmq.data.photos import UNREADABLE
 from dcmq.search.collection import Hit
-from dcmq.storage import atomic_write
+from dcmq.core.storage import atomic_write
 
 _TILE, _LINE, _GAP, _ACROSS = 200, 34, 8, 5  # pixels, and tiles in a row
 

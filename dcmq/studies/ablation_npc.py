@@ -10,7 +10,7 @@ from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
 from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import METRICS, Verdict, compare, metric_name, paper_table, seed_means, select
+from dcmq.studies.results import compare, metric_name, METRICS, paper_table, seed_means, select, Verdict
 
 LABELS = {
     "identity": "identity",

@@ -8,7 +8,7 @@ import pandas as pd
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
 from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, paper_table, seed_means, statistics_frame
+from dcmq.studies.results import compare, paper_table, seed_means, statistics_frame, Verdict
 
 WITH, WITHOUT = "with Gumbel", "without Gumbel"
 SCALED = "with Gumbel, scaled"

@@ -5,11 +5,11 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.notebook import comma_list
 from dcmq.studies import plots
 from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, paper_table, seed_means
+from dcmq.studies.results import compare, paper_table, seed_means, Verdict
 
 PAPER = ("AlexNet", "RN50", "DINO-RN50", "CLIP-RN50", "ViT-B32", "DeiT")
 SIZES = {"small_clip": 64}  # pixels a side, where an encoder takes one size only

@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dcmq.config import EncodersConfig, MethodConfig, RunConfig, StudentConfig, TrainConfig
-from dcmq.errors import DcmqError
-from dcmq.experiments import Workspace, run_all
+from dcmq.core.errors import DcmqError
+from dcmq.experiments import run_all, Workspace
 from dcmq.methods import METHODS
 from dcmq.methods import method as registered
 from dcmq.notebook import comma_list
-from dcmq.paths import reports_dir
-from dcmq.storage import digest
+from dcmq.core.paths import reports_dir
+from dcmq.core.hashing import digest
 
 # ``demo`` fits a coffee break on two CPU cores. ``paper`` is the paper's student and schedule; what the paper does not
 # state (see TrainConfig) keeps the inferred defaults.

@@ -10,7 +10,7 @@ from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
 from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, seed_means
+from dcmq.studies.results import compare, seed_means, Verdict
 
 
 class Parameters(TrainingStudy):

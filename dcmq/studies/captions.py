@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, seed_means
+from dcmq.studies.results import compare, seed_means, Verdict
 
 NPC, IDENTITY = "DCMQ (teacher with NPC)", "identity"
 

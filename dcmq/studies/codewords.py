@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 from pydantic import Field, field_validator
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.figures import MARKERS
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
 from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, seed_means
+from dcmq.studies.results import compare, seed_means, Verdict
 
 CONDITIONS = {  # name: what it changes for all three forms of noise
     "default": {},

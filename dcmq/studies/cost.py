@@ -19,8 +19,8 @@ from dcmq.inputs import text_inputs
 from dcmq.models import Student
 from dcmq.paper import published
 from dcmq.studies import plots, search_times
-from dcmq.studies.base import Methods, Run, TrainingStudy, method_variants
-from dcmq.studies.results import Verdict, seed_means
+from dcmq.studies.base import method_variants, Methods, Run, TrainingStudy
+from dcmq.studies.results import seed_means, Verdict
 from dcmq.teachers.base import Encoder, Teacher, TeacherEmbeddings
 from dcmq.training import make_student
 

@@ -15,8 +15,8 @@ from dcmq.models import Student
 from dcmq.paper import published
 from dcmq.reports import mean_sd
 from dcmq.studies.base import PROFILES, Run
-from dcmq.studies.cost import CODES, EMBEDDINGS, TEACHER, column
-from dcmq.studies.results import METRICS, metric_name, results_frame, select
+from dcmq.studies.cost import CODES, column, EMBEDDINGS, TEACHER
+from dcmq.studies.results import metric_name, METRICS, results_frame, select
 from dcmq.teachers.base import Teacher
 
 UNKNOWN = "not measured here"

@@ -7,8 +7,8 @@ import pandas as pd
 
 from dcmq.notebook import comma_list
 from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy, Variant, short_name
-from dcmq.studies.results import Verdict, compare, paper_table, seed_means, select
+from dcmq.studies.base import short_name, TrainingStudy, Variant
+from dcmq.studies.results import compare, paper_table, seed_means, select, Verdict
 
 PAPER = ("CLIP-RN50", "CLIP-ViT-B32", "DeCLIP-RN50", "DeCLIP-ViT-B32")
 

@@ -7,15 +7,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.evaluation import DIRECTIONS
 from dcmq.figures import MARKERS
 from dcmq.methods import METHODS
 from dcmq.methods.base import CONTROL
-from dcmq.studies.base import Methods, Run, TrainingStudy, Variant, method_variants
+from dcmq.studies.base import method_variants, Methods, Run, TrainingStudy, Variant
 from dcmq.studies.metric_question import COMPARED, OWN
 from dcmq.studies.plots import colours
-from dcmq.studies.results import Verdict, compare, paper_table, seed_means
+from dcmq.studies.results import compare, paper_table, seed_means, Verdict
 
 
 class Parameters(TrainingStudy):

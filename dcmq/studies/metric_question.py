@@ -3,7 +3,7 @@
 import pandas as pd
 
 from dcmq.paper import published
-from dcmq.studies.results import METRICS, metric_name
+from dcmq.studies.results import metric_name, METRICS
 
 COMPARED = ("PQ", "OPQ", "DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR")  # the paper's Table 1
 OWN = ("DCMQ(CLIP-ViT-B32)", "DCMQ(DeCLIP-ViT-B32)")

@@ -9,11 +9,11 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.experiments import trained_student
 from dcmq.studies import plots
 from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.gallery import RIGHT, WRONG, names_of, search, show_picture, text_of
+from dcmq.studies.gallery import names_of, RIGHT, search, show_picture, text_of, WRONG
 from dcmq.studies.results import Verdict
 from dcmq.teachers.base import TeacherEmbeddings
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.paths import runs_dir
+from dcmq.core.paths import runs_dir
 from dcmq.search.model import words
 from dcmq.studies import plots
 from dcmq.studies.base import TrainingStudy

@@ -10,7 +10,7 @@ from dcmq.config import EncodersConfig, StudentConfig
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.figures import save
 from dcmq.reports import write_record, write_table
-from dcmq.storage import digest
+from dcmq.core.hashing import digest
 from dcmq.studies.base import Run, Study
 from dcmq.studies.results import Verdict
 from dcmq.teachers.base import TeacherEmbeddings

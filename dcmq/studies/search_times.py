@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dcmq.figures import MARKERS
-from dcmq.paths import reports_dir
+from dcmq.core.paths import reports_dir
 from dcmq.studies import plots
 from dcmq.studies.results import seed_means
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from dcmq.notebook import comma_list
 from dcmq.studies import plots
 from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, seed_means
+from dcmq.studies.results import compare, seed_means, Verdict
 
 NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
 NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.epochs import batches
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.figures import MARKERS
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import Study, short_name
-from dcmq.studies.results import Verdict, compare
+from dcmq.studies.base import short_name, Study
+from dcmq.studies.results import compare, Verdict
 from dcmq.targets import npc
 from dcmq.teachers.base import TeacherEmbeddings
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dcmq.studies import plots
 from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import Verdict, compare, paper_table, seed_means
+from dcmq.studies.results import compare, paper_table, seed_means, Verdict
 
 STUDENT, TUNED = "DCMQ student", "fine-tuned dual encoder"
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from dcmq.notebook import comma_list
 from dcmq.reports import mean_sd
 from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy, Variant, short_name
-from dcmq.studies.results import METRICS, Verdict, compare, metric_name, paper_table, seed_means
+from dcmq.studies.base import short_name, TrainingStudy, Variant
+from dcmq.studies.results import compare, metric_name, METRICS, paper_table, seed_means, Verdict
 
 PAPER = (
     "CLIP-RN50",

@@ -7,9 +7,10 @@ from filelock import FileLock
 from torch import Tensor
 
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.errors import DcmqError
-from dcmq.paths import cache_dir
-from dcmq.storage import CorruptFile, digest, load_tensors, save_tensors
+from dcmq.core.errors import DcmqError
+from dcmq.core.paths import cache_dir
+from dcmq.core.hashing import digest
+from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
 from dcmq.teachers.base import Teacher, TeacherEmbeddings, unit
 
 KNOWN = (

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.teachers import KNOWN, resolve_teacher
 from dcmq.teachers.base import Encoder
 from dcmq.teachers.check import check, reference_for, verdict

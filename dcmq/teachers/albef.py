@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torchvision import transforms as T
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.teachers.checkpoint import load_whole, named_file, read_weights, renamed
 from dcmq.teachers.network import Network
 

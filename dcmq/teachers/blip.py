@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.teachers.albef import require_transformers, transform
 from dcmq.teachers.hub import first_line, require_reachable, unusable
 from dcmq.teachers.network import Network

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 _COUNTER = "num_batches_tracked"  # of batch normalisation: some libraries do not write it, and nothing reads it here
 

@@ -7,7 +7,7 @@ from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 
 _WEIGHTS = (".bin", ".pt", ".safetensors")
 PATIENCE = 5  # seconds for one answer; the hub's client itself tries again and again for most of a minute

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dcmq.storage import digest
+from dcmq.core.hashing import digest
 from dcmq.teachers.base import Encoder, unit
 
 

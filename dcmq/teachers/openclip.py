@@ -6,7 +6,7 @@ from pathlib import Path
 import open_clip
 from open_clip.transformer import QuickGELU
 
-from dcmq.errors import DcmqError
+from dcmq.core.errors import DcmqError
 from dcmq.teachers.hub import first_line, require_reachable, unusable
 from dcmq.teachers.network import Network
 

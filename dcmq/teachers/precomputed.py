@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from dcmq.errors import DcmqError
-from dcmq.storage import digest
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
 from dcmq.teachers.base import Teacher, unit
 
 

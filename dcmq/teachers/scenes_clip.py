@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from dcmq.errors import DcmqError
-from dcmq.storage import digest, load_tensors, save_tensors
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import load_tensors, save_tensors
 from dcmq.teachers.base import Encoder, unit
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"

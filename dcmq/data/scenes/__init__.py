@@ -15,13 +15,14 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from dcmq.data.bow import bag_of_words
-from dcmq.data.dataset import RetrievalDataset, Split, draw_split
-from dcmq.data.scenes.drawing import SIDE, draw
+from dcmq.data.dataset import draw_split, RetrievalDataset, Split
+from dcmq.data.scenes.drawing import draw, SIDE
 from dcmq.data.scenes.grammar import CLASSES, plan_scene
-from dcmq.data.scenes.wording import TERSE, caption, tags, title
-from dcmq.errors import DcmqError
-from dcmq.paths import cache_dir
-from dcmq.storage import digest, new_array, write_json
+from dcmq.data.scenes.wording import caption, tags, TERSE, title
+from dcmq.core.errors import DcmqError
+from dcmq.core.paths import cache_dir
+from dcmq.core.hashing import digest
+from dcmq.core.storage import new_array, write_json
 
 RECIPE = 1  # raised when the pictures or texts of a seed change
 LARGEST = 10**6
