@@ -16,18 +16,18 @@ from torch import Tensor
 
 from benchmarks import peers
 from benchmarks.timing import Comparison, in_turn, speed
-from dcmq.codes import scores
+from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
-from dcmq.metrics import evaluate_ranking
+from dcmq.retrieval.metrics import evaluate_ranking
 
 TITLE = "Evaluation at the size of COCO"
 ABOUT = """
-Every number of `dcmq.metrics.RankingMetrics` (AP@R, AP@all, tie-averaged AP, precision@N, recall@N, interpolated precision) for 5,000
+Every number of `dcmq.retrieval.metrics.RankingMetrics` (AP@R, AP@all, tie-averaged AP, precision@N, recall@N, interpolated precision) for 5,000
 queries on 117,218 gallery items, in both directions, with made-up COCO-like labels (80, 2.9 per picture, the most frequent on 58 % of
 them) and made-up codes of 64 bits, of which a part occur twice or more, so that scores tie. Ours is `evaluate_ranking` on all
 queries. The peers go query by query, on a part of the queries: **numpy** sorts (stable `argsort`) and takes each measure by array operations along
 the ranks; **numpy, unstable sort** saves time there, and gives other numbers where scores tie; **loop** goes along the ranks in Python.
-All get scores from `dcmq.codes.scores`, 32 queries at a time; that cost is timed apart and left out of the ratio unless a row says so.
+All get scores from `dcmq.codes.score.scores`, 32 queries at a time; that cost is timed apart and left out of the ratio unless a row says so.
 Times are per query. The peers use one thread (their matrix product: all), ours all of torch's, and one where a row says so.
 """
 

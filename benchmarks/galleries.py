@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.index import CodeIndex, encode
+from dcmq.codes.index import CodeIndex
+from dcmq.codes.quantize import quantize
 
 DIMENSION = 256  # of an embedding, as the student's at 64 bits
 WORDS = 16
@@ -39,18 +40,18 @@ class Gallery:
 def made(n: int, bits: int, queries: int = 1000, floats: bool = False, seed: int = 0) -> Gallery:
     """A gallery of ``n`` items with codes of ``bits`` and M = bits / 4 codebooks; codewords are parts of some items."""
     draw = torch.Generator().manual_seed(seed)
-    centres = torch.randn(_CENTRES, DIMENSION, generator=draw)
-    books = bits // 4
+    centroids = torch.randn(_CENTRES, DIMENSION, generator=draw)
+    num_codebooks = bits // 4
 
     def points(count: int) -> Tensor:
-        near = centres[torch.randint(_CENTRES, (count,), generator=draw)]
+        near = centroids[torch.randint(_CENTRES, (count,), generator=draw)]
         return near + torch.randn(count, DIMENSION, generator=draw)
 
-    index = CodeIndex(points(WORDS).unflatten(1, (books, -1)).transpose(0, 1).contiguous())
+    index = CodeIndex(points(WORDS).unflatten(1, (num_codebooks, -1)).transpose(0, 1).contiguous())
     asked, codes, signs, kept = points(queries), [], [], []
     for start in range(0, n, _PART):
         part = points(min(_PART, n - start))
-        codes.append(encode(part, index.codebooks))
+        codes.append(quantize(part, index.codebooks))
         signs.append(_signs(part, bits))
         if floats:
             kept.append(F.normalize(part, dim=1).numpy())

@@ -12,11 +12,12 @@ import torch
 
 from benchmarks.timing import Comparison, in_turn, speed
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data import load_dataset
-from dcmq.evaluation import evaluate
-from dcmq.retrieval import QuantisedRetriever
-from dcmq.teachers import embed, resolve_teacher
-from dcmq.training import Trainer
+from dcmq.data.datasets import load_dataset
+from dcmq.methods.dcmq.retriever import QuantizedRetriever
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.retrieval.evaluate import evaluate
+from dcmq.teachers.embeddings import embed
+from dcmq.teachers.registry import resolve_teacher
 
 TITLE = "GPU"
 ABOUT = """
@@ -66,7 +67,7 @@ def work(quick: bool) -> dict[str, list[float]]:
                 torch.cuda.synchronize()
 
         network = trainers["demo epoch"].network
-        retriever = QuantisedRetriever(network, data)
+        retriever = QuantizedRetriever(network, data)
         contenders = {name: (lambda name=name: epoch(name)) for name in _STUDENTS}
         contenders["teacher"] = lambda: teacher.embed_dataset(data, progress=False)
         contenders["evaluation"] = lambda: evaluate(retriever, data)

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.galleries import made
 from benchmarks.timing import Comparison, in_turn, spread
-from dcmq.index.faiss_engines import FaissEngine
+from dcmq.codes.faiss_engines import FaissEngine
 
 TITLE = "Growth"
 ABOUT = """

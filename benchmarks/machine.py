@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import dcmq
-from dcmq.experiments import git_revision, PACKAGES
+from dcmq.experiments.records import PACKAGES, git_revision
 
 _FLAGS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "bf16")
 

@@ -9,9 +9,9 @@ import pandas as pd
 from benchmarks import BENCHMARKS, benchmark
 from benchmarks.machine import described
 from benchmarks.timing import Comparison
-from dcmq import figures
-from dcmq.reports import markdown
 from dcmq.core.storage import atomic_write, write_json
+from dcmq.reporting import figures
+from dcmq.reporting.tables import markdown
 
 _INTRODUCTION = """# How fast it is
 

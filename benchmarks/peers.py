@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcmq.metrics import CUTS, LEVELS, tie_permutation
+from dcmq.retrieval.metrics import CUTS, LEVELS, tie_permutation
 
-_BLOCK = 32  # queries scored at a time, as in dcmq.metrics
+_BLOCK = 32  # queries scored at a time, as in dcmq.retrieval.metrics
 
 
 def per_query(
@@ -131,7 +131,7 @@ def _tie_averaged(score: list[float], hit: list[bool]) -> float:
 
 
 def as_peers_give_it(metrics) -> np.ndarray:
-    """The means of :class:`dcmq.metrics.RankingMetrics` in the order of the peers' numbers."""
+    """The means of :class:`dcmq.retrieval.metrics.RankingMetrics` in the order of the peers' numbers."""
     return np.array(
         [
             metrics.map_at_r_hits,

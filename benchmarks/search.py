@@ -12,10 +12,10 @@ import torch
 
 from benchmarks.galleries import DIMENSION, Gallery, made
 from benchmarks.timing import Comparison, in_turn, speed, spread
-from dcmq.figures import MARKERS
-from dcmq.index import CodeIndex
-from dcmq.index.engines import Queries
-from dcmq.index.faiss_engines import product_index
+from dcmq.codes.engines import Queries
+from dcmq.codes.faiss_engines import product_index
+from dcmq.codes.index import CodeIndex
+from dcmq.reporting.figures import MARKERS
 
 TITLE = "Search"
 ABOUT = f"""

@@ -16,13 +16,14 @@ from torch import nn
 from benchmarks.timing import Comparison, in_turn, speed
 from benchmarks.workloads import BareTraining, Workload, hold_in_memory
 from dcmq.config import StudentConfig
-from dcmq.encoders import image_encoder
-from dcmq.quantizer import gumbel_noise
-from dcmq.training import make_student, Trainer
+from dcmq.methods.dcmq.quantizer import gumbel_noise
+from dcmq.methods.dcmq.student import make_student
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.networks.encoders import image_encoder
 
 TITLE = "Training"
 ABOUT = """
-**Against a bare step**: an epoch of `dcmq.training.Trainer` (noise, quantiser, NPC target, both losses) with its inputs ready in memory, against
+**Against a bare step**: an epoch of `dcmq.methods.dcmq.trainer.Trainer` (noise, quantiser, NPC target, both losses) with its inputs ready in memory, against
 the same two encoders with a linear layer each and a plain classification loss, on the same batches with the same Adam. **Against
 tensors in memory**: the same epoch with its data pipeline, against the one whose inputs are ready. Times are per epoch. Two students: `demo`, the
 demo profile's on `scenes` (small ResNet, 32 pixels), and `resnet18`, 64 pixels, random weights, a text MLP of 2026, 4096, 1024, on
@@ -124,10 +125,10 @@ def _compilation(workload: Workload, backend: str, rounds: int) -> dict | None:
         return None
     config = workload.config()
     student = make_student(config, workload.words).to(memory_format=torch.channels_last).train()
-    side, books = config.student.image_size, config.student.books
+    side, num_codebooks = config.student.image_size, config.student.num_codebooks
     images = torch.randint(0, 256, (workload.batch, side, side, 3), dtype=torch.uint8)
     texts = (torch.rand(workload.batch, workload.words) < 10 / workload.words).float()
-    noises = [gumbel_noise((workload.batch, books, config.student.codewords)) for _ in range(2)]
+    noises = [gumbel_noise((workload.batch, num_codebooks, config.student.codewords)) for _ in range(2)]
 
     def contender(network: nn.Module) -> Callable[[], None]:
         def run() -> None:

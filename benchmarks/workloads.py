@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data import load_dataset
-from dcmq.data.dataset import draw_split, RetrievalDataset
-from dcmq.epochs import adam, batches, epoch_generator, make_encoders, seeded
 from dcmq.core.storage import new_array
-from dcmq.teachers.base import TeacherEmbeddings, unit
-from dcmq.training import Trainer
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.datasets import load_dataset
+from dcmq.data.splits import draw_split
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.teachers.base import TeacherEmbeddings, l2_normalize
+from dcmq.training.batches import epoch_batches, random_stream
+from dcmq.training.start import adam, make_encoders, seeded
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Workload:
         else:
             dataset = load_dataset("scenes", query=20, train=self.rows, gallery=self.rows)
         generator = torch.Generator().manual_seed(0)
-        image, text = (unit(torch.randn(len(dataset.ids), 512, generator=generator)) for _ in range(2))
+        image, text = (l2_normalize(torch.randn(len(dataset.ids), 512, generator=generator)) for _ in range(2))
         return dataset, TeacherEmbeddings(image, text, "random", "random", 0, "random")
 
 
@@ -77,7 +79,7 @@ class Held:
 def first_epoch(trainer: Trainer) -> list[Tensor]:
     """The row numbers of the batches of the trainer's epoch 0."""
     config = trainer.config
-    return list(batches(trainer.dataset.split.train, config.batch_size, epoch_generator(config.seed, 0, 0)))
+    return list(epoch_batches(trainer.dataset.split.train, config.batch_size, random_stream(config.seed, 0, 0)))
 
 
 def hold_in_memory(trainer: Trainer) -> None:
@@ -96,11 +98,11 @@ class BareTraining:
     def __init__(self, trainer: Trainer):
         self.trainer = trainer
         student, classes = trainer.config.student, trainer.labels.shape[1]
-        dimension = student.books * student.subvector_length
+        dimension = student.num_codebooks * student.subvector_dim
         encoders = make_encoders(trainer.config, trainer.dataset.bow.shape[1], dimension)
         self.encoders = encoders.to(memory_format=torch.channels_last).train()
         self.heads = seeded(0, lambda: nn.ModuleList(nn.Linear(dimension, classes) for _ in range(2)))
-        self.optimiser = adam(self.encoders, trainer.config, self.heads.parameters())
+        self.optimizer = adam(self.encoders, trainer.config, self.heads.parameters())
 
     def epoch(self) -> float:
         """The mean loss of the trainer's epoch 0."""
@@ -114,7 +116,7 @@ class BareTraining:
         embeddings = self.encoders.embed_images(images), self.encoders.embed_texts(texts)
         logits = [head(x) for head, x in zip(self.heads, embeddings, strict=True)]
         loss = sum(F.binary_cross_entropy_with_logits(x, labels) for x in logits)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.item()

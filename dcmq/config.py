@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dcmq.codes import codebooks_for_bits
+from dcmq.codes.bits import codebooks_for_bits
 from dcmq.core.errors import DcmqError
 
 
@@ -16,7 +16,9 @@ class EncodersConfig(_Settings):
     """The two encoders, which all methods share, and the length of the code that they end in."""
 
     bits: int = Field(64, gt=0, description="per item; stated: 32, 64, 128, and 8, 16 in Table 6")
-    image_encoder: str = Field("resnet18", description="resnet18 is stated; Table 7 has others; see dcmq.encoders")
+    image_encoder: str = Field(
+        "resnet18", description="resnet18 is stated; Table 7 has others; see dcmq.networks.encoders"
+    )
     backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
     frozen: Literal["", "layer3", "layer4"] = Field(
         "", description="pretrained layers up to this one stay as they are and are computed once, ours; '' trains all"
@@ -44,25 +46,25 @@ class EncodersConfig(_Settings):
 class StudentConfig(EncodersConfig):
     """DCMQ's student: the encoders and the quantiser behind them."""
 
-    codewords: int = Field(16, description="K, inferred")
-    subvector_length: int = Field(16, gt=0, description="D / M, ours")
+    num_codewords: int = Field(16, description="K, inferred")
+    subvector_dim: int = Field(16, gt=0, description="D / M, ours")
     codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
     tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
     tau_g: float = Field(1.0, gt=0, description="Gumbel assignment, inferred")
     gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
     gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
     gumbel_on: Literal["both", "image", "text"] = Field("both", description="modalities that get noise; both is stated")
-    normalise_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
+    normalize_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
 
     def model_post_init(self, context) -> None:
         """Refuse bits that K cannot reach, and what the encoders refuse."""
-        codebooks_for_bits(self.bits, self.codewords)
+        codebooks_for_bits(self.bits, self.num_codewords)
         super().model_post_init(context)
 
     @property
-    def books(self) -> int:
+    def num_codebooks(self) -> int:
         """M, the number of codebooks."""
-        return codebooks_for_bits(self.bits, self.codewords)
+        return codebooks_for_bits(self.bits, self.num_codewords)
 
 
 class RunConfig(_Settings):
@@ -73,7 +75,7 @@ class RunConfig(_Settings):
     epochs: int = Field(20, gt=0, description="stated; the learning rate falls to a tenth at half time")
     batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
     learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
-    backbone_rate: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
+    backbone_lr_factor: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
     augment: bool = Field(False, description="random mirror and crop of training pictures, ours")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
     threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
@@ -100,7 +102,10 @@ class TrainConfig(RunConfig):
 
     method: Literal["DCMQ"] = "DCMQ"
     student: StudentConfig = StudentConfig()
-    target: Literal["identity", "multihot", "raw", "npc"] = Field("npc", description="rows of Table 3")
+    target: str = Field(
+        "npc", description="npc is stated; raw, multihot, identity (rows of Table 3), or one of your own"
+    )
+    loss: str = Field("distillation", description="Eq. 6 and 7 (stated), or one of your own")
     npc_scope: Literal["batch", "row", "dataset"] = Field("batch", description="inferred")
     tau: float = Field(0.2, gt=0, description="of targets and logits, inferred")
     schedule: Literal["joint", "separate"] = Field(

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from dcmq.experiments import run_all
-from dcmq.notebook import defaults
 from dcmq.core.paths import reports_dir, shown
-from dcmq.reports import markdown, write_record, write_table
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.parameters import defaults
+from dcmq.reporting.report import write_record
+from dcmq.reporting.results import results_frame, select
+from dcmq.reporting.tables import markdown, write_table
 from dcmq.studies.ablation_npc import Parameters
-from dcmq.studies.results import results_frame, select
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
 SEED = 1000

@@ -16,11 +16,12 @@ from pathlib import Path
 import pandas as pd
 
 from dcmq.config import RunConfig
-from dcmq.experiments import run_all
-from dcmq.notebook import defaults
 from dcmq.core.paths import reports_dir, shown
-from dcmq.reports import markdown, write_record, write_table
-from dcmq.studies.base import method_variants
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.parameters import defaults
+from dcmq.experiments.plan import method_variants
+from dcmq.reporting.report import write_record
+from dcmq.reporting.tables import markdown, write_table
 from dcmq.studies.main_results import Parameters
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "main_results.ipynb"
@@ -44,10 +45,10 @@ def trials(name: str, study: Parameters) -> list[tuple[dict, RunConfig]]:
     option, values = OPTIONS[name]
     (row,) = method_variants(name)
     found = []
-    for rate, longer, value in itertools.product(RATES, (1,) if name in ONCE else LONGER, values):
+    for rate, epoch_factor, value in itertools.product(RATES, (1,) if name in ONCE else LONGER, values):
         own = {f"{name}.{option}": value} if option else {}
-        variant = dataclasses.replace(row, rate=rate, longer=longer, settings=row.settings | own)
-        choice = {"method": name, "rate": rate, "longer": longer, "option": option, "value": value}
+        variant = dataclasses.replace(row, rate=rate, epoch_factor=epoch_factor, settings=row.settings | own)
+        choice = {"method": name, "rate": rate, "longer": epoch_factor, "option": option, "value": value}
         found.append((choice, study.run(variant, study.curve_bits, SEED).config))
     return found
 

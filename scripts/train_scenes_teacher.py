@@ -13,9 +13,9 @@ import time
 import torch
 from open_clip.loss import ClipLoss
 
-from dcmq.data.scenes import caption_pairs
+from dcmq.data.scenes.load import caption_pairs
 from dcmq.data.scenes.wording import caption_words
-from dcmq.teachers.scenes_clip import build_model, preprocess, save_bundled, WordTokenizer
+from dcmq.networks.small_clip import WordTokenizer, build_model, preprocess, save_bundled
 
 HELD_OUT = 1000
 
@@ -35,9 +35,9 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
     model.logit_scale.data.fill_(math.log(100.0 if fixed else 1 / 0.07))
     model.logit_scale.requires_grad_(not fixed)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05, betas=(0.9, 0.98))
     steps = epochs * (pairs // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     loss_of = ClipLoss()
 
     for epoch in range(epochs):
@@ -46,10 +46,10 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
         for rows in order[: pairs // batch * batch].view(-1, batch):
             picture = preprocess(images[rows]).contiguous(memory_format=torch.channels_last)
             loss = loss_of(*model(picture, tokens[rows]))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=math.log(100.0))

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from dcmq.core.errors import DcmqError
-from dcmq.notebook import defaults, validated
-from dcmq.studies.ablation_npc import LABELS, paper, Parameters, tau_table, verdicts
-from dcmq.studies.base import data_options, parsed_settings
+from dcmq.experiments.parameters import defaults, validated
+from dcmq.experiments.settings import data_options, parsed_settings
+from dcmq.studies.ablation_npc import LABELS, Parameters, paper, tau_table, verdicts
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "ablation_npc.ipynb"

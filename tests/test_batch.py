@@ -5,8 +5,9 @@ import json
 import nbformat
 import pytest
 
-from dcmq import batch, overview
 from dcmq.core.errors import DcmqError
+from dcmq.reporting import page as overview
+from dcmq.reporting import run_notebooks as batch
 
 REPORT = """
 import json, os

@@ -11,8 +11,8 @@ from benchmarks.__main__ import main
 from benchmarks.page import page
 from benchmarks.timing import in_turn, speed
 from dcmq.core.errors import DcmqError
-from dcmq.metrics import evaluate_ranking
-from dcmq.training import Trainer
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.retrieval.metrics import evaluate_ranking
 
 
 def test_contenders_take_turns_and_the_warm_up_is_not_counted():

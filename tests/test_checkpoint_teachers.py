@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as TF
 
 from dcmq.core.errors import DcmqError
-from dcmq.teachers import albef, blip, declip, resolve_teacher
+from dcmq.teachers.registry import albef, blip, declip, resolve_teacher
 
 transformers = pytest.importorskip("transformers")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dcmq.codewords import codeword_statistics, normalised_entropy, pairwise_cosine, usage
+from dcmq.codes.usage import codeword_statistics, normalized_entropy, pairwise_cosine, usage
 
 
 def test_usage_is_the_share_of_each_codeword_in_each_book():
@@ -15,12 +15,12 @@ def test_usage_is_the_share_of_each_codeword_in_each_book():
 
 def test_entropy_is_one_where_all_serve_alike_and_zero_where_one_does_everything():
     shares = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.5, 0.5, 0, 0]], dtype=torch.float64)
-    assert normalised_entropy(shares).tolist() == pytest.approx([1, 0, 0.5])
+    assert normalized_entropy(shares).tolist() == pytest.approx([1, 0, 0.5])
 
 
 def test_pairwise_cosine_leaves_each_codeword_itself_out():
-    books = torch.tensor([[[1.0, 0], [0, 2.0]], [[1.0, 0], [3.0, 0]], [[1.0, 0], [-1.0, 0]]])
-    assert pairwise_cosine(books).tolist() == pytest.approx([0, 1, -1])
+    num_codebooks = torch.tensor([[[1.0, 0], [0, 2.0]], [[1.0, 0], [3.0, 0]], [[1.0, 0], [-1.0, 0]]])
+    assert pairwise_cosine(num_codebooks).tolist() == pytest.approx([0, 1, -1])
 
 
 def test_statistics_are_means_over_books():

@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dcmq.data import load_dataset
-from dcmq.data.bow import bag_of_words
-from dcmq.data.dataset import draw_split, Split
-from dcmq.data.pictures import at_size
-from dcmq.data.scenes import caption_pairs, make_scene
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
+from dcmq.data.bow import bag_of_words
+from dcmq.data.datasets import load_dataset
+from dcmq.data.scenes.load import caption_pairs
+from dcmq.data.scenes.sample import make_scene
+from dcmq.data.splits import Split, draw_split
+from dcmq.networks.inputs import resized_images
 
 SMALL = dict(query=20, train=60, gallery=100)
 
@@ -180,19 +181,19 @@ def test_pictures_are_resized_once_and_again_after_damage(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), dtype=np.uint8)
     np.save(tmp_path / "images.npy", pictures)
     stored = np.load(tmp_path / "images.npy", mmap_mode="r")
-    small = np.array(at_size(stored, 8))
-    assert np.array_equal(small, at_size(pictures, 8))  # in memory as on disk
+    small = np.array(resized_images(stored, 8))
+    assert np.array_equal(small, resized_images(pictures, 8))  # in memory as on disk
     exact = torch.nn.functional.interpolate(
         torch.from_numpy(pictures).permute(0, 3, 1, 2).double(), (8, 8), mode="bilinear", antialias=True
     )
     assert np.abs(small - exact.permute(0, 2, 3, 1).numpy()).max() <= 1
     made = tmp_path / "images-8.npy"
     first = made.stat().st_mtime_ns
-    at_size(stored, 8)
+    resized_images(stored, 8)
     assert made.stat().st_mtime_ns == first
     made.write_bytes(made.read_bytes()[:200])
-    assert np.array_equal(at_size(stored, 8), small)
-    assert at_size(small, 8) is small
+    assert np.array_equal(resized_images(stored, 8), small)
+    assert resized_images(small, 8) is small
 
 
 REAL_COCO = os.environ.get("DCMQ_TEST_COCO", "")

@@ -11,10 +11,10 @@ from pathlib import Path
 import miniature
 import pytest
 
-from dcmq.data import addresses, downloads, load_dataset
-from dcmq.data.__main__ import main
-from dcmq.data.downloads import Archive, download_all, fetch, unpack
 from dcmq.core.errors import DcmqError
+from dcmq.data.__main__ import main
+from dcmq.data.datasets import addresses, downloads, load_dataset
+from dcmq.data.downloads import Archive, download_all, fetch, unpack
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -168,7 +168,7 @@ def test_disk_full(server, archive, tmp_path, monkeypatch):
         free = 1000
 
     with monkeypatch.context() as patch:
-        patch.setattr("dcmq.data.photos.shutil.disk_usage", lambda _: Usage)
+        patch.setattr("dcmq.data.decode.shutil.disk_usage", lambda _: Usage)
         with pytest.raises(DcmqError, match="downloading 1 archives needs"):
             download_all((archive,), tmp_path)
         (tmp_path / "data.zip").write_bytes(CONTENT)

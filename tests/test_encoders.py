@@ -7,12 +7,14 @@ import torchvision
 from test_training import STUDENT, tiny_dataset
 
 from dcmq.config import StudentConfig
-from dcmq.encoders import image_encoder, pixel_statistics, split_resnet, text_transformer, tokenizer, weights_fingerprint
 from dcmq.core.errors import DcmqError
-from dcmq.inputs import text_inputs
-from dcmq.models import Student
-from dcmq.teachers.base import unit
-from dcmq.teachers.scenes_clip import BundledClip
+from dcmq.methods.dcmq.student import Student
+from dcmq.networks.clip import clip_tokenizer
+from dcmq.networks.encoders import image_encoder, pixel_statistics, split_resnet, text_transformer
+from dcmq.networks.inputs import text_inputs
+from dcmq.networks.pretrained import weights_fingerprint
+from dcmq.teachers.base import l2_normalize
+from dcmq.teachers.bundled import BundledClip
 
 IMAGE = [
     ("small_resnet", 32, ""),
@@ -33,10 +35,10 @@ IMAGE = [
 def step(model, *inputs):
     """One Adam step on the sum of outputs; returns the output and which parameters moved."""
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     output = model(*inputs)
     (output * torch.linspace(-1, 1, output.shape[1])).sum().backward()
-    optimiser.step()
+    optimizer.step()
     return output, {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
 
 
@@ -58,7 +60,7 @@ def test_image_encoders_end_in_d_numbers_and_learn(name, size, weights):
 )
 def test_text_transformers_read_tokens_and_learn(name, weights):
     model = text_transformer(name, 24, weights)
-    output, moved = step(model, tokenizer(name)(["a red boat", "two dogs"]))
+    output, moved = step(model, clip_tokenizer(name)(["a red boat", "two dogs"]))
     assert output.shape == (2, 24) and "head.weight" in moved
     assert not any("visual" in parameter for parameter, _ in model.named_parameters())
 
@@ -75,9 +77,9 @@ def test_a_towers_weights_are_the_teachers():
     student, teacher = Student(config, 3).eval(), BundledClip("clip")
     with torch.no_grad():
         image = student.image_encoder.backbone(student.frozen_outputs(torch.from_numpy(images)))
-        text = student.text_encoder.backbone(tokenizer("small_clip")(["boat sea", "tree"]))
-    torch.testing.assert_close(unit(image), teacher.encode_images(images), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(unit(text), teacher.encode_texts(["boat sea", "tree"]), rtol=1e-3, atol=1e-4)
+        text = student.text_encoder.backbone(clip_tokenizer("small_clip")(["boat sea", "tree"]))
+    torch.testing.assert_close(l2_normalize(image), teacher.encode_images(images), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(l2_normalize(text), teacher.encode_texts(["boat sea", "tree"]), rtol=1e-3, atol=1e-4)
 
 
 def test_weights_come_from_a_file_with_or_without_the_last_layer(tmp_path):
@@ -141,7 +143,7 @@ def with_texts(**texts):
 
 def test_transformers_read_the_first_caption_or_all_tags():
     dataset = with_texts(captions=(("a red boat", "other"),) * 90, tags=(("boat", "sea"),) * 90)
-    make = tokenizer("small_clip")
+    make = clip_tokenizer("small_clip")
     for kind, text in (("caption", "a red boat"), ("tags", "boat sea")):
         student = Student(STUDENT.model_copy(update=dict(text_encoder="small_clip", text_input=kind)), 3)
         read = text_inputs(student, dataset)

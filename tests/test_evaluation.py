@@ -6,9 +6,9 @@ import torch
 from sklearn.metrics import average_precision_score
 from test_training import STUDENT, tiny_dataset
 
-from dcmq.evaluation import evaluate, evaluate_teacher
-from dcmq.models import Student
-from dcmq.retrieval import QuantisedRetriever
+from dcmq.methods.dcmq.retriever import QuantizedRetriever
+from dcmq.methods.dcmq.student import Student
+from dcmq.retrieval.evaluate import evaluate, evaluate_teacher
 
 
 def relevance(dataset, gallery):
@@ -16,12 +16,12 @@ def relevance(dataset, gallery):
     return labels[dataset.split.query] @ labels[gallery].T > 0
 
 
-def test_quantised_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
+def test_quantized_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    result = evaluate(QuantisedRetriever(student, dataset), dataset, 10)
-    books = student.quantizer.codebooks.detach()
+    result = evaluate(QuantizedRetriever(student, dataset), dataset, 10)
+    num_codebooks = student.quantizer.codebooks.detach()
     unseen = np.setdiff1d(dataset.split.gallery, dataset.split.train)
     for name, gallery in (("gallery", dataset.split.gallery), ("unseen", unseen)):
         with torch.no_grad():
@@ -29,7 +29,7 @@ def test_quantised_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
             items = student.embed_texts(torch.from_numpy(dataset.bow[gallery].toarray()))
         score = np.zeros((len(queries), len(items)))
         for i, item in enumerate(items):
-            for m, book in enumerate(books):
+            for m, book in enumerate(num_codebooks):
                 part = slice(4 * m, 4 * m + 4)
                 word = book[torch.cosine_similarity(item[part], book).argmax()]
                 for q, query in enumerate(queries.numpy()):
@@ -50,7 +50,7 @@ def test_the_continuous_gallery_ranks_by_the_cosine_of_the_embeddings():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    result = evaluate(QuantisedRetriever(student, dataset), dataset, 10)
+    result = evaluate(QuantizedRetriever(student, dataset), dataset, 10)
     gallery = dataset.split.gallery
     with torch.no_grad():
         queries = student.embed_texts(torch.from_numpy(dataset.bow[dataset.split.query].toarray()))
@@ -66,12 +66,12 @@ def test_codeword_statistics_are_those_of_the_gallery():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    found = evaluate(QuantisedRetriever(student, dataset), dataset, 10)["codewords"]["image"]
+    found = evaluate(QuantizedRetriever(student, dataset), dataset, 10)["codewords"]["image"]
     with torch.no_grad():
         items = student.embed_images(torch.from_numpy(dataset.images[dataset.split.gallery]))
-    books = student.quantizer.codebooks.detach()
+    num_codebooks = student.quantizer.codebooks.detach()
     entropies, dead = [], 0
-    for m, book in enumerate(books):
+    for m, book in enumerate(num_codebooks):
         counts = [0] * len(book)
         for item in items:
             cosines = torch.cosine_similarity(item[4 * m : 4 * m + 4][None], book)
@@ -80,7 +80,7 @@ def test_codeword_statistics_are_those_of_the_gallery():
         entropies.append(-sum(p * np.log(p) for p in shares) / np.log(len(book)))
         dead += counts.count(0)
     assert found["entropy"] == pytest.approx(np.mean(entropies))
-    assert found["dead"] == pytest.approx(dead / books.shape[0] / books.shape[1])
+    assert found["dead"] == pytest.approx(dead / num_codebooks.shape[0] / num_codebooks.shape[1])
     assert sum(found["usage"]) == pytest.approx(1) and found["usage"] == sorted(found["usage"], reverse=True)
 
 

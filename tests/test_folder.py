@@ -6,11 +6,11 @@ import miniature
 import pandas as pd
 import pytest
 
-from dcmq.data import load_dataset
-from dcmq.data.__main__ import main
-from dcmq.data.folder import read_folder
-from dcmq.data.preparation import prepare
 from dcmq.core.errors import DcmqError
+from dcmq.data.__main__ import main
+from dcmq.data.datasets import load_dataset
+from dcmq.data.prepare import prepare
+from dcmq.data.readers.folder import read_folder
 
 
 @pytest.fixture(autouse=True)

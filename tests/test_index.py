@@ -9,13 +9,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import dcmq.index.faiss_engines as with_faiss
+import dcmq.codes.faiss_engines as with_faiss
+from dcmq.codes import export
+from dcmq.codes.assign import lookup_tables
+from dcmq.codes.engines import ExactEngine, Queries
+from dcmq.codes.index import CodeIndex
+from dcmq.codes.pack import pack, unpack
+from dcmq.codes.quantize import quantize
+from dcmq.codes.ranking import first, keys, unkeyed
+from dcmq.codes.score import candidate_scores, scores
 from dcmq.core import storage
-from dcmq.codes import candidate_scores, lookup_tables, pack, scores, unpack
 from dcmq.core.errors import DcmqError
-from dcmq.index import CodeIndex, encode, export
-from dcmq.index.engines import ExactEngine, Queries
-from dcmq.index.ranking import first, keys, unkeyed
 from dcmq.core.storage import load_tensors, save_tensors
 
 SHAPES = [(16, 16), (7, 16), (8, 256), (5, 32), (3, 2), (4, 16), (32, 16)]  # M odd, K not 16, 16 to 128 bits
@@ -26,17 +30,17 @@ def needs_faiss():
     return pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
 
 
-def gallery(books=16, words=16, n=3000, q=9, seed=0):
+def gallery(num_codebooks=16, words=16, n=3000, q=9, seed=0):
     """Codebooks, the indices of n items, and q queries; a tenth of the items are copies of others, so there are ties."""
     draw = torch.Generator().manual_seed(seed)
-    codebooks = torch.randn(books, words, 6, generator=draw)
-    indices = torch.randint(0, words, (n, books), generator=draw)
+    codebooks = torch.randn(num_codebooks, words, 6, generator=draw)
+    indices = torch.randint(0, words, (n, num_codebooks), generator=draw)
     indices[n - n // 10 :] = indices[: n // 10]
-    return codebooks, indices, torch.randn(q, books * 6, generator=draw)
+    return codebooks, indices, torch.randn(q, num_codebooks * 6, generator=draw)
 
 
-def made(books=16, words=16, n=3000, **options):
-    codebooks, indices, queries = gallery(books, words, n, **options)
+def made(num_codebooks=16, words=16, n=3000, **options):
+    codebooks, indices, queries = gallery(num_codebooks, words, n, **options)
     index = CodeIndex(codebooks)
     index.add(pack(indices, words), [f"item {i}" for i in range(n)])
     return index, indices, queries
@@ -56,13 +60,13 @@ def test_keys_rank_by_score_then_place_and_give_both_back():
 
 
 @each_shape
-def test_the_reference_is_a_loop_over_items_and_codebooks(books, words):
-    codebooks, indices, queries = gallery(books, words, 200, 3)
+def test_the_reference_is_a_loop_over_items_and_codebooks(num_codebooks, words):
+    codebooks, indices, queries = gallery(num_codebooks, words, 200, 3)
     found = ExactEngine(codebooks, pack(indices, words)).search(Queries.of(queries, codebooks), 20)
     for query, row in zip(queries, found, strict=True):
-        parts = query.view(books, -1)
+        parts = query.view(num_codebooks, -1)
         total = [
-            sum(F.cosine_similarity(parts[m], codebooks[m, item[m]], dim=0).item() for m in range(books))
+            sum(F.cosine_similarity(parts[m], codebooks[m, item[m]], dim=0).item() for m in range(num_codebooks))
             for item in indices
         ]
         score, place = (part[0] for part in unkeyed(row[None]))
@@ -80,9 +84,9 @@ def test_candidates_score_as_the_whole_gallery_does_to_the_bit():
 
 @each_shape
 @pytest.mark.parametrize("k", [1, 10, 100])
-def test_faiss_ranks_exactly_as_the_reference(books, words, k):
+def test_faiss_ranks_exactly_as_the_reference(num_codebooks, words, k):
     needs_faiss()
-    index, _, queries = made(books, words)
+    index, _, queries = made(num_codebooks, words)
     exact, fast = index.search(queries, k, "exact"), index.search(queries, k, "faiss")
     np.testing.assert_array_equal(exact.ids, fast.ids)
     np.testing.assert_array_equal(exact.scores, fast.scores)
@@ -106,21 +110,21 @@ def test_faiss_asks_for_more_until_nothing_can_be_missing(monkeypatch):
 
 
 @each_shape
-def test_faiss_packs_codes_as_ours_unpack(books, words):
+def test_faiss_packs_codes_as_ours_unpack(num_codebooks, words):
     faiss = needs_faiss()
-    codebooks, indices, _ = gallery(books, words, 50)
+    codebooks, indices, _ = gallery(num_codebooks, words, 50)
     packed = pack(indices, words)
     product = with_faiss.product_index(codebooks, packed)
     restored = product.reconstruct_n(0, 50)
     np.testing.assert_allclose(restored, with_faiss.decoded(codebooks, packed), atol=1e-6)
-    np.testing.assert_array_equal(unpack(packed, books, words), indices)
+    np.testing.assert_array_equal(unpack(packed, num_codebooks, words), indices)
     assert faiss.vector_to_array(product.codes).reshape(50, -1).shape == packed.shape
 
 
 @each_shape
-def test_all_lists_together_are_exact_and_some_miss_items(books, words):
+def test_all_lists_together_are_exact_and_some_miss_items(num_codebooks, words):
     needs_faiss()
-    index, _, queries = made(books, words)
+    index, _, queries = made(num_codebooks, words)
     index.cluster(16)
     exact = index.search(queries, 100, "exact")
     np.testing.assert_array_equal(exact.ids, index.search(queries, 100, probes=16).ids)
@@ -134,13 +138,13 @@ def test_all_lists_together_are_exact_and_some_miss_items(books, words):
 
 
 @each_shape
-def test_encoded_codewords_are_the_nearest(books, words):
-    codebooks, _, items = gallery(books, words)
-    codes = unpack(encode(items, codebooks), books, words)
+def test_encoded_codewords_are_the_nearest(num_codebooks, words):
+    codebooks, _, items = gallery(num_codebooks, words)
+    codes = unpack(quantize(items, codebooks), num_codebooks, words)
     for item, row in zip(items, codes, strict=True):
-        for m, part in enumerate(item.view(books, -1)):
+        for m, part in enumerate(item.view(num_codebooks, -1)):
             assert row[m] == F.cosine_similarity(part[None], codebooks[m], dim=1).argmax()
-    assert encode(items[:0], codebooks).shape == (0, CodeIndex(codebooks).width)
+    assert quantize(items[:0], codebooks).shape == (0, CodeIndex(codebooks).width)
 
 
 # ---- growth
@@ -190,8 +194,8 @@ def test_ids_are_whole_numbers_or_texts_of_any_script():
 
 @each_shape
 @pytest.mark.parametrize("lists", [0, 8])
-def test_a_saved_index_is_the_same(tmp_path, books, words, lists):
-    index, _, queries = made(books, words)
+def test_a_saved_index_is_the_same(tmp_path, num_codebooks, words, lists):
+    index, _, queries = made(num_codebooks, words)
     if lists:
         needs_faiss()
         index.cluster(lists)
@@ -355,7 +359,7 @@ def test_more_refusals():
     with pytest.raises(DcmqError, match="empty"):
         CodeIndex(codebooks).search(queries, 1)
     with pytest.raises(DcmqError, match="holds NaN"):
-        encode(queries / 0 * 0, codebooks)
+        quantize(queries / 0 * 0, codebooks)
     index = made(n=50)[0]
     with pytest.raises(DcmqError, match="1 ids are not in the index .first: 'nobody'"):
         index.remove(["item 1", "nobody"])
@@ -380,10 +384,10 @@ def test_without_faiss_the_reference_searches_and_the_rest_says_what_to_install(
 
 @each_shape
 @pytest.mark.parametrize("lists", [0, 8])
-def test_exported_files_search_as_the_index_does(tmp_path, books, words, lists):
+def test_exported_files_search_as_the_index_does(tmp_path, num_codebooks, words, lists):
     """The README's own code, run on the files, and plain faiss."""
     faiss = needs_faiss()
-    index, _, queries = made(books, words)
+    index, _, queries = made(num_codebooks, words)
     if lists:
         index.cluster(lists)
     folder = export(index, tmp_path / "out")
@@ -398,7 +402,7 @@ def test_exported_files_search_as_the_index_does(tmp_path, books, words, lists):
     read = faiss.read_index(str(folder / "index.faiss"))
     if lists:
         faiss.downcast_index(read.base_index).nprobe = lists
-    unit = F.normalize(queries.view(len(queries), books, -1), dim=2).flatten(1).numpy()
+    unit = F.normalize(queries.view(len(queries), num_codebooks, -1), dim=2).flatten(1).numpy()
     score, rows = read.search(unit, 10)
     np.testing.assert_allclose(score, exact.scores, atol=1e-4)
     distinct = np.load(folder / "codes.npy")

@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 
 from dcmq.core.errors import DcmqError
-from dcmq.methods import METHODS
-from dcmq.notebook import defaults, validated
-from dcmq.reports import markdown
+from dcmq.experiments.parameters import defaults, validated
+from dcmq.experiments.plan import PlannedRun
+from dcmq.methods.registry import METHODS
+from dcmq.reporting.metric_question import COMPARED, metric_paragraph, metric_table, published_lead
+from dcmq.reporting.results import select, table
+from dcmq.reporting.significance import significance, significance_table
+from dcmq.reporting.tables import markdown
+from dcmq.retrieval.significance import _holm
 from dcmq.studies import main_results as study
-from dcmq.studies.base import Run
-from dcmq.studies.metric_question import COMPARED, metric_paragraph, metric_table, published_lead
-from dcmq.studies.results import select, table
-from dcmq.studies.significance import _holm, significance, significance_table
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = defaults(ROOT / "notebooks" / "main_results.ipynb")
@@ -63,7 +64,7 @@ def record(values):
 
 
 def planned(name, seed=0):
-    return Run(name, None, "", {"bits": 64})
+    return PlannedRun(name, None, "", {"bits": 64})
 
 
 def test_a_paired_test_sees_what_every_query_agrees_on_and_nothing_in_noise():

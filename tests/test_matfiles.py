@@ -7,10 +7,10 @@ import pytest
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from dcmq.data import load_dataset
-from dcmq.data.__main__ import main
-from dcmq.data.matfiles import CLASSES, read_mat
 from dcmq.core.errors import DcmqError
+from dcmq.data.__main__ import main
+from dcmq.data.datasets import load_dataset
+from dcmq.data.readers.matfiles import CLASSES, read_mat
 
 N, CLASS_COUNT, TAGS = 40, 24, 30
 RNG = np.random.default_rng(0)

@@ -11,15 +11,16 @@ from test_training import STUDENT, tiny_dataset
 from torch.nn import functional as F
 
 from dcmq.config import EncodersConfig, MethodConfig
-from dcmq.epochs import batches
 from dcmq.core.errors import DcmqError
-from dcmq.evaluation import evaluate
-from dcmq.experiments import code_fingerprint, run_key
-from dcmq.methods import cmhh, cmmq, dch_scr, dcmh, hashing, method, METHODS, ssah
-from dcmq.methods import product_quantization as pq
-from dcmq.methods.base import CONTROL, Job
-from dcmq.retrieval import signs
-from dcmq.studies.base import parsed_settings
+from dcmq.experiments.keys import run_key, training_fingerprint
+from dcmq.experiments.settings import parsed_settings
+from dcmq.methods import cmhh, cmmq, dch_scr, dcmh, hashing, ssah
+from dcmq.methods.base import CONTROL, FitTask
+from dcmq.methods.hashing import signs
+from dcmq.methods.registry import METHODS
+from dcmq.methods.registry import product_quantization as pq
+from dcmq.retrieval.evaluate import evaluate
+from dcmq.training.batches import epoch_batches
 
 SMALL = EncodersConfig(**{k: v for k, v in STUDENT.model_dump().items() if k in EncodersConfig.model_fields})
 HASHING = ["DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR"]
@@ -28,7 +29,7 @@ HASHING = ["DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR"]
 def job(name, folder, **changes):
     settings = dict(method=name, student=SMALL, epochs=3, batch_size=16, learning_rate=3e-3) | changes
     dataset, teacher = tiny_dataset()
-    return Job(MethodConfig(**settings), dataset, teacher, folder / name, "key")
+    return FitTask(MethodConfig(**settings), dataset, teacher, folder / name, "key")
 
 
 def numbers(*shape, seed=0):
@@ -97,7 +98,7 @@ def test_ssahs_terms_are_sums_over_pairs_and_samples():
     codes, labels = signs(numbers(b, bits, seed=5)), torch.tensor([[1.0, 0], [1, 1], [0, 1]])
     weights = dict(alpha=1.0, gamma=2.0, beta=3.0, eta=4.0, released=0)
     found = ssah.supervised_terms(outputs, guide, codes, labels, weights)
-    expected = dict(feature=0.0, hash=0.0, quantisation=0.0, label=0.0)
+    expected = dict(feature=0.0, hash=0.0, quantization=0.0, label=0.0)
     for i in range(b):
         for j in range(b):
             similar = float((labels[i] * labels[j]).sum() > 0)
@@ -161,7 +162,7 @@ def test_cmhhs_gradient_is_finite_where_codes_are_equal_and_where_a_kind_of_pair
     for similar in (torch.zeros(4, 4), torch.ones(4, 4)):
         x = torch.ones(4, 8, requires_grad=True)
         loss = cmhh.focal_loss(cmhh.hamming_surrogate(x, torch.ones(4, 8)), similar, 0.25, 2.0)
-        (loss + cmhh.quantisation_loss(x, 0.25)).backward()
+        (loss + cmhh.quantization_loss(x, 0.25)).backward()
         assert torch.isfinite(loss) and torch.isfinite(x.grad).all()
 
 
@@ -250,7 +251,7 @@ def cloud():
 
 
 def test_more_bits_distort_less_and_a_rotation_helps(cloud):
-    plain = [pq.train_codebooks(cloud, books).distortion(cloud) for books in (2, 4, 8)]
+    plain = [pq.train_codebooks(cloud, num_codebooks).distortion(cloud) for num_codebooks in (2, 4, 8)]
     assert plain[0] > plain[1] > plain[2] > 0
     turned = pq.train_codebooks(cloud, 4, rotate=True)
     assert turned.distortion(cloud) < plain[1]
@@ -259,17 +260,17 @@ def test_more_bits_distort_less_and_a_rotation_helps(cloud):
 
 def test_codes_and_distances_are_those_of_faiss(cloud):
     faiss = pq.faiss()
-    books = pq.train_codebooks(cloud, 4)
+    num_codebooks = pq.train_codebooks(cloud, 4)
     index = faiss.IndexPQ(16, 4, 4)
-    faiss.copy_array_to_vector(books.words.numpy().ravel(), index.pq.centroids)
+    faiss.copy_array_to_vector(num_codebooks.words.numpy().ravel(), index.pq.centroids)
     index.is_trained = True
     index.add(cloud.numpy())
     distance, found = index.search(cloud[:20].numpy(), 600)
-    tables = pq.squared_distances(cloud[:20], books.words)
-    codes = books.assign(cloud)
+    tables = pq.squared_distances(cloud[:20], num_codebooks.words)
+    codes = num_codebooks.assign(cloud)
     ours = sum(tables[:, m, codes[:, m]] for m in range(4))
     assert torch.allclose(ours.gather(1, torch.from_numpy(found)), torch.from_numpy(distance), rtol=1e-3, atol=1e-2)
-    assert torch.allclose(books.reconstructed(codes), torch.from_numpy(index.reconstruct_n(0, 600)), atol=1e-5)
+    assert torch.allclose(num_codebooks.reconstructed(codes), torch.from_numpy(index.reconstruct_n(0, 600)), atol=1e-5)
 
 
 def test_what_faiss_cannot_train_is_refused(cloud, monkeypatch):
@@ -305,7 +306,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, tmp_path):
 
     other = job(name, tmp_path / "again")
     with pytest.raises(Stop):
-        METHODS[name].fit(Job(**(vars(other) | {"report": stop})))
+        METHODS[name].fit(FitTask(**(vars(other) | {"report": stop})))
     resumed = METHODS[name].fit(other)
     assert resumed.history == whole.history and len(whole.history) == 3
     for a, b in zip(whole.retriever.embed(np.arange(90)), resumed.retriever.embed(np.arange(90)), strict=True):
@@ -353,7 +354,7 @@ def test_signs_have_no_third_symbol():
 
 @pytest.mark.parametrize("n", [17, 33, 49])
 def test_no_batch_is_a_remainder_of_one(n):
-    sizes = [len(rows) for rows in batches(np.arange(n), 16, torch.Generator())]
+    sizes = [len(rows) for rows in epoch_batches(np.arange(n), 16, torch.Generator())]
     assert sum(sizes) == n and min(sizes) >= 8 and max(sizes) <= 16
 
 
@@ -363,7 +364,7 @@ def test_samples_without_a_label_are_like_nobody():
 
 def test_unknown_methods_and_options_are_refused_by_name(tmp_path):
     with pytest.raises(DcmqError, match="'DCMHH' is not registered; did you mean DCMH"):
-        method("DCMHH")
+        METHODS["DCMHH"]
     with pytest.raises(DcmqError, match=r"DCMH.beta is no option of DCMH \(known: gamma, eta\)"):
         METHODS["DCMH"].fit(job("DCMH", tmp_path, options={"beta": 1.0}))
     with pytest.raises(DcmqError, match="'DCMH.etta' is no setting; did you mean DCMH.eta"):
@@ -374,7 +375,9 @@ def test_unknown_methods_and_options_are_refused_by_name(tmp_path):
 
 def test_captions_are_not_read_where_nobody_can(tmp_path):
     given = job("teacher-captions", tmp_path)
-    held = Job(**(vars(given) | {"teacher": type(given.teacher)(**(vars(given.teacher) | {"name": "precomputed:x"}))}))
+    held = FitTask(
+        **(vars(given) | {"teacher": type(given.teacher)(**(vars(given.teacher) | {"name": "precomputed:x"}))})
+    )
     with pytest.raises(DcmqError, match="a precomputed teacher cannot read captions"):
         METHODS["teacher-captions"].fit(held)
 
@@ -393,7 +396,7 @@ def test_every_row_says_what_it_is():
 
 
 def test_a_methods_runs_have_their_own_key(tmp_path):
-    prints = {name: code_fingerprint(name) for name in HASHING}
+    prints = {name: training_fingerprint(name) for name in HASHING}
     assert len(set(prints.values())) == len(HASHING)
     given = [job(name, tmp_path) for name in HASHING]
     keys = {run_key(j.config, j.dataset, j.teacher) for j in given}

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from dcmq.core.errors import DcmqError
-from dcmq.metrics import average_precision_tie_averaged, evaluate_ranking, precision_recall_by_radius, ranked
+from dcmq.retrieval.metrics import average_precision_tie_averaged, evaluate_ranking, precision_recall_by_radius, ranked
 
 
 def ap_hits(relevant, r):
@@ -96,7 +96,7 @@ def test_ranks_are_those_of_a_stable_sort_after_the_places():
 
 
 def test_threads_do_not_matter_and_are_given_back(monkeypatch):
-    monkeypatch.setattr("dcmq.metrics._LARGE", 0)
+    monkeypatch.setattr("dcmq.retrieval.metrics._LARGE", 0)
     score, queries, gallery = random_case(ties=True)
     before = torch.get_num_threads()
     try:

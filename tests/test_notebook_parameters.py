@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dcmq.core.errors import DcmqError
-from dcmq.notebook import comma_list, validated
+from dcmq.experiments.parameters import comma_list, validated
 
 
 class Parameters(BaseModel):

@@ -4,11 +4,11 @@ import miniature
 import numpy as np
 import pytest
 
-from dcmq.data import load_dataset
-from dcmq.data.__main__ import main
-from dcmq.data.mirflickr import read_mirflickr
-from dcmq.data.nuswide import read_nuswide
 from dcmq.core.errors import DcmqError
+from dcmq.data.__main__ import main
+from dcmq.data.datasets import load_dataset
+from dcmq.data.readers.mirflickr import read_mirflickr
+from dcmq.data.readers.nuswide import read_nuswide
 
 SMALL = ["--expect", "none", "--image-size", "8"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dcmq.core.errors import DcmqError
-from dcmq.paper import published
+from dcmq.reporting.paper.tables import published
 
 COLUMNS = ["table", "task", "dataset", "bits", "variant", "map"]
 ROWS = {1: 162, 2: 42, 3: 24, 4: 12, 6: 48, 7: 108, 8: 12, 9: 12}

@@ -8,13 +8,13 @@ import miniature
 import numpy as np
 import pytest
 
-from dcmq.data import load_dataset
+from dcmq.core.errors import DcmqError
 from dcmq.data.__main__ import main, population_name
-from dcmq.data.populations import check_counts, OFFICIAL
-from dcmq.data.preparation import verify
+from dcmq.data.datasets import load_dataset
+from dcmq.data.populations import OFFICIAL, check_counts
+from dcmq.data.prepare import verify
 from dcmq.data.prepared import description
 from dcmq.data.splits import per_class_split
-from dcmq.core.errors import DcmqError
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def test_no_space_and_no_permission(own, monkeypatch):
         free = 1000
 
     with monkeypatch.context() as patch:
-        patch.setattr("dcmq.data.photos.shutil.disk_usage", lambda _: Usage)
+        patch.setattr("dcmq.data.decode.shutil.disk_usage", lambda _: Usage)
         with pytest.raises(DcmqError, match="needs 0.0 GB at .* free some"):
             prepared(own)
 

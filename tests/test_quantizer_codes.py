@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dcmq.codes import assign, codebooks_for_bits, lookup_tables, pack, scores, unpack
+from dcmq.codes.assign import assign, lookup_tables, unit_subvectors
+from dcmq.codes.bits import codebooks_for_bits
+from dcmq.codes.pack import pack, unpack
+from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
-from dcmq.quantizer import gumbel_assignment, gumbel_noise, ProductQuantizer, soft_assignment, split_normalise
+from dcmq.methods.dcmq.quantizer import ProductQuantizer, gumbel_assignment, gumbel_noise, soft_assignment
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def softmax(values):
 
 
 @pytest.mark.parametrize("form", ["raw", "scaled"])
-def test_quantised_embedding_equals_loops(quantizer, form):
+def test_quantized_embedding_equals_loops(quantizer, form):
     quantizer.gumbel_form = form
     x, noise = torch.randn(2, 15), gumbel_noise((2, 3, 4), torch.Generator().manual_seed(1))
     z = quantizer(x, noise)
@@ -64,34 +67,34 @@ def test_gumbel_max_draws_the_softmax():
     torch.testing.assert_close(share, torch.softmax(s, 0), atol=0.01, rtol=0)
 
 
-def test_normalised_subvectors_make_the_search_score_the_training_cosine():
+def test_normalized_subvectors_make_the_search_score_the_training_cosine():
     torch.manual_seed(1)
-    quantizer = ProductQuantizer(3, 4, 5, normalise_subvectors=True)
+    quantizer = ProductQuantizer(3, 4, 5, normalize_subvectors=True)
     query, item = quantizer.embedding(torch.randn(2, 15)), torch.randn(6, 15)
     codes = assign(item, quantizer.codebooks.detach())
     words = torch.stack([quantizer.codebooks.detach()[m, codes[:, m]] for m in range(3)], 1).flatten(1)
-    hard = split_normalise(words, 3)
+    hard = unit_subvectors(words, 3)
     cosines = torch.nn.functional.normalize(query, dim=1) @ torch.nn.functional.normalize(hard, dim=1).T
     torch.testing.assert_close(scores(lookup_tables(query, quantizer.codebooks.detach()), codes) / 3, cosines)
 
 
-def test_quantiser_keeps_float32_under_autocast(quantizer):
+def test_quantizer_keeps_float32_under_autocast(quantizer):
     with torch.autocast("cpu", torch.bfloat16):
         assert quantizer(torch.randn(2, 15).bfloat16()).dtype == torch.float32
 
 
 def test_scores_equal_a_loop_and_ties_are_exact():
     torch.manual_seed(0)
-    books, query, items = torch.randn(3, 4, 5), torch.randn(2, 15), torch.randn(20, 15)
-    codes = assign(items, books)
-    result = scores(lookup_tables(query, books), codes)
+    num_codebooks, query, items = torch.randn(3, 4, 5), torch.randn(2, 15), torch.randn(20, 15)
+    codes = assign(items, num_codebooks)
+    result = scores(lookup_tables(query, num_codebooks), codes)
     for q in range(2):
         for n in range(20):
-            cosines = [[cosine(items[n, 5 * m : 5 * m + 5], books[m, k]) for k in range(4)] for m in range(3)]
+            cosines = [[cosine(items[n, 5 * m : 5 * m + 5], num_codebooks[m, k]) for k in range(4)] for m in range(3)]
             assert codes[n].tolist() == [row.index(max(row)) for row in cosines]
-            total = sum(cosine(query[q, 5 * m : 5 * m + 5], books[m, codes[n, m]]) for m in range(3))
+            total = sum(cosine(query[q, 5 * m : 5 * m + 5], num_codebooks[m, codes[n, m]]) for m in range(3))
             assert result[q, n].item() == pytest.approx(total, abs=1e-5)
-    doubled = scores(lookup_tables(query, books), torch.cat([codes, codes]))
+    doubled = scores(lookup_tables(query, num_codebooks), torch.cat([codes, codes]))
     assert torch.equal(doubled[:, :20], doubled[:, 20:])
 
 
@@ -101,11 +104,11 @@ def test_a_zero_subvector_scores_zero():
 
 @pytest.mark.parametrize("words", [2, 4, 16, 256])
 @pytest.mark.parametrize("books", [1, 3, 8])
-def test_packed_codes_round_trip(words, books):
-    codes = np.random.default_rng(0).integers(0, words, (11, books))
+def test_packed_codes_round_trip(words, num_codebooks):
+    codes = np.random.default_rng(0).integers(0, words, (11, num_codebooks))
     packed = pack(codes, words)
-    assert packed.nbytes == 11 * math.ceil(books * math.log2(words) / 8)
-    assert np.array_equal(unpack(packed, books, words), codes)
+    assert packed.nbytes == 11 * math.ceil(num_codebooks * math.log2(words) / 8)
+    assert np.array_equal(unpack(packed, num_codebooks, words), codes)
 
 
 def test_bits_that_cannot_be_reached_are_refused():

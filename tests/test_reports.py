@@ -13,8 +13,10 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 
-from dcmq import figures, reports, where
 from dcmq.core.errors import DcmqError
+from dcmq.reporting import figures
+from dcmq.reporting import page as where
+from dcmq.reporting import tables as reports
 
 
 @pytest.mark.parametrize(

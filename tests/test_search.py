@@ -7,19 +7,20 @@ import pytest
 import torch
 from PIL import Image
 
-from dcmq import experiments
-from dcmq.codes import lookup_tables, unpack
+from dcmq.codes.assign import lookup_tables
+from dcmq.codes.pack import unpack
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
+from dcmq.core.storage import save_tensors
+from dcmq.experiments import runs as experiments
+from dcmq.methods.dcmq.student import make_student
 from dcmq.search.__main__ import main
 from dcmq.search.collection import Collection
 from dcmq.search.model import SearchModel, words
 from dcmq.search.runs import find_run, model_of
 from dcmq.search.sheet import contact_sheet
-from dcmq.core.storage import save_tensors
-from dcmq.training import make_student
 
-STUDENT = StudentConfig(bits=32, subvector_length=4, image_encoder="small_resnet", image_size=32, text_hidden=(8, 6))
+STUDENT = StudentConfig(bits=32, subvector_dim=4, image_encoder="small_resnet", image_size=32, text_hidden=(8, 6))
 CONFIG = TrainConfig(student=STUDENT)
 WORDS = ("red", "blue", "boat", "sea", "größe")
 

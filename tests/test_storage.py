@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.storage import atomic_write, CorruptFile, load_tensors, new_array, save_tensors
+from dcmq.core.storage import CorruptFile, atomic_write, load_tensors, new_array, save_tensors
 
 
 def full(*_args, **_kwargs):

@@ -9,13 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dcmq import overview
-from dcmq.experiments import run
-from dcmq.notebook import defaults, validated
-from dcmq.paper import published
+from dcmq.experiments.parameters import defaults, validated
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.runs import run
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import page as overview
+from dcmq.reporting.paper.tables import published
+from dcmq.reporting.results import curves_frame, paper_table, results_frame, select, table
+from dcmq.reporting.verdicts import compare, seed_means
 from dcmq.studies.ablation_npc import Parameters as Ablation
-from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import compare, curves_frame, paper_table, results_frame, seed_means, select, table
 
 ROOT = Path(__file__).parents[1]
 REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/*/record.json") if path.parts[-3] != "choices")
@@ -93,7 +95,7 @@ def test_a_fresh_run_agrees_with_the_committed_record(tmp_path, monkeypatch):
     parameters = study("ablation_npc", seeds="0")
     folder = ROOT / "reports" / "ablation_npc" / study("ablation_npc").name
     committed = pd.read_csv(folder / "values.csv")
-    monkeypatch.setattr("dcmq.experiments.runs_dir", lambda: tmp_path)
+    monkeypatch.setattr("dcmq.experiments.runs.runs_dir", lambda: tmp_path)
     dataset, teacher = parameters.workspace().load()
     plan = [planned for planned in parameters.plan() if planned.config.target in ("npc", "raw")]
     fresh = results_frame(plan, [run(planned.config, dataset, teacher, r=parameters.r) for planned in plan])

@@ -11,21 +11,23 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import nn
 
-from dcmq import cost
-from dcmq.codes import pack
+from dcmq.codes.pack import pack
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data.dataset import draw_split, RetrievalDataset
 from dcmq.core.errors import DcmqError
-from dcmq.notebook import defaults, validated
 from dcmq.core.storage import save_tensors
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.splits import draw_split
+from dcmq.experiments import efficiency as cost
+from dcmq.experiments.parameters import defaults, validated
+from dcmq.methods.dcmq.student import make_student
+from dcmq.reporting import cost_tables, search_times
 from dcmq.studies import cost as study
-from dcmq.studies import cost_tables, quickstart, search_times
-from dcmq.teachers import resolve_teacher
-from dcmq.teachers.base import Encoder, TeacherEmbeddings, unit
-from dcmq.training import make_student
+from dcmq.studies import quickstart
+from dcmq.teachers.base import Encoder, TeacherEmbeddings, l2_normalize
+from dcmq.teachers.registry import resolve_teacher
 
 ROOT = Path(__file__).parents[1]
-STUDENT = StudentConfig(bits=16, subvector_length=4, image_encoder="small_convnet", image_size=32, text_hidden=(6, 5))
+STUDENT = StudentConfig(bits=16, subvector_dim=4, image_encoder="small_convnet", image_size=32, text_hidden=(6, 5))
 CONFIG = TrainConfig(student=STUDENT)
 WORDS = ("red", "blue", "boat", "sea", "cat")
 
@@ -71,15 +73,15 @@ def test_macs_of_attention_are_all_counted(device):
 def test_the_size_of_a_student_by_hand():
     data = tiny_dataset()
     student = make_student(CONFIG, len(WORDS)).eval()
-    books, words, length = 4, 16, 4
-    first, second, dimension = 6, 5, books * length
+    num_codebooks, words, length = 4, 16, 4
+    first, second, dimension = 6, 5, num_codebooks * length
     size = cost.student_size(student, torch.zeros(1, len(WORDS)))
     assert size.text_parameters == (5 + 1) * first + (first + 1) * second + (second + 1) * dimension
-    assert size.shared_parameters == books * words * length
+    assert size.shared_parameters == num_codebooks * words * length
     assert size.parameters == sum(p.numel() for p in student.parameters())
-    assert size.text_macs == 5 * first + first * second + second * dimension + books * words * length
+    assert size.text_macs == 5 * first + first * second + second * dimension + num_codebooks * words * length
     convolutions = 16**2 * 3 * 32 * 25 + 8**2 * 32 * 64 * 9 + 4**2 * 64 * 96 * 9
-    assert size.image_macs == convolutions + 384 * 256 + 256 * dimension + books * words * length
+    assert size.image_macs == convolutions + 384 * 256 + 256 * dimension + num_codebooks * words * length
     assert study.sizes({"DCMQ 16 bits": student}, data, object())["DCMQ 16 bits"] == size
 
 
@@ -125,7 +127,7 @@ def test_a_file_of_codes_is_its_header_and_its_bits(tmp_path, bits, items):
 
 def test_every_form_of_the_gallery_is_measured():
     data = tiny_dataset()
-    texts = unit(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
+    texts = l2_normalize(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
     embeddings = TeacherEmbeddings(texts, texts, "t", "t", 0, "t")
     forms = study.storage({"DCMQ 16 bits": make_student(CONFIG, len(WORDS)).eval()}, data, embeddings)
     assert forms["item"].tolist() == [6 * 4, 6 * 2, 16 * 4, 16 * 2, 2]

@@ -13,11 +13,12 @@ import torch
 from test_training import STUDENT, tiny_dataset
 
 from dcmq.core.errors import DcmqError
-from dcmq.evaluation import evaluate
-from dcmq.models import Student
-from dcmq.notebook import defaults, validated
-from dcmq.retrieval import QuantisedRetriever
-from dcmq.studies import gallery, qualitative
+from dcmq.experiments.parameters import defaults, validated
+from dcmq.methods.dcmq.retriever import QuantizedRetriever
+from dcmq.methods.dcmq.student import Student
+from dcmq.reporting import gallery
+from dcmq.retrieval.evaluate import evaluate
+from dcmq.studies import qualitative
 from dcmq.studies import similarity_histograms as histograms
 from dcmq.studies.similarity_histograms import AFTER, BEFORE, COLDER
 
@@ -161,7 +162,7 @@ def student():
 
 def test_the_first_results_are_those_that_the_metrics_count(student):
     data, _ = several_labels()
-    measured = evaluate(QuantisedRetriever(student, data), data, 10)
+    measured = evaluate(QuantizedRetriever(student, data), data, 10)
     for direction in ("i2t", "t2i"):
         rows, hits = gallery.search(student, data, direction, 5)
         assert rows.shape == hits.shape == (20, 5) and np.isin(rows, data.split.gallery).all()

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from dcmq.losses import distillation_losses
-from dcmq.targets import dataset_bounds, multihot, npc, TARGETS
+from dcmq.methods.dcmq.losses import distillation_losses
+from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds, multihot, npc
 
 S = torch.tensor([[0.30, 0.28, 0.25], [0.31, 0.29, 0.22], [0.27, 0.33, 0.26]])
 
@@ -75,11 +75,11 @@ def test_losses_equal_explicit_loops():
     def cosine(a, b):
         return (a @ b / a.norm() / b.norm()).item()
 
-    def loop(query, quantised, wanted):
+    def loop(query, quantized, wanted):
         total = 0.0
         for i in range(4):
             weights = [math.exp(wanted[i, j].item() / tau) for j in range(4)]
-            logits = [cosine(query[i], quantised[j]) / tau for j in range(4)]
+            logits = [cosine(query[i], quantized[j]) / tau for j in range(4)]
             log_sum = math.log(sum(math.exp(value) for value in logits))
             total -= sum(w / sum(weights) * (value - log_sum) for w, value in zip(weights, logits, strict=True))
         return total / 4

@@ -11,14 +11,17 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from dcmq.data import load_dataset
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import load_tensors
-from dcmq.teachers import embed, hub, KNOWN, openclip, resolve_teacher
+from dcmq.data.datasets import load_dataset
+from dcmq.networks import hub
+from dcmq.teachers import openclip
 from dcmq.teachers.__main__ import main
-from dcmq.teachers.base import Encoder, unit
-from dcmq.teachers.check import check, KINDS, reference_for, TOLERANCE, verdict
-from dcmq.teachers.scenes_clip import BundledClip
+from dcmq.teachers.base import Encoder, l2_normalize
+from dcmq.teachers.bundled import BundledClip
+from dcmq.teachers.check import KINDS, TOLERANCE, check, reference_for, verdict
+from dcmq.teachers.embeddings import embed
+from dcmq.teachers.registry import resolve_teacher, teacher_names
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,7 @@ def test_bundled_teachers_know_the_scenes(scenes, name):
     similarity = embeddings.image @ embeddings.text.T
     relevant = torch.from_numpy(scenes.labels.astype(np.float32) @ scenes.labels.T.astype(np.float32) > 0)
     assert similarity[relevant].mean() > similarity[~relevant].mean()
-    assert embeddings.parameters > 1_000_000 and embeddings.fingerprint in embeddings.resolved
+    assert embeddings.parameters > 1_000_000 and embeddings.fingerprint in embeddings.description
 
 
 def test_a_second_look_makes_no_forward_pass_and_damage_is_repaired(scenes, tmp_path, monkeypatch):
@@ -287,7 +290,7 @@ def test_half_a_file_in_the_cache_is_named(monkeypatch, tmp_path):
 class Answers(Encoder):
     """Gives prompts the vectors that have the reference's cosines, off by ``noise``."""
 
-    name, resolved, parameters, fingerprint = "answers", "", 0, "0"
+    name, description, parameters, fingerprint = "answers", "", 0, "0"
 
     def __init__(self, reference, noise=0.0):
         values, vectors = np.linalg.eigh(reference.to_numpy())
@@ -295,10 +298,10 @@ class Answers(Encoder):
         self.rows["a dog"] = self.rows["a dog"] + np.float32(noise)
 
     def encode_images(self, images):
-        return unit(torch.from_numpy(images[:, 0, 0].astype(np.float32)) + 1)
+        return l2_normalize(torch.from_numpy(images[:, 0, 0].astype(np.float32)) + 1)
 
     def encode_texts(self, texts):
-        return torch.stack([unit(torch.from_numpy(self.rows.get(t, np.ones(3, np.float32)))) for t in texts])
+        return torch.stack([l2_normalize(torch.from_numpy(self.rows.get(t, np.ones(3, np.float32)))) for t in texts])
 
 
 def test_the_carried_cosines_tell_right_weights_from_others():
@@ -333,7 +336,7 @@ def test_every_known_name_is_resolved_or_says_what_it_needs(monkeypatch, tmp_pat
 
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(hub, "get_hf_file_metadata", refuse)
-    for name in KNOWN:
+    for name in teacher_names():
         with pytest.raises(DcmqError) as caught:
             resolve_teacher(name, "coco")
         assert "is not known" not in str(caught.value)

@@ -12,18 +12,20 @@ import torch
 import torchvision
 from scipy.sparse import csr_matrix
 
-from dcmq import experiments
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data.dataset import draw_split, RetrievalDataset
-from dcmq.encoders import image_encoder
-from dcmq.epochs import augmented, batches, epoch_generator
 from dcmq.core.errors import DcmqError
-from dcmq.inputs import image_inputs
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.splits import draw_split
+from dcmq.experiments import runs as experiments
+from dcmq.methods.dcmq.student import load_student
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.networks.encoders import image_encoder
+from dcmq.networks.inputs import image_inputs
 from dcmq.search.runs import model_of
-from dcmq.teachers.base import TeacherEmbeddings, unit
-from dcmq.training import load_student, Trainer
+from dcmq.teachers.base import TeacherEmbeddings, l2_normalize
+from dcmq.training.batches import augment, epoch_batches, random_stream
 
-STUDENT = StudentConfig(bits=16, subvector_length=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
+STUDENT = StudentConfig(bits=16, subvector_dim=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
 
 
 def tiny_dataset(n=90, classes=3):
@@ -40,7 +42,7 @@ def tiny_dataset(n=90, classes=3):
     )  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     points = torch.eye(classes, 8) + 0.1 * torch.randn(classes, 8, generator=generator)
-    embeddings = unit(points[label])
+    embeddings = l2_normalize(points[label])
     return dataset, TeacherEmbeddings(embeddings, embeddings, "tiny", "tiny", 0, "tiny")
 
 
@@ -93,13 +95,15 @@ def test_separate_training_moves_the_encoders_first_and_then_the_codebooks_alone
     trainer.run(lambda _: states.append(weights(trainer)))
     start, middle, end = states[0], states[4], states[8]
     assert len(states) == 9  # as many epochs for each part
-    books = "quantizer.codebooks"
-    assert torch.equal(start[books], middle[books]) and not torch.equal(middle[books], end[books])
+    num_codebooks = "quantizer.codebooks"
+    assert torch.equal(start[num_codebooks], middle[num_codebooks]) and not torch.equal(
+        middle[num_codebooks], end[num_codebooks]
+    )
     for name in start:
-        if name != books and not name.endswith("num_batches_tracked"):
+        if name != num_codebooks and not name.endswith("num_batches_tracked"):
             assert torch.equal(middle[name], end[name]), name  # batch statistics among them
     assert not torch.equal(start["text_encoder.0.weight"], middle["text_encoder.0.weight"])
-    rates = trainer.optimisers[0].param_groups[0]["lr"]
+    rates = trainer.optimizers[0].param_groups[0]["lr"]
     assert rates == pytest.approx(3e-4)  # the second part's learning rate falls at its own half time
 
 
@@ -196,7 +200,7 @@ def test_a_backbone_file_is_known_by_its_content(tmp_path):
     shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
 
     def key(name):
-        student = StudentConfig(bits=16, subvector_length=4, image_size=32, backbone_weights=str(tmp_path / name))
+        student = StudentConfig(bits=16, subvector_dim=4, image_size=32, backbone_weights=str(tmp_path / name))
         return experiments.run_key(config(student=student), dataset, teacher)
 
     first = key("a.pth")
@@ -211,14 +215,14 @@ def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_p
     weights = torchvision.models.resnet18().state_dict()
     torch.save(weights, tmp_path / "w.pth")
     student = StudentConfig(
-        bits=16, subvector_length=4, image_size=32, text_hidden=(8, 8), backbone_weights=str(tmp_path / "w.pth")
+        bits=16, subvector_dim=4, image_size=32, text_hidden=(8, 8), backbone_weights=str(tmp_path / "w.pth")
     )
-    trainer = Trainer(config(student=student, backbone_rate=0.1, epochs=1), *tiny_dataset(), tmp_path / "c", "key")
+    trainer = Trainer(config(student=student, backbone_lr_factor=0.1, epochs=1), *tiny_dataset(), tmp_path / "c", "key")
     assert torch.equal(trainer.network.image_encoder.backbone.conv1.weight, weights["conv1.weight"])
     trainer.run()
-    rates = [group["lr"] for group in trainer.optimisers[0].param_groups]
+    rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
     assert rates == pytest.approx([3e-3, 3e-4])
-    counted = sum(p.numel() for group in trainer.optimisers[0].param_groups for p in group["params"])
+    counted = sum(p.numel() for group in trainer.optimizers[0].param_groups for p in group["params"])
     assert counted == sum(p.numel() for p in trainer.network.parameters())
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises(DcmqError, match="no torchvision resnet18 state_dict"):
@@ -233,7 +237,7 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_
     torch.save(weights, tmp_path / "w.pth")
     student = StudentConfig(
         bits=16,
-        subvector_length=4,
+        subvector_dim=4,
         image_size=32,
         text_hidden=(8, 8),
         backbone_weights=str(tmp_path / "w.pth"),
@@ -263,7 +267,7 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_
             bare = next((name.removeprefix(p) for p in prefixes if name.startswith(p)), name)
             names[bare.replace("head.", "fc.")] = value
         whole.load_state_dict({k: v for k, v in names.items() if k in whole.state_dict()})
-        torch.testing.assert_close(whole.eval()(loaded._normalised(torch.from_numpy(dataset.images[rows]))), expected)
+        torch.testing.assert_close(whole.eval()(loaded._normalized(torch.from_numpy(dataset.images[rows]))), expected)
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1  # made in training, found afterwards
 
 
@@ -288,16 +292,16 @@ def test_backbone_weights_out_of_reach_get_one_line(monkeypatch):
 
 def test_batches_hold_every_row_once_and_differ_by_at_most_one():
     rows = np.arange(5, 42)
-    made = list(batches(rows, 10, epoch_generator(0, 0, 0)))
+    made = list(epoch_batches(rows, 10, random_stream(0, 0, 0)))
     assert sorted(torch.cat(made).tolist()) == rows.tolist()
     assert {len(b) for b in made} <= {9, 10}
-    again = list(batches(rows, 10, epoch_generator(0, 1, 0)))
+    again = list(epoch_batches(rows, 10, random_stream(0, 1, 0)))
     assert not torch.equal(torch.cat(made), torch.cat(again))
 
 
 def test_augmentation_moves_pictures_but_keeps_their_pixels():
     picture = torch.arange(16 * 16 * 3, dtype=torch.int32).remainder(251).to(torch.uint8).view(1, 16, 16, 3)
-    moved = augmented(picture.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
+    moved = augment(picture.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
     assert moved.shape == (20, 16, 16, 3) and len(moved.unique(dim=0)) > 5
     assert set(moved.unique().tolist()) <= set(picture.unique().tolist())
 
@@ -312,12 +316,12 @@ TWO_PROCESSES = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from test_training import tiny_dataset, config
-from dcmq.training import Trainer, epoch_generator
+from dcmq.training import Trainer, random_stream
 # Batch statistics are per process; everything else must agree.
 torch.nn.BatchNorm2d.forward = lambda self, x: x * self.weight[:, None, None] + self.bias[:, None, None]
 trainer = Trainer(config(schedule={schedule!r}), *tiny_dataset(), {checkpoint!r}, "key")
 trainer.history = [None] * {done}
-generators = [epoch_generator(0, 0, stream) for stream in (1, 2)]
+generators = [random_stream(0, 0, stream) for stream in (1, 2)]
 terms = trainer.step(torch.arange(16), *generators)
 gradients = torch.cat([p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None])
 if trainer.fabric.global_rank == 0:

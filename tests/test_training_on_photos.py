@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data import load_dataset
 from dcmq.data.__main__ import main
-from dcmq.experiments import run_all, Workspace
+from dcmq.data.datasets import load_dataset
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.setup import ExperimentSetup
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
 SETS = {
@@ -46,11 +47,9 @@ def test_a_run_from_files_to_metrics(tmp_path, monkeypatch, name):
     texts = (data.labels @ rng.normal(size=(len(data.classes), 8))).astype(np.float32)
     pictures = texts + rng.normal(size=texts.shape).astype(np.float32)
     np.savez(tmp_path / "teacher.npz", image_id=data.ids, image=pictures, text=texts)
-    student = StudentConfig(
-        image_encoder="small_resnet", image_size=16, text_hidden=(16, 16), bits=16, subvector_length=4
-    )
+    student = StudentConfig(image_encoder="small_resnet", image_size=16, text_hidden=(16, 16), bits=16, subvector_dim=4)
     config = TrainConfig(student=student, epochs=1, batch_size=8)
-    workspace = Workspace(name, f"precomputed:{tmp_path / 'teacher.npz'}", str(tmp_path / "out"))
+    workspace = ExperimentSetup(name, f"precomputed:{tmp_path / 'teacher.npz'}", str(tmp_path / "out"))
     record = run_all([config], workspace, workers=1, r=10)[0]
     assert record["dataset"]["split"] == data.split.hash and record["dataset"]["choices"]["dropped"] is not None
     assert record["dataset"]["name"] == name.partition(":")[0]

@@ -9,7 +9,7 @@ place of a statement counts, so a module can be renamed and a function moved bet
 import ast
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ def source_file(module: str) -> Path | None:
     return file if file.is_file() else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def tree(module: str) -> ast.Module:
     """The syntax tree of a module of this package, as it was when first asked for."""
     return ast.parse(source_file(module).read_bytes())
@@ -48,7 +48,7 @@ def imported(module: str) -> set[str]:
     return {name for name in found if source_file(name)} - {PACKAGE}  # which holds the version alone
 
 
-@lru_cache(maxsize=None)
+@cache
 def closure(*modules: str) -> tuple[str, ...]:
     """Sorted names of ``modules`` and of all modules of this package that they import, directly or not."""
     found, waiting = set(), list(modules)
@@ -60,7 +60,7 @@ def closure(*modules: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@lru_cache(maxsize=None)
+@cache
 def fingerprint(*modules: str) -> str:
     """16 hexadecimal digits that identify the code in the import closure of ``modules``."""
     statements = (digest_of(statement) for module in closure(*modules) for statement in tree(module).body)

@@ -9,7 +9,6 @@ import functools
 import inspect
 import sys
 import types
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -104,7 +103,7 @@ def _function(value) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
-@lru_cache(maxsize=None)
+@functools.cache
 def _compiled(name: str) -> dict[str, types.CodeType]:
     """The code of the top-level functions and classes that a module's file holds."""
     file = code.source_file(name)

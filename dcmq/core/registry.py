@@ -53,11 +53,15 @@ class Registry(Mapping[str, T], Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
             known = ", ".join(self._entries)
-            raise DcmqError(f"{self.kind}: {name!r} is not registered{suggestion(name, self._entries)} (known: {known})")
+            raise DcmqError(
+                f"{self.kind}: {name!r} is not registered{suggestion(name, self._entries)} (known: {known})"
+            )
         return self._entries[name]
 
     def __setitem__(self, name: str, thing: T) -> None:
-        raise DcmqError(f"{self.kind}: {name!r} cannot be replaced: register yours under a name of its own, with register_{self.kind}")
+        raise DcmqError(
+            f"{self.kind}: {name!r} cannot be replaced: register yours under a name of its own, with register_{self.kind}"
+        )
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

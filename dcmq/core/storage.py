@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,3 +120,19 @@ def _checksum(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
         if value.numel():  # torch views no empty tensor as bytes
             state.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
     return state.hexdigest()
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raise DcmqError if the disk of ``folder``, which may not exist yet, has less than ``needed`` bytes free."""
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise DcmqError(
+            f"{what} needs {needed / 1e9:.1f} GB at {folder} and {free / 1e9:.1f} GB are free there: free some, or "
+            "choose a folder on another disk"
+        )
+
+
+def under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

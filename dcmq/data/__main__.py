@@ -6,41 +6,42 @@ import sys
 import warnings
 from pathlib import Path
 
-from dcmq.data import data_folder, find_prepared, PREPARED
-from dcmq.data.populations import DEFAULT, full_name, OFFICIAL
-from dcmq.data.preparation import prepare, verify
+from dcmq.core.errors import DcmqError
+from dcmq.data.catalog import full_name
+from dcmq.data.datasets import PREPARED, data_folder, find_prepared
+from dcmq.data.populations import DEFAULT, OFFICIAL
+from dcmq.data.prepare import prepare, verify
 from dcmq.data.prepared import description
 from dcmq.data.source import Source
-from dcmq.core.errors import DcmqError
 
 
 def read(name: str, root: Path, options: argparse.Namespace) -> Source:
     """The source of the population ``name`` in the layout found under ``root``."""
     plain, _, population = name.partition(":")
     if options.mat and plain != "folder":
-        from dcmq.data.matfiles import read_mat
+        from dcmq.data.readers.matfiles import read_mat
 
         return read_mat(plain, population, root)
     if plain == "coco":
-        from dcmq.data.coco import read_coco
+        from dcmq.data.readers.coco import read_coco
 
         return read_coco(root, tuple(filter(None, options.ignore_classes.split(","))))
     if plain == "mirflickr":
-        from dcmq.data.mirflickr import read_mirflickr
+        from dcmq.data.readers.mirflickr import read_mirflickr
 
         return read_mirflickr(root, population)
     if plain == "nuswide":
-        from dcmq.data.nuswide import read_nuswide
+        from dcmq.data.readers.nuswide import read_nuswide
 
         return read_nuswide(root, population)
-    from dcmq.data.folder import read_folder
+    from dcmq.data.readers.folder import read_folder
 
     return read_folder(root, options.table)
 
 
 def download(name: str, root: Path) -> None:
     """Fetch and unpack the official archives. Raises DcmqError for data sets that have none."""
-    from dcmq.data.addresses import ARCHIVES
+    from dcmq.data.catalog import ARCHIVES
     from dcmq.data.downloads import download_all
 
     plain = name.partition(":")[0]

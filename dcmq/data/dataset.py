@@ -1,68 +1,13 @@
-"""What every data set becomes: pictures, labels, texts, and a split with a hash."""
+"""What every data set becomes: images, labels, texts, and a split with a hash."""
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.storage import write_json
-
-
-@dataclass(frozen=True)
-class Split:
-    """Sorted row numbers. Train lies within the gallery, queries outside it, the validation cut within train."""
-
-    query: np.ndarray
-    train: np.ndarray
-    gallery: np.ndarray
-    validation: np.ndarray
-
-    @property
-    def hash(self) -> str:
-        """16 hexadecimal digits that identify the split."""
-        return digest(*(np.asarray(part, np.int64) for part in (self.query, self.train, self.gallery, self.validation)))
-
-    def save(self, path: Path) -> None:
-        """Write the index file (JSON) with its hash."""
-        parts = {name: getattr(self, name).tolist() for name in ("query", "train", "gallery", "validation")}
-        write_json(path, {"hash": self.hash, **parts})
-
-    @classmethod
-    def load(cls, path: Path) -> "Split":
-        """Read an index file. Raises DcmqError if its hash does not match its rows."""
-        try:
-            stored = json.loads(Path(path).read_text())
-            parts = (stored[k] for k in ("query", "train", "gallery", "validation"))
-            split = cls(*(np.asarray(part, np.int64) for part in parts))
-            intact = split.hash == stored["hash"]
-        except (OSError, ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
-            raise DcmqError(f"split file {path} is missing, damaged or edited: delete it to draw it again")
-        return split
-
-
-def draw_split(n: int, query: int, train: int, gallery: int | None = None, seed: int = 0) -> Split:
-    """A random split of ``n`` rows: ``gallery`` (default: all the rest) holds ``train``; a tenth of train validates.
-
-    Raises:
-        DcmqError: sizes that do not fit.
-    """
-    gallery = n - query if gallery is None else gallery
-    if min(query, train, gallery) < 1:
-        raise DcmqError(f"query {query}, train {train}, gallery {gallery}: each must be at least 1")
-    if train > gallery:
-        raise DcmqError(f"train {train} is larger than the gallery {gallery}: train is drawn from the gallery")
-    if query + gallery > n:
-        raise DcmqError(f"query {query} + gallery {gallery} need {query + gallery} samples, the data set has {n}")
-    order = np.random.default_rng(seed).permutation(n)
-    rest = order[query : query + gallery]
-    parts = order[:query], rest[:train], rest, rest[: train // 10]
-    return Split(*(np.sort(part) for part in parts))
+from dcmq.data.splits import Split
 
 
 @dataclass(frozen=True)
@@ -79,6 +24,7 @@ class RetrievalDataset:
         captions, tags: the raw texts, a tuple per row; either may be empty.
         fingerprint: identifies content, split and every choice made.
         choices: those choices by name, for the record.
+        image_code: fingerprint of the code that made the images, where ``fingerprint`` knows nothing of their content.
     """
 
     name: str
@@ -94,6 +40,7 @@ class RetrievalDataset:
     split: Split
     fingerprint: str
     choices: dict
+    image_code: str = ""
 
     def __post_init__(self):
         n, shape = len(self.ids), (len(self.ids), len(self.classes))

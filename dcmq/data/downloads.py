@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from dcmq.data.photos import require_space
 from dcmq.core.errors import DcmqError
+from dcmq.core.storage import require_space
 
 ATTEMPTS = 5
 PAUSE = 1.0  # seconds before the second attempt, doubled before each further one

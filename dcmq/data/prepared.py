@@ -17,15 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix, load_npz, save_npz
 
-from dcmq.data.bow import bag_of_words
-from dcmq.data.dataset import RetrievalDataset, Split
-from dcmq.data.populations import full_name
-from dcmq.data.splits import draw
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.storage import atomic_write
+from dcmq.data.bow import bag_of_words
+from dcmq.data.catalog import full_name
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.splits import Split, draw
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION = "dataset.json"
 ANY_LANGUAGE = r"[^\W\d_]{2,}"
 
@@ -70,6 +70,7 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
         split=split,
         fingerprint=digest(choices, split.hash, ids, labels, list(vocabulary)),
         choices=choices,
+        image_code="" if "content" in choices else about["decoder"],
     )
 
 

@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from dcmq.data.dataset import Split
 from dcmq.core.errors import DcmqError
+from dcmq.data.splits import Split
 
-if TYPE_CHECKING:
-    from dcmq.data.matfiles import MatPictures
+
+class StoredImages(Protocol):
+    """Images that are not a file each: ``key`` identifies where they lie, ``rows`` which of them are meant."""
+
+    key: str
+    rows: np.ndarray
+
+    def read(self, row: int) -> np.ndarray:
+        """The image of ``row``, (H, W, 3) uint8."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Source:
     split: Split | None = None
     placeholders: bool = False
     filtered: bool = False
-    images: "MatPictures | None" = None
+    images: "StoredImages | None" = None
     hash_pictures: bool = True
 
     def __post_init__(self):

@@ -1,9 +1,67 @@
-"""How the splits of real data sets are drawn. Train lies within the gallery, which is all but the queries."""
+"""Splits: queries, training samples and gallery, how they are drawn, and their hash."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from dcmq.data.dataset import draw_split, Split
 from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import write_json
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sorted row numbers. Train lies within the gallery, queries outside it, the validation cut within train."""
+
+    query: np.ndarray
+    train: np.ndarray
+    gallery: np.ndarray
+    validation: np.ndarray
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that identify the split."""
+        return digest(*(np.asarray(part, np.int64) for part in (self.query, self.train, self.gallery, self.validation)))
+
+    def save(self, path: Path) -> None:
+        """Write the index file (JSON) with its hash."""
+        parts = {name: getattr(self, name).tolist() for name in ("query", "train", "gallery", "validation")}
+        write_json(path, {"hash": self.hash, **parts})
+
+    @classmethod
+    def load(cls, path: Path) -> "Split":
+        """Read an index file. Raises DcmqError if its hash does not match its rows."""
+        try:
+            stored = json.loads(Path(path).read_text())
+            parts = (stored[k] for k in ("query", "train", "gallery", "validation"))
+            split = cls(*(np.asarray(part, np.int64) for part in parts))
+            intact = split.hash == stored["hash"]
+        except (OSError, ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            raise DcmqError(f"split file {path} is missing, damaged or edited: delete it to draw it again")
+        return split
+
+
+def draw_split(n: int, query: int, train: int, gallery: int | None = None, seed: int = 0) -> Split:
+    """A random split of ``n`` rows: ``gallery`` (default: all the rest) holds ``train``; a tenth of train validates.
+
+    Raises:
+        DcmqError: sizes that do not fit.
+    """
+    gallery = n - query if gallery is None else gallery
+    if min(query, train, gallery) < 1:
+        raise DcmqError(f"query {query}, train {train}, gallery {gallery}: each must be at least 1")
+    if train > gallery:
+        raise DcmqError(f"train {train} is larger than the gallery {gallery}: train is drawn from the gallery")
+    if query + gallery > n:
+        raise DcmqError(f"query {query} + gallery {gallery} need {query + gallery} samples, the data set has {n}")
+    order = np.random.default_rng(seed).permutation(n)
+    rest = order[query : query + gallery]
+    parts = order[:query], rest[:train], rest, rest[: train // 10]
+    return Split(*(np.sort(part) for part in parts))
 
 
 def draw(recipe: str, labels: np.ndarray, query: int, train: int, seed: int = 0) -> Split:

@@ -7,17 +7,20 @@ from pathlib import Path
 from torch import nn
 
 from dcmq.config import MethodConfig, RunConfig
-from dcmq.data.dataset import RetrievalDataset
-from dcmq.epochs import EpochTrainer
+from dcmq.core.code import fingerprint
 from dcmq.core.errors import DcmqError
-from dcmq.retrieval import Retriever
+from dcmq.core.live import is_own, source_fingerprint
+from dcmq.core.registry import Registry
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.retrieval.retriever import Retriever
 from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.loop import EpochTrainer, Progress
 
 AS_PUBLISHED, RECONSTRUCTION, INSPIRED, CONTROL = "as published", "reconstruction", "inspired by", "control"
 
 
 @dataclass(frozen=True)
-class Job:
+class FitTask:
     """What a method is given: its settings, the data, the teacher's embeddings, and where its checkpoint goes."""
 
     config: RunConfig
@@ -25,11 +28,11 @@ class Job:
     teacher: TeacherEmbeddings
     checkpoint: Path
     key: str
-    report: Callable | None = None
+    on_epoch_end: Callable[[Progress], None] | None = None
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """What is left after training: something that ranks, how many numbers it learnt, and how the training went."""
 
     retriever: Retriever
@@ -48,13 +51,15 @@ class Method:
         reference: authors, place and year.
         fidelity: one of the four words above.
         note: what is uncertain in it, and what differs from its source.
-        reads: what of a text it sees, where that is not the student's input.
         fit: trains it.
-        sources: files of ``dcmq/methods`` whose change makes its runs anew.
+        origin: the class or function whose code decides its results: what its runs are keyed by, with all that it imports.
+        text_input: what of a text it sees, where that is not the student's input.
         algorithm: by what name its runs go; DCMQ's rows are runs of one algorithm.
+        settings_type: the settings that it has.
+        named_parts: settings that name something registered, with the registry.
         settings: what the row changes in the settings of a run.
-        options: hyper-parameters of its own with their values, see :meth:`chosen`.
-        rate, longer: factors on the profile's learning rate and epochs, chosen on the validation cut of train by
+        options: hyper-parameters of its own with their values, see :meth:`chosen_options`.
+        lr_factor, epoch_factor: factors on the profile's learning rate and epochs, chosen on the validation cut of train by
             ``scripts/choose_method_options.py``, as are the options whose values no paper states.
     """
 
@@ -62,16 +67,18 @@ class Method:
     reference: str
     fidelity: str
     note: str
-    fit: Callable[[Job], Fitted]
-    sources: tuple[str, ...]
-    reads: str = "bag-of-words"
+    fit: Callable[[FitTask], FitResult]
+    origin: Callable
+    text_input: str = "bag-of-words"
     algorithm: str = ""
+    settings_type: type[RunConfig] = MethodConfig
+    named_parts: Mapping[str, Registry] = field(default_factory=dict)
     settings: Mapping = field(default_factory=dict)
     options: Mapping[str, float] = field(default_factory=dict)
-    rate: float = 1.0
-    longer: int = 1
+    lr_factor: float = 1.0
+    epoch_factor: int = 1
 
-    def chosen(self, config: MethodConfig) -> dict[str, float]:
+    def chosen_options(self, config: MethodConfig) -> dict[str, float]:
         """The method's options with those of ``config`` in their place. Raises DcmqError for a name it does not have."""
         for name in config.options:
             if name not in self.options:
@@ -79,18 +86,34 @@ class Method:
                 raise DcmqError(f"settings: {self.name}.{name} is no option of {self.name} (known: {known})")
         return dict(self.options) | config.options
 
+    def fingerprint(self) -> str:
+        """Identifies the code that decides what its runs learn."""
+        return fingerprint(self.origin.__module__) if is_own(self.origin) else source_fingerprint(self.origin)
 
-def parameters(module: nn.Module) -> int:
-    """How many numbers ``module`` holds as parameters."""
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def register_method(method: Method) -> Method:
+    """Makes ``method`` known by its name. Returns it."""
+    return METHODS.register(method.name, method)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers ``module`` holds as parameters; batch statistics are not among them."""
     return sum(p.numel() for p in module.parameters())
 
 
-def trained(trainer: EpochTrainer, retriever: Callable[..., Retriever], report: Callable | None) -> Fitted:
+def fit_network(
+    trainer: EpochTrainer,
+    retriever: Callable[..., Retriever],
+    on_epoch_end: Callable[[Progress], None] | None,
+) -> FitResult:
     """Run ``trainer`` to its end; ``retriever`` takes the network and the data set."""
-    network = trainer.run(report)
-    return Fitted(
+    network = trainer.run(on_epoch_end)
+    return FitResult(
         retriever(network, trainer.dataset),
-        parameters(network),
+        count_parameters(network),
         trainer.seconds,
         trainer.history,
         str(trainer.fabric.device),

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.epochs import seeded
 from dcmq.methods.base import RECONSTRUCTION
-from dcmq.methods.hashing import hashing, HashTrainer, TanhEncoder
-from dcmq.models import DualEncoder
+from dcmq.methods.hashing import HashTrainer, TanhEncoder, register_hashing
+from dcmq.networks.dual_encoder import DualEncoder
+from dcmq.training.start import seeded
 
 SMALLEST = 1e-4  # of a distance: keeps log(1 - exp(-beta d)) and its gradient finite
 
@@ -33,7 +33,7 @@ def focal_loss(distance: Tensor, similar: Tensor, beta: float, gamma: float) -> 
     return -(of_similar + of_others).mean()
 
 
-def quantisation_loss(x: Tensor, beta: float) -> Tensor:
+def quantization_loss(x: Tensor, beta: float) -> Tensor:
     """Mean of ``beta * d(|x|, 1)`` over (b, c) outputs: 0 where every output has the same size."""
     ones = torch.ones(1, x.shape[1], device=x.device)
     return beta * hamming_surrogate(x.abs(), ones).mean()
@@ -44,8 +44,8 @@ class Trainer(HashTrainer):
 
     def make_network(self) -> DualEncoder:
         """See :class:`HashTrainer`."""
-        config, words = self.config, self.dataset.bow.shape[1]
-        return seeded(config.seed, lambda: TanhEncoder(config.student, words, config.student.bits))
+        config, vocab_size = self.config, self.dataset.bow.shape[1]
+        return seeded(config.seed, lambda: TanhEncoder(config.student, vocab_size, config.student.bits))
 
     def loss(self, rows: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
         """See :class:`HashTrainer`."""
@@ -55,17 +55,16 @@ class Trainer(HashTrainer):
         weight = self.options["quantisation"] / 2
         return {
             "focal": focal_loss(hamming_surrogate(image, text), self.similar(rows), beta, self.options["gamma"]),
-            "quantisation": weight * (quantisation_loss(image, beta) + quantisation_loss(text, beta)),
+            "quantisation": weight * (quantization_loss(image, beta) + quantization_loss(text, beta)),
         }
 
 
-ROW = hashing(
+register_hashing(
     Trainer,
     name="CMHH",
     reference="Cao, Liu, Long, Wang, ECCV 2018",
     fidelity=RECONSTRUCTION,
     note="no official code and no published hyper-parameters: beta = 2 sharpness / bits, focal power and weights are ours",
-    sources=("hashing.py", "cmhh.py"),
     options={"sharpness": 1.0, "gamma": 2.0, "quantisation": 0.1},
-    longer=3,
+    epoch_factor=3,
 )

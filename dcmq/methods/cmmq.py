@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dcmq.core.errors import DcmqError
 from dcmq.methods.base import RECONSTRUCTION
-from dcmq.methods.hashing import hashing, HashTrainer
+from dcmq.methods.hashing import HashTrainer, register_hashing
 
 TRIES = 1000
 
@@ -89,13 +89,12 @@ class Trainer(HashTrainer):
         return {"kept": small_loss_mean(proxy + mutual, kept)}
 
 
-ROW = hashing(
+register_hashing(
     Trainer,
     name="CMMQ",
     reference="Yang, Yao, Liu, Deng, CVPR 2022",
     fidelity=RECONSTRUCTION,
     note="no code, full text not at hand: proxies, selection and mutual term rebuilt from descriptions; labels taken as clean",
-    sources=("hashing.py", "cmmq.py"),
     options={"mutual": 1.0, "noise_rate": 0.0},
-    longer=3,
+    epoch_factor=3,
 )

@@ -5,42 +5,42 @@ read bags of words. A row's name says which, and rows that read different things
 """
 
 import time
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dcmq.codes import codebooks_for_bits, scores
-from dcmq.codewords import codeword_statistics
+from dcmq.codes.bits import codebooks_for_bits
+from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
-from dcmq.methods.base import CONTROL, Fitted, Job, Method
-from dcmq.methods.product_quantization import train_codebooks, WORDS
-from dcmq.retrieval import Retriever, signs
-from dcmq.teachers import resolve_teacher
-from dcmq.teachers.base import Encoder
+from dcmq.methods.base import CONTROL, FitResult, FitTask, Method, register_method
+from dcmq.methods.hashing import signs
+from dcmq.methods.product_quantization import NUM_CODEWORDS, train_codebooks
+from dcmq.retrieval.retriever import Retriever
+from dcmq.teachers.registry import resolve_teacher
 
 TEXTS = ("labels", "captions", "tags")
 
 
-def teacher_texts(job: Job, text: str, batch: int = 128) -> Tensor:
+def teacher_texts(task: FitTask, text: str, batch: int = 128) -> Tensor:
     """(n, d) unit vectors of every row's label sentence, first caption, or tags joined by spaces.
 
     Raises:
         DcmqError: the data set has no such texts, or the teacher's embeddings came from a file.
     """
     if text == "labels":
-        return job.teacher.text
-    if job.teacher.name.startswith("precomputed"):
-        raise DcmqError(f"methods: a precomputed teacher cannot read {text}; choose the methods that end in -labels")
-    teacher = resolve_teacher(job.teacher.name, job.dataset.name)
-    assert isinstance(teacher, Encoder)
+        return task.teacher.text
+    if not task.teacher.reads_any_text:
+        raise DcmqError(f"methods: {task.teacher.name} cannot read {text}; choose the methods that end in -labels")
+    teacher = resolve_teacher(task.teacher.name, task.dataset.name)
     if text == "captions":
-        words = [captions[0] for captions in job.dataset.captions if captions]
+        words = [captions[0] for captions in task.dataset.captions if captions]
     else:
-        words = [" ".join(tags) for tags in job.dataset.tags]
-    if len(words) != len(job.dataset.ids):
+        words = [" ".join(tags) for tags in task.dataset.tags]
+    if len(words) != len(task.dataset.ids):
         raise DcmqError(
-            f"methods: not every sample of {job.dataset.name} has {text}; choose the methods that end in -labels"
+            f"methods: not every sample of {task.dataset.name} has {text}; choose the methods that end in -labels"
         )
     distinct = sorted(set(words))
     found = torch.cat([teacher.encode_texts(distinct[i : i + batch]) for i in range(0, len(distinct), batch)])
@@ -51,13 +51,17 @@ def teacher_texts(job: Job, text: str, batch: int = 128) -> Tensor:
 class TeacherRetriever(Retriever):
     """The teacher's unit vectors as they are, ranked by cosine, 4 bytes a number."""
 
-    def __init__(self, job: Job, text: str):
-        self.image, self.text = job.teacher.image, teacher_texts(job, text)
-        self.train = job.dataset.split.train
+    def __init__(self, task: FitTask, text: str):
+        self.image, self.text = task.teacher.image, teacher_texts(task, text)
+        self.train = task.dataset.split.train
         self.bytes_per_item = 4 * self.image.shape[1]
 
+    def learnt_numbers(self) -> int:
+        """How many numbers were fitted to the training set."""
+        return 0
+
     def embed(self, rows):
-        """See :class:`dcmq.retrieval.Retriever`."""
+        """See :class:`dcmq.retrieval.retriever.Retriever`."""
         return self.image[rows], self.text[rows]
 
     def codes(self, embeddings):
@@ -76,28 +80,32 @@ class TeacherRetriever(Retriever):
 class TeacherOpq(TeacherRetriever):
     """OPQ of the teacher's vectors, both modalities together; queries stay as they are, by dot product."""
 
-    def __init__(self, job: Job, text: str):
-        super().__init__(job, text)
-        books = codebooks_for_bits(job.config.student.bits, WORDS)
-        self.codebooks = train_codebooks(torch.cat(self.embed(self.train)), books, rotate=True, seed=job.config.seed)
-        self.bytes_per_item = job.config.student.bits / 8
+    def __init__(self, task: FitTask, text: str):
+        super().__init__(task, text)
+        num_codebooks = codebooks_for_bits(task.config.student.bits, NUM_CODEWORDS)
+        self.codec = train_codebooks(
+            torch.cat(self.embed(self.train)), num_codebooks, rotate=True, seed=task.config.seed
+        )
+        self.codebooks = self.codec.codebooks
+        self.bytes_per_item = task.config.student.bits / 8
+
+    def learnt_numbers(self):
+        """Those of the rotation and the codewords."""
+        return self.codec.numbers()
 
     def codes(self, embeddings):
         """(n, M) indices of the nearest codewords."""
-        return self.codebooks.assign(embeddings)
+        return self.codec.assign(embeddings)
 
     def queries(self, embeddings):
         """(q, M, K) dot products of sub-vectors and codewords."""
-        words = self.codebooks.words
-        return torch.einsum("nmd,mkd->nmk", self.codebooks.rotated(embeddings).unflatten(1, (len(words), -1)), words)
+        return torch.einsum(
+            "nmd,mkd->nmk", self.codec.rotated(embeddings).unflatten(1, (len(self.codebooks), -1)), self.codebooks
+        )
 
     def scores(self, queries, codes):
         """Dot products with what the codes say."""
         return scores(queries, codes)
-
-    def statistics(self, codes):
-        """See :class:`dcmq.retrieval.Retriever`."""
-        return codeword_statistics(codes, self.codebooks.words)
 
 
 class TeacherSigns(TeacherRetriever):
@@ -106,10 +114,10 @@ class TeacherSigns(TeacherRetriever):
     Without the centring all vectors of a narrow cone would share most signs.
     """
 
-    def __init__(self, job: Job, text: str):
-        super().__init__(job, text)
-        self.radius = job.config.student.bits
-        generator = torch.Generator().manual_seed(job.config.seed)
+    def __init__(self, task: FitTask, text: str):
+        super().__init__(task, text)
+        self.radius = task.config.student.bits
+        generator = torch.Generator().manual_seed(task.config.seed)
         self.directions = torch.randn(self.image.shape[1], self.radius, generator=generator)
         rows = torch.from_numpy(np.asarray(self.train))
         self.image = self.image - self.image[rows].mean(0)
@@ -129,29 +137,29 @@ class TeacherSigns(TeacherRetriever):
         return (queries @ codes.T - self.radius) / 2
 
 
-def _rows(kind: str, retriever: type[TeacherRetriever], what: str, reference: str) -> list[Method]:
-    def row(text: str) -> Method:
-        def fit(job: Job) -> Fitted:
-            start = time.perf_counter()
-            found = retriever(job, text)
-            learnt = found.codebooks.numbers() if isinstance(found, TeacherOpq) else 0
-            return Fitted(found, learnt, time.perf_counter() - start)
-
-        return Method(
-            name=f"{kind}-{text}",
-            reference=reference,
-            fidelity=CONTROL,
-            note=f"frozen teacher, {what}; reads {text} where the students read bags of words",
-            fit=fit,
-            sources=("controls.py", "product_quantization.py"),
-            reads=text,
+def _register(kind: str, retriever: type[TeacherRetriever], what: str, reference: str) -> None:
+    """Registers a row for each kind of text that a teacher reads."""
+    for text in TEXTS:
+        register_method(
+            Method(
+                name=f"{kind}-{text}",
+                reference=reference,
+                fidelity=CONTROL,
+                note=f"frozen teacher, {what}; reads {text} where the students read bags of words",
+                fit=partial(fit, retriever=retriever, text=text),
+                origin=fit,
+                text_input=text,
+            )
         )
 
-    return [row(text) for text in TEXTS]
+
+def fit(task: FitTask, retriever: type[TeacherRetriever], text: str) -> FitResult:
+    """The teacher's ``retriever`` of this kind of ``text``; nothing but OPQ's codebooks is learnt."""
+    start = time.perf_counter()
+    made = retriever(task, text)
+    return FitResult(made, made.learnt_numbers(), time.perf_counter() - start)
 
 
-ROWS = (
-    *_rows("teacher", TeacherRetriever, "float cosine: the upper line", "the notebook's teacher"),
-    *_rows("teacher-OPQ", TeacherOpq, "OPQ at equal bits, no training", "Ge, He, Ke, Sun, TPAMI 2014"),
-    *_rows("teacher-signs", TeacherSigns, "signs of random projections, no training", "Charikar, STOC 2002"),
-)
+_register("teacher", TeacherRetriever, "float cosine: the upper line", "the notebook's teacher")
+_register("teacher-OPQ", TeacherOpq, "OPQ at equal bits, no training", "Ge, He, Ke, Sun, TPAMI 2014")
+_register("teacher-signs", TeacherSigns, "signs of random projections, no training", "Charikar, STOC 2002")

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcmq.epochs import make_encoders
 from dcmq.methods.base import INSPIRED
-from dcmq.methods.hashing import hashing, HashTrainer
-from dcmq.retrieval import image_features, signs
-from dcmq.targets import multihot
+from dcmq.methods.dcmq.targets import multihot
+from dcmq.methods.hashing import HashTrainer, register_hashing, signs
+from dcmq.networks.features import image_features
+from dcmq.training.start import make_encoders
 
 
 def ranks(scores: Tensor) -> Tensor:
@@ -59,21 +59,20 @@ class Trainer(HashTrainer):
         similarity = share * multihot(self.labels[rows.to(self.labels.device)]) + (1 - share) * (alike @ alike.T)
         own, other = torch.tanh(image), torch.tanh(text)
         cosine = F.normalize(own, dim=1) @ F.normalize(other, dim=1).T
-        quantisation = ((own - signs(own)).square().mean() + (other - signs(other)).square().mean()) / 2
+        quantization = ((own - signs(own)).square().mean() + (other - signs(other)).square().mean()) / 2
         scale = len(rows)  # weights of a row sum to about 1, not to the number of its pairs
         return {
             "i2t": scale * ranking_loss(cosine, similarity, self.options["margin"]),
             "t2i": scale * ranking_loss(cosine.T, similarity.T, self.options["margin"]),
-            "quantisation": self.options["quantisation"] * quantisation,
+            "quantisation": self.options["quantisation"] * quantization,
         }
 
 
-ROW = hashing(
+register_hashing(
     Trainer,
     name="DCH-SCR",
     reference="Liu, Zeng, Shi, Zhu, Hsia, Ma, IEEE TMM 2023",
     fidelity=INSPIRED,
     note="neither code nor full text at hand: formulas are ours, after its abstract; not to be read as that paper's result",
-    sources=("hashing.py", "dch_scr.py"),
     options={"labels": 0.8, "margin": 1.0, "quantisation": 0.1},
 )

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from dcmq.epochs import adam, seeded
 from dcmq.methods.base import AS_PUBLISHED
-from dcmq.methods.hashing import hashing, HashTrainer, pair_likelihood_loss
-from dcmq.retrieval import signs
+from dcmq.methods.hashing import HashTrainer, pair_likelihood_loss, register_hashing, signs
+from dcmq.training.start import adam, seeded
 
 
 def batch_terms(
@@ -48,14 +47,14 @@ class Trainer(HashTrainer):
         self.place[self.train_rows] = torch.arange(len(train))
         self.filled = seeded(self.config.seed, lambda: Buffers(len(train), bits)).to(self.fabric.device)
         self.state = nn.ModuleDict({"network": self.network, "filled": self.filled})
-        self.optimisers = [adam(self.network, self.config, part=part) for part in ("image_encoder", "text_encoder")]
+        self.optimizers = [adam(self.network, self.config, part=part) for part in ("image_encoder", "text_encoder")]
 
     def epoch(self, number: int) -> dict[str, float]:
         """See :class:`Trainer`."""
         self.network.train()
         losses = {}
         for part, name in enumerate(("image", "text")):
-            terms = self.each_batch(number, part, self.optimisers[part], getattr(self, f"_{name}_terms"))
+            terms = self.each_batch(number, part, self.optimizers[part], getattr(self, f"_{name}_terms"))
             losses |= {f"{name} {term}": value for term, value in terms.items()}
         self.filled.codes.copy_(signs(self.filled.image + self.filled.text))
         return losses
@@ -80,14 +79,13 @@ class Trainer(HashTrainer):
         )
 
 
-ROW = hashing(
+register_hashing(
     Trainer,
     name="DCMH",
     reference="Jiang, Li, CVPR 2017",
     fidelity=AS_PUBLISHED,
     note="objective and alternation as in both official codes; Adam and the shared schedule in place of SGD over 500 epochs, "
     "and eta .01 for 1, with which it did not learn under Adam",
-    sources=("hashing.py", "dcmh.py"),
     options={"gamma": 1.0, "eta": 0.01},
-    longer=3,
+    epoch_factor=3,
 )

@@ -8,12 +8,50 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcmq.epochs import adam, augmented, batches, epoch_generator, EpochTrainer, make_encoders
 from dcmq.core.errors import DcmqError
-from dcmq.inputs import image_inputs, text_inputs
-from dcmq.methods.base import Fitted, Job, Method, trained
-from dcmq.models import DualEncoder
-from dcmq.retrieval import SignRetriever
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.methods.base import FitResult, FitTask, Method, fit_network, register_method
+from dcmq.networks.dual_encoder import DualEncoder
+from dcmq.networks.features import embed
+from dcmq.networks.inputs import image_inputs, text_inputs
+from dcmq.retrieval.retriever import Retriever
+from dcmq.training.batches import augment, epoch_batches, random_stream
+from dcmq.training.loop import EpochTrainer
+from dcmq.training.start import adam, make_encoders
+
+
+def signs(embeddings: Tensor) -> Tensor:
+    """(n, c) of -1 and 1, float32; zero counts as positive, so that there is no third symbol."""
+    return torch.where(embeddings >= 0, 1.0, -1.0)
+
+
+class SignRetriever(Retriever):
+    """A hashing method's: signs of c outputs, ranked by Hamming distance.
+
+    Args:
+        network: trained encoders whose outputs' signs are the bits.
+    """
+
+    def __init__(self, network: DualEncoder, dataset: RetrievalDataset):
+        self.network, self.dataset = network, dataset
+        self.radius = network.config.bits
+        self.bytes_per_item = network.config.bits / 8
+
+    def embed(self, rows):
+        """See :class:`Retriever`."""
+        return embed(self.network, self.dataset, rows)
+
+    def codes(self, embeddings):
+        """(n, c) signs."""
+        return signs(embeddings)
+
+    def queries(self, embeddings):
+        """(q, c) signs."""
+        return signs(embeddings)
+
+    def scores(self, queries, codes):
+        """Minus the Hamming distance, a whole number."""
+        return (queries @ codes.T - queries.shape[1]) / 2
 
 
 def pair_likelihood_loss(theta: Tensor, similar: Tensor) -> Tensor:
@@ -30,19 +68,19 @@ class HashTrainer(EpochTrainer):
     """A run of a hashing method, in one process. Subclasses give the loss of a batch, and more to learn if need be.
 
     Args:
-        job: what to train on.
+        task: what to train on.
         options: the method's hyper-parameters.
     """
 
-    def __init__(self, job: Job, options: Mapping[str, float]):
-        super().__init__(job.config, job.dataset, job.teacher, job.checkpoint, job.key)
+    def __init__(self, task: FitTask, options: Mapping[str, float]):
+        super().__init__(task.config, task.dataset, task.teacher, task.checkpoint, task.key)
         self.options = options
         network = self.make_network().to(memory_format=torch.channels_last)
         self.images, self.texts = image_inputs(network.eval(), self.dataset), text_inputs(network, self.dataset)
         self.labels = torch.from_numpy(np.asarray(self.dataset.train_labels)).to(self.fabric.device)
         self.network = network.to(self.fabric.device)
         self.state: nn.Module = self.network
-        self.optimisers: list[torch.optim.Optimizer] = []
+        self.optimizers: list[torch.optim.Optimizer] = []
         self.prepare()
 
     def strategy(self) -> DDPStrategy:
@@ -55,7 +93,7 @@ class HashTrainer(EpochTrainer):
 
     def prepare(self) -> None:
         """One optimiser over the network; a subclass may set ``state`` and ``optimisers`` otherwise."""
-        self.optimisers = [adam(self.network, self.config)]
+        self.optimizers = [adam(self.network, self.config)]
 
     def loss(self, rows: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
         """The terms of the loss of a batch of pairs, from outputs (b, c); their sum is minimised."""
@@ -70,24 +108,24 @@ class HashTrainer(EpochTrainer):
                 image, text = self.network.embed_images(images), self.network.embed_texts(self.words(rows))
             return self.loss(rows, image.float(), text.float())
 
-        return self.each_batch(number, 0, self.optimisers[0], terms)
+        return self.each_batch(number, 0, self.optimizers[0], terms)
 
-    def each_batch(self, number: int, part: int, optimiser, terms) -> dict[str, float]:
+    def each_batch(self, number: int, part: int, optimizer, terms) -> dict[str, float]:
         """An optimiser step for each batch of a shuffled train; returns the mean of each term over samples.
 
         Args:
             part: of the epoch, so that each has its own order.
             terms: of (rows, pictures) to the terms of the loss.
         """
-        order, changes = (epoch_generator(self.config.seed, number, 10 + 2 * part + i) for i in range(2))
+        order, changes = (random_stream(self.config.seed, number, 10 + 2 * part + i) for i in range(2))
         sums, seen = {}, 0
-        for rows in batches(self.dataset.split.train, self.config.batch_size, order):
+        for rows in epoch_batches(self.dataset.split.train, self.config.batch_size, order):
             images = torch.from_numpy(self.images[rows.numpy()])
-            images = augmented(images, changes) if self.config.augment else images
+            images = augment(images, changes) if self.config.augment else images
             found = terms(rows, images.to(self.fabric.device))
-            optimiser.zero_grad()
-            self.checked(sum(found.values())).backward()
-            optimiser.step()
+            optimizer.zero_grad()
+            self.require_finite(sum(found.values())).backward()
+            optimizer.step()
             seen += len(rows)
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
@@ -107,19 +145,19 @@ class TanhEncoder(DualEncoder):
     """Encoders whose outputs are squashed to (-1, 1)."""
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """See :class:`dcmq.models.DualEncoder`."""
+        """See :class:`dcmq.networks.dual_encoder.DualEncoder`."""
         return torch.tanh(super().embed_images(images))
 
     def embed_texts(self, texts: Tensor) -> Tensor:
-        """See :class:`dcmq.models.DualEncoder`."""
+        """See :class:`dcmq.networks.dual_encoder.DualEncoder`."""
         return torch.tanh(super().embed_texts(texts))
 
 
-def hashing(trainer: type[HashTrainer], **about) -> Method:
-    """The row of a hashing method."""
+def register_hashing(trainer: type[HashTrainer], **about) -> Method:
+    """Registers the row of a hashing method; ``about`` are the fields of :class:`Method`."""
 
-    def fit(job: Job) -> Fitted:
-        return trained(trainer(job, row.chosen(job.config)), SignRetriever, job.report)
+    def fit(task: FitTask) -> FitResult:
+        return fit_network(trainer(task, row.chosen_options(task.config)), SignRetriever, task.on_epoch_end)
 
-    row = Method(fit=fit, **about)
+    row = register_method(Method(fit=fit, origin=trainer, **about))
     return row

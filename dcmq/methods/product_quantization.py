@@ -13,14 +13,15 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from dcmq.codes import bits_per_word, codebooks_for_bits, scores
-from dcmq.codewords import codeword_statistics
-from dcmq.epochs import make_encoders
+from dcmq.codes.bits import bits_per_codeword, codebooks_for_bits
+from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
-from dcmq.methods.base import AS_PUBLISHED, Fitted, Job, Method
-from dcmq.retrieval import image_features, Retriever
+from dcmq.methods.base import AS_PUBLISHED, FitResult, FitTask, Method, register_method
+from dcmq.networks.features import image_features
+from dcmq.retrieval.retriever import Retriever
+from dcmq.training.start import make_encoders
 
-WORDS = 16  # K: 4 bits per codebook, as DCMQ's
+NUM_CODEWORDS = 16  # K: 4 bits per codebook, as DCMQ's
 LONGEST = 512  # the paper's image features have that many numbers
 
 
@@ -34,20 +35,20 @@ def faiss():
 
 
 @dataclass(frozen=True)
-class Codebooks:
+class Codec:
     """A rotation and the codewords behind it.
 
     Attributes:
         rotation: (D, D) orthogonal, or None; rows of x become ``x @ rotation.T``.
-        words: (M, K, D / M).
+        codebooks: (M, K, D / M).
     """
 
     rotation: Tensor | None
-    words: Tensor
+    codebooks: Tensor
 
     def numbers(self) -> int:
         """How many numbers it holds."""
-        return self.words.numel() + (0 if self.rotation is None else self.rotation.numel())
+        return self.codebooks.numel() + (0 if self.rotation is None else self.rotation.numel())
 
     def rotated(self, x: Tensor) -> Tensor:
         """(n, D) as the codewords see it."""
@@ -55,55 +56,61 @@ class Codebooks:
 
     def assign(self, x: Tensor) -> Tensor:
         """(n, M) int64: the nearest codeword of each sub-vector of (n, D)."""
-        return squared_distances(self.rotated(x), self.words).argmin(2)
+        return squared_distances(self.rotated(x), self.codebooks).argmin(2)
 
     def reconstructed(self, codes: Tensor) -> Tensor:
         """(n, D), rotated, from (n, M) indices."""
-        return torch.cat([book[column] for book, column in zip(self.words, codes.T, strict=True)], 1)
+        return torch.cat([book[column] for book, column in zip(self.codebooks, codes.T, strict=True)], 1)
 
     def distortion(self, x: Tensor) -> float:
         """Mean squared distance of (n, D) rows from what their codes say."""
         return (self.rotated(x) - self.reconstructed(self.assign(x))).square().sum(1).mean().item()
 
 
-def squared_distances(x: Tensor, words: Tensor) -> Tensor:
+def squared_distances(x: Tensor, codebooks: Tensor) -> Tensor:
     """(n, M, K) from every sub-vector of (n, D) to every codeword of its book (M, K, D / M)."""
-    parts = x.unflatten(1, (len(words), -1))
+    parts = x.unflatten(1, (len(codebooks), -1))
     return (
-        torch.cdist(parts.transpose(0, 1), words, compute_mode="donot_use_mm_for_euclid_dist").square().transpose(0, 1)
+        torch.cdist(parts.transpose(0, 1), codebooks, compute_mode="donot_use_mm_for_euclid_dist")
+        .square()
+        .transpose(0, 1)
     )
 
 
-def train_codebooks(x: Tensor, books: int, words: int = WORDS, rotate: bool = False, seed: int = 0) -> Codebooks:
+def train_codebooks(
+    x: Tensor, num_codebooks: int, num_codewords: int = NUM_CODEWORDS, rotate: bool = False, seed: int = 0
+) -> Codec:
     """faiss' product quantiser of all rows of (n, D), after its OPQ rotation where ``rotate``.
 
     Raises:
-        DcmqError: fewer rows than codewords, D not a multiple of ``books``, or no faiss.
+        DcmqError: fewer rows than codewords, D not a multiple of ``num_codebooks``, or no faiss.
     """
-    if len(x) < words:
-        raise DcmqError(f"{len(x)} training vectors cannot fill {words} codewords: train on more, or take a smaller K")
+    if len(x) < num_codewords:
+        raise DcmqError(
+            f"{len(x)} training vectors cannot fill {num_codewords} codewords: train on more, or take a smaller K"
+        )
     dimension = x.shape[1]
-    if dimension % books:
-        raise DcmqError(f"vectors of {dimension} numbers cannot be cut into {books} equal parts")
+    if dimension % num_codebooks:
+        raise DcmqError(f"vectors of {dimension} numbers cannot be cut into {num_codebooks} equal parts")
     engine, points = faiss(), np.ascontiguousarray(x.numpy(), np.float32)
     engine.omp_set_num_threads(torch.get_num_threads())
     rotation = None
     if rotate:
-        opq = engine.OPQMatrix(dimension, books)
-        inner = _quantizer(engine, dimension, books, words, len(x), seed)
+        opq = engine.OPQMatrix(dimension, num_codebooks)
+        inner = _quantizer(engine, dimension, num_codebooks, num_codewords, len(x), seed)
         opq.pq = inner  # its own would have 256 codewords whatever K is
         opq.max_train_points = max(opq.max_train_points, len(x))
         opq.train(points)
         rotation = torch.from_numpy(engine.vector_to_array(opq.A).reshape(dimension, dimension).copy())
         points = opq.apply(points)
-    quantizer = _quantizer(engine, dimension, books, words, len(x), seed)
+    quantizer = _quantizer(engine, dimension, num_codebooks, num_codewords, len(x), seed)
     quantizer.train(points)
-    centroids = engine.vector_to_array(quantizer.centroids).reshape(books, words, -1)
-    return Codebooks(rotation, torch.from_numpy(centroids.copy()))
+    centroids = engine.vector_to_array(quantizer.centroids).reshape(num_codebooks, num_codewords, -1)
+    return Codec(rotation, torch.from_numpy(centroids.copy()))
 
 
-def _quantizer(engine, dimension: int, books: int, words: int, points: int, seed: int):
-    quantizer = engine.ProductQuantizer(dimension, books, bits_per_word(words))
+def _quantizer(engine, dimension: int, num_codebooks: int, num_codewords: int, points: int, seed: int):
+    quantizer = engine.ProductQuantizer(dimension, num_codebooks, bits_per_codeword(num_codewords))
     quantizer.cp.seed = seed
     quantizer.cp.max_points_per_centroid = points  # all of them, not a sample of 256 each
     quantizer.cp.min_points_per_centroid = 1
@@ -113,27 +120,30 @@ def _quantizer(engine, dimension: int, books: int, words: int, points: int, seed
 class PcaRetriever(Retriever):
     """Both modalities by their own PCA, one quantiser, asymmetric squared distances."""
 
-    def __init__(self, job: Job, rotate: bool):
-        self.dataset, split = job.dataset, job.dataset.split
-        books = codebooks_for_bits(job.config.student.bits, WORDS)
+    def __init__(self, task: FitTask, rotate: bool):
+        self.dataset, split = task.dataset, task.dataset.split
+        num_codebooks = codebooks_for_bits(task.config.student.bits, NUM_CODEWORDS)
         texts = self.dataset.bow
-        network = make_encoders(job.config, texts.shape[1], job.config.student.bits)  # its head is not used
+        network = make_encoders(task.config, texts.shape[1], task.config.student.bits)  # its head is not used
         self.pictures = image_features(network, self.dataset).numpy()
         limit = min(self.pictures.shape[1], texts.shape[1], len(split.train), LONGEST)
-        dimension = limit // books * books
+        dimension = limit // num_codebooks * num_codebooks
         if not dimension:
             raise DcmqError(
-                f"bits: {job.config.student.bits} need {books} sub-vectors, the features have {limit} numbers"
+                f"bits: {task.config.student.bits} need {num_codebooks} sub-vectors, the features have {limit} numbers"
             )
         self.pca = [
             PCA(dimension, random_state=0).fit(part)
             for part in (self.pictures[split.train], texts[split.train].toarray())
         ]
-        self.codebooks = train_codebooks(torch.cat(self.embed(split.train)), books, rotate=rotate, seed=job.config.seed)
-        self.bytes_per_item = job.config.student.bits / 8
+        self.codec = train_codebooks(
+            torch.cat(self.embed(split.train)), num_codebooks, rotate=rotate, seed=task.config.seed
+        )
+        self.codebooks = self.codec.codebooks
+        self.bytes_per_item = task.config.student.bits / 8
 
     def embed(self, rows):
-        """See :class:`dcmq.retrieval.Retriever`."""
+        """See :class:`dcmq.retrieval.retriever.Retriever`."""
         pictures, texts = self.pictures[rows], self.dataset.bow[rows].toarray()
         return tuple(
             torch.from_numpy(np.ascontiguousarray(pca.transform(part), np.float32))
@@ -142,46 +152,44 @@ class PcaRetriever(Retriever):
 
     def codes(self, embeddings):
         """(n, M) indices of the nearest codewords."""
-        return self.codebooks.assign(embeddings)
+        return self.codec.assign(embeddings)
 
     def queries(self, embeddings):
         """(q, M, K) squared distances, with a minus."""
-        return -squared_distances(self.codebooks.rotated(embeddings), self.codebooks.words)
+        return -squared_distances(self.codec.rotated(embeddings), self.codebooks)
 
     def scores(self, queries, codes):
         """Minus the asymmetric distance (ADC)."""
         return scores(queries, codes)
 
-    def statistics(self, codes):
-        """See :class:`dcmq.retrieval.Retriever`."""
-        return codeword_statistics(codes, self.codebooks.words)
 
-
-def fit(job: Job, rotate: bool) -> Fitted:
+def fit(task: FitTask, rotate: bool) -> FitResult:
     """PCA of each modality and codebooks, see :class:`PcaRetriever`; OPQ where ``rotate``."""
     start = time.perf_counter()
-    retriever = PcaRetriever(job, rotate)
+    retriever = PcaRetriever(task, rotate)
     numbers = sum(part.components_.size + part.mean_.size for part in retriever.pca)
-    numbers += retriever.codebooks.numbers()
-    return Fitted(retriever, numbers, time.perf_counter() - start)
+    numbers += retriever.codec.numbers()
+    return FitResult(retriever, numbers, time.perf_counter() - start)
 
 
 NOTE = "picture features are those of the backbone's starting weights, which are random where none were given"
-ROWS = (
+register_method(
     Method(
         name="PQ",
         reference="Jegou, Douze, Schmid, TPAMI 2011",
         fidelity=AS_PUBLISHED,
         note=NOTE,
         fit=partial(fit, rotate=False),
-        sources=("product_quantization.py",),
-    ),
+        origin=fit,
+    )
+)
+register_method(
     Method(
         name="OPQ",
         reference="Ge, He, Ke, Sun, TPAMI 2014",
         fidelity=AS_PUBLISHED,
         note=NOTE,
         fit=partial(fit, rotate=True),
-        sources=("product_quantization.py",),
-    ),
+        origin=fit,
+    )
 )

@@ -5,11 +5,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dcmq.config import EncodersConfig
-from dcmq.epochs import adam, seeded
 from dcmq.methods.base import RECONSTRUCTION
-from dcmq.methods.hashing import hashing, HashTrainer, pair_likelihood_loss, share_a_label
-from dcmq.models import DualEncoder
-from dcmq.retrieval import embed, signs
+from dcmq.methods.hashing import HashTrainer, pair_likelihood_loss, register_hashing, share_a_label, signs
+from dcmq.networks.dual_encoder import DualEncoder
+from dcmq.networks.features import embed
+from dcmq.training.start import adam, seeded
 
 SEMANTIC = 512  # length of a feature
 
@@ -29,8 +29,8 @@ class Heads(nn.Module):
 class Encoders(DualEncoder):
     """Each encoder ends in a feature; embeddings are the hash outputs behind it."""
 
-    def __init__(self, config: EncodersConfig, words: int, classes: int):
-        super().__init__(config, words, SEMANTIC)
+    def __init__(self, config: EncodersConfig, vocab_size: int, classes: int):
+        super().__init__(config, vocab_size, SEMANTIC)
         self.image_heads, self.text_heads = Heads(config.bits, classes), Heads(config.bits, classes)
 
     def image_outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,8 +118,8 @@ class Trainer(HashTrainer):
 
     def make_network(self) -> DualEncoder:
         """See :class:`HashTrainer`."""
-        words, classes = self.dataset.bow.shape[1], len(self.dataset.classes)
-        return seeded(self.config.seed, lambda: Encoders(self.config.student, words, classes))
+        vocab_size, classes = self.dataset.bow.shape[1], len(self.dataset.classes)
+        return seeded(self.config.seed, lambda: Encoders(self.config.student, vocab_size, classes))
 
     def prepare(self) -> None:
         """Label network, discriminators, and an optimiser for each of the four."""
@@ -134,9 +134,11 @@ class Trainer(HashTrainer):
         self.state = nn.ModuleDict({"network": self.network, "helpers": self.helpers})
         judges = [*self.helpers["image"].parameters(), *self.helpers["text"].parameters()]
         rate = self.config.learning_rate
-        label = {"params": list(self.helpers["label"].parameters()), "rate": self.options["label_rate"]}
-        self.optimisers = [torch.optim.Adam([group], lr=rate) for group in (label, {"params": judges, "rate": 1.0})]
-        self.optimisers += [adam(self.network, self.config, part=part) for part in ("image_", "text_")]
+        label = {"params": list(self.helpers["label"].parameters()), "lr_factor": self.options["label_rate"]}
+        self.optimizers = [
+            torch.optim.Adam([group], lr=rate) for group in (label, {"params": judges, "lr_factor": 1.0})
+        ]
+        self.optimizers += [adam(self.network, self.config, part=part) for part in ("image_", "text_")]
 
     def epoch(self, number: int) -> dict[str, float]:
         """See :class:`Trainer`."""
@@ -148,7 +150,7 @@ class Trainer(HashTrainer):
         steps += [("image", 2, self._image_terms), ("text", 3, self._text_terms)]
         losses = {}
         for part, (name, place, terms) in enumerate(steps):
-            found = self.each_batch(number, part, self.optimisers[place], terms)
+            found = self.each_batch(number, part, self.optimizers[place], terms)
             losses |= {f"{name} {term}": value for term, value in found.items()}
         return losses
 
@@ -210,14 +212,13 @@ def _judged(judge: nn.Module, feature: Tensor, truth: int) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth))
 
 
-ROW = hashing(
+register_hashing(
     Trainer,
     name="SSAH",
     reference="Li, Deng, Li, Liu, Gao, Tao, CVPR 2018",
     fidelity=RECONSTRUCTION,
     note="losses and weights as in the paper, adversary on live features; pairs within a batch; features end in tanh, "
     "because behind ReLU they died here; the adversary's weight is ours; released=1 computes what the released code does",
-    sources=("hashing.py", "ssah.py"),
     options={
         "alpha": 1.0,
         "gamma": 1.0,

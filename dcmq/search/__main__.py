@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from dcmq.codes import export
+from dcmq.codes.index import ENGINES
 from dcmq.core.errors import DcmqError
-from dcmq.index import export
-from dcmq.index.code_index import ENGINES
-from dcmq.search.collection import Collection, KINDS
+from dcmq.search.collection import KINDS, Collection
 
 
 def build(options: argparse.Namespace) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dcmq.codes.index import CodeIndex
 from dcmq.core.errors import DcmqError
-from dcmq.index import CodeIndex
 from dcmq.search.model import SearchModel
 
 SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
@@ -136,7 +136,7 @@ class Collection:
             if broken:
                 raise DcmqError(f"{picture} is no picture that can be read")
         found = index.search(query, min(k, len(index)), engine)
-        scores = found.scores[0] / index.books
+        scores = found.scores[0] / index.num_codebooks
         return [Hit(i + 1, float(s), str(name)) for i, (s, name) in enumerate(zip(scores, found.ids[0], strict=True))]
 
 

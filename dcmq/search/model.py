@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dcmq.codes.quantize import quantize
 from dcmq.config import TrainConfig
-from dcmq.data.photos import squashed, UNREADABLE
-from dcmq.encoders import tokenizer
 from dcmq.core.errors import DcmqError
-from dcmq.index import encode
-from dcmq.models import Student
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
-from dcmq.training import load_student
+from dcmq.data.decode import UNREADABLE
+from dcmq.data.resize import image_array
+from dcmq.methods.dcmq.student import Student, load_student
+from dcmq.networks.clip import clip_tokenizer
 
 _BATCH = 64
 _WEIGHTS = "model."
@@ -94,14 +94,14 @@ class SearchModel:
                         raise DcmqError(f"{text!r} has no word that the student knows, such as {known}")
                 inputs = self.bags(part)
             else:
-                inputs = tokenizer(self.student.config.text_encoder)(part)
+                inputs = clip_tokenizer(self.student.config.text_encoder)(part)
             parts.append(self.student.embed_texts(inputs))
         return torch.cat(parts)
 
     @torch.no_grad()
     def embed_pictures(self, files: Sequence[Path]) -> tuple[Tensor, list[int]]:
         """(m, D) float32 of the pictures that can be read, and the numbers of those that cannot."""
-        parts, broken = [torch.empty(0, self.student.config.books * self.student.config.subvector_length)], []
+        parts, broken = [torch.empty(0, self.student.config.num_codebooks * self.student.config.subvector_dim)], []
         for numbers, pictures, bad in self._decoded(files):
             broken += bad
             if len(numbers):
@@ -110,12 +110,12 @@ class SearchModel:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, width) packed codes. Raises DcmqError as :meth:`embed_texts` does."""
-        return encode(self.embed_texts(texts), self.codebooks)
+        return quantize(self.embed_texts(texts), self.codebooks)
 
     def encode_pictures(self, files: Sequence[Path]) -> tuple[np.ndarray, list[int]]:
         """(m, width) packed codes of the pictures that can be read, and the numbers of those that cannot."""
         embeddings, broken = self.embed_pictures(files)
-        return encode(embeddings, self.codebooks), broken
+        return quantize(embeddings, self.codebooks), broken
 
     def _decoded(self, files: Sequence[Path]) -> Iterator[tuple[list[int], np.ndarray, list[int]]]:
         with (
@@ -134,7 +134,7 @@ class SearchModel:
         """(size, size, 3) uint8, squashed as the data set's were; None if the file is no picture."""
         try:
             with Image.open(file) as picture:
-                return squashed(picture, self.picture_size)
+                return image_array(picture, self.picture_size)
         except UNREADABLE:
             return None
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.experiments import checkpoint, INPUTS
 from dcmq.core.paths import runs_dir, shown
+from dcmq.experiments.runs import INPUTS, checkpoint_file
+from dcmq.methods.dcmq.student import load_student
 from dcmq.search.model import SearchModel
-from dcmq.training import load_student
 
 
 def model_of(folder: Path) -> SearchModel:
@@ -25,7 +25,7 @@ def model_of(folder: Path) -> SearchModel:
     if config.get("method") != "DCMQ":
         raise DcmqError(f"{folder} is a run of {config.get('method')}; only students of DCMQ make codes to search")
     config = TrainConfig.model_validate(config)
-    student = load_student(config, len(inputs["vocabulary"]), checkpoint(folder))
+    student = load_student(config, len(inputs["vocabulary"]), checkpoint_file(folder))
     return SearchModel(student, config, inputs["vocabulary"], inputs["picture_size"])
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from dcmq.data.photos import UNREADABLE
-from dcmq.search.collection import Hit
 from dcmq.core.storage import atomic_write
+from dcmq.data.decode import UNREADABLE
+from dcmq.search.collection import Hit
 
 _TILE, _LINE, _GAP, _ACROSS = 200, 34, 8, 5  # pixels, and tiles in a row
 

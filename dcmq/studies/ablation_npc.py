@@ -6,11 +6,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from pydantic import Field
 
-from dcmq.notebook import comma_list
-from dcmq.reports import mean_sd
-from dcmq.studies import plots
-from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import compare, metric_name, METRICS, paper_table, seed_means, select, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import PlannedRun, Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.results import METRICS, metric_name, paper_table, select
+from dcmq.reporting.tables import mean_sd
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 LABELS = {
     "identity": "identity",
@@ -51,7 +53,7 @@ class Parameters(TrainingStudy):
         scope = {"npc_scope": self.npc_scope}
         return [Variant(label, {"target": target, "tau": tau} | scope) for target, label in LABELS.items()]
 
-    def plan(self) -> list[Run]:
+    def plan(self) -> list[PlannedRun]:
         """Targets x seeds at each temperature."""
         return [
             self.run(variant, self.bits, seed, tau=tau)
@@ -71,7 +73,7 @@ def tau_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def teacher_table(teacher: dict, r: int) -> pd.DataFrame:
-    """The teacher's own retrieval, as :func:`dcmq.evaluation.evaluate_teacher` measured it: a row to hold ours against."""
+    """The teacher's own retrieval, as :func:`dcmq.retrieval.evaluate.evaluate_teacher` measured it: a row to hold ours against."""
     names = [metric_name(m, r) for m in METRICS]
     cells = {f"{name} {d}": mean_sd([teacher[d][name]]) for name in names for d in ("i2t", "t2i")}
     return pd.DataFrame(cells, index=["the teacher itself, not quantised"])

@@ -5,10 +5,12 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dcmq.reports import mean_sd
-from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import compare, paper_table, seed_means, statistics_frame, Verdict
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.results import paper_table, statistics_frame
+from dcmq.reporting.tables import mean_sd
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 WITH, WITHOUT = "with Gumbel", "without Gumbel"
 SCALED = "with Gumbel, scaled"

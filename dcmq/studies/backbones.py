@@ -6,10 +6,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dcmq.core.errors import DcmqError
-from dcmq.notebook import comma_list
-from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import compare, paper_table, seed_means, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.results import paper_table
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 PAPER = ("AlexNet", "RN50", "DINO-RN50", "CLIP-RN50", "ViT-B32", "DeiT")
 SIZES = {"small_clip": 64}  # pixels a side, where an encoder takes one size only
@@ -27,7 +29,7 @@ class Parameters(TrainingStudy):
 
     bits: str
     backbones: str
-    backbone_rate: float
+    backbone_lr_factor: float
 
     def variants(self) -> list[Variant]:
         """One student per entry of ``backbones``, NAME or NAME+WEIGHTS."""
@@ -38,7 +40,7 @@ class Parameters(TrainingStudy):
                 raise DcmqError(f"backbones: {entry!r} is not NAME or NAME+WEIGHTS, e.g. resnet50+imagenet")
             settings = {"image_encoder": name, "backbone_weights": weights}
             settings |= {"image_size": SIZES[name]} if name in SIZES else {}
-            settings |= {"backbone_rate": self.backbone_rate} if weights else {}
+            settings |= {"backbone_rate": self.backbone_lr_factor} if weights else {}
             rows.append(Variant(f"{name} ({short_weights(weights)})", settings))
         return rows
 

@@ -6,11 +6,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from pydantic import Field
 
-from dcmq.notebook import comma_list
-from dcmq.reports import mean_sd
-from dcmq.studies import plots
-from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import compare, seed_means, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import PlannedRun, Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.tables import mean_sd
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 
 class Parameters(TrainingStudy):
@@ -25,14 +26,16 @@ class Parameters(TrainingStudy):
     subvector_lengths: str
     at_bits: int = Field(gt=0)
 
-    def plan(self) -> list[Run]:
+    def plan(self) -> list[PlannedRun]:
         """Code lengths at the default sub-vector length, then sub-vector lengths at ``at_bits``."""
-        default = self.config().student.subvector_length
+        default = self.config().student.subvector_dim
         lengths = sorted({*comma_list(self.subvector_lengths, int), default})
         pairs = [("bits", b, default) for b in self.bit_list] + [("D / M", self.at_bits, n) for n in lengths]
-        books = {b: self.config(bits=b).student.books for _, b, _ in pairs}
+        num_codebooks = {b: self.config(bits=b).student.num_codebooks for _, b, _ in pairs}
         return [
-            self.run(Variant(f"{b} bits, D {books[b] * n}", {"subvector_length": n}), b, seed, sweep=sweep, length=n)
+            self.run(
+                Variant(f"{b} bits, D {num_codebooks[b] * n}", {"subvector_length": n}), b, seed, sweep=sweep, length=n
+            )
             for sweep, b, n in pairs
             for seed in self.seed_list
         ]

@@ -5,8 +5,9 @@ from typing import ClassVar
 import pandas as pd
 from pydantic import Field
 
-from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import compare, seed_means, Verdict
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 NPC, IDENTITY = "DCMQ (teacher with NPC)", "identity"
 
@@ -24,7 +25,7 @@ class Parameters(TrainingStudy):
     bits: int = Field(gt=0)
     text_encoder: str
     text_weights: str
-    backbone_rate: float = Field(gt=0)
+    backbone_lr_factor: float = Field(gt=0)
 
     def variants(self) -> list[Variant]:
         """Both targets, with captions and with bags of words."""
@@ -32,7 +33,7 @@ class Parameters(TrainingStudy):
             text_encoder=self.text_encoder,
             text_weights=self.text_weights,
             text_input="caption",
-            backbone_rate=self.backbone_rate,
+            backbone_lr_factor=self.backbone_lr_factor,
         )
         return [
             Variant(f"captions: {NPC}", {"target": "npc"} | transformer),

@@ -9,12 +9,13 @@ from matplotlib.ticker import MaxNLocator
 from pydantic import Field, field_validator
 
 from dcmq.core.errors import DcmqError
-from dcmq.figures import MARKERS
-from dcmq.notebook import comma_list
-from dcmq.reports import mean_sd
-from dcmq.studies import plots
-from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import compare, seed_means, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import PlannedRun, Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.figures import MARKERS
+from dcmq.reporting.tables import mean_sd
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 CONDITIONS = {  # name: what it changes for all three forms of noise
     "default": {},
@@ -63,7 +64,7 @@ class Parameters(TrainingStudy):
             return {"learning_rate": profile.learning_rate / 3}
         return {"epochs": 3 * profile.epochs} if condition == "epochs x 3" else CONDITIONS[condition]
 
-    def plan(self) -> list[Run]:
+    def plan(self) -> list[PlannedRun]:
         """Forms of noise x conditions x seeds."""
         return [
             self.run(Variant(form, self.changes(condition) | noise), self.bits, seed, condition=condition)
@@ -79,7 +80,7 @@ def run_means(statistics: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def paired(statistics: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
-    """(seeds, forms) of a statistic, to :func:`dcmq.studies.results.compare`."""
+    """(seeds, forms) of a statistic, to :func:`dcmq.reporting.verdicts.compare`."""
     means = run_means(statistics[statistics.condition == condition], name)
     return means.pivot(index="seed", columns="variant", values=name)[list(FORMS)]
 

@@ -9,20 +9,21 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from dcmq import cost
-from dcmq.codes import assign, pack
-from dcmq.cost import Size
+from dcmq.codes.assign import assign
+from dcmq.codes.pack import pack
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.evaluation import DIRECTIONS
-from dcmq.figures import MARKERS
-from dcmq.inputs import text_inputs
-from dcmq.models import Student
-from dcmq.paper import published
-from dcmq.studies import plots, search_times
-from dcmq.studies.base import method_variants, Methods, Run, TrainingStudy
-from dcmq.studies.results import seed_means, Verdict
+from dcmq.experiments import efficiency as cost
+from dcmq.experiments.efficiency import Size
+from dcmq.experiments.plan import PlannedRun, method_variants
+from dcmq.experiments.study import Methods, TrainingStudy
+from dcmq.methods.dcmq.student import Student, make_student
+from dcmq.networks.inputs import text_inputs
+from dcmq.reporting import plots, search_times
+from dcmq.reporting.figures import MARKERS
+from dcmq.reporting.paper.tables import published
+from dcmq.reporting.verdicts import Verdict, seed_means
+from dcmq.retrieval.evaluate import DIRECTIONS
 from dcmq.teachers.base import Encoder, Teacher, TeacherEmbeddings
-from dcmq.training import make_student
 
 TEACHER = "teacher"
 EMBEDDINGS, CODES = "embeddings", "codes"
@@ -45,7 +46,7 @@ class Parameters(TrainingStudy):
     repeats: int = Field(gt=0)
     architectures: str
 
-    def compared_plan(self) -> list[Run]:
+    def compared_plan(self) -> list[PlannedRun]:
         """The runs of the compared methods, at the same lengths and seeds."""
         rows = method_variants(self.methods)
         return [self.run(row, bits, seed) for row in rows for bits in self.bit_list for seed in self.seed_list]
@@ -99,7 +100,7 @@ def with_quality(
     """``forms`` with a column ``scores``: ``metric``, mean of both directions, per seed; empty where it is not measured.
 
     Args:
-        teachers: by kind of number, as :func:`dcmq.evaluation.evaluate_teacher` measured them.
+        teachers: by kind of number, as :func:`dcmq.retrieval.evaluate.evaluate_teacher` measured them.
         name: of ``metric`` with its R.
     """
     named = frame.assign(model=frame.bits.map(column))

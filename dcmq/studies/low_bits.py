@@ -5,10 +5,12 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dcmq.notebook import comma_list
-from dcmq.studies import plots
-from dcmq.studies.base import short_name, TrainingStudy, Variant
-from dcmq.studies.results import compare, paper_table, seed_means, select, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy, short_name
+from dcmq.reporting import plots
+from dcmq.reporting.results import paper_table, select
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 PAPER = ("CLIP-RN50", "CLIP-ViT-B32", "DeCLIP-RN50", "DeCLIP-ViT-B32")
 

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 
 from dcmq.core.errors import DcmqError
-from dcmq.evaluation import DIRECTIONS
-from dcmq.figures import MARKERS
-from dcmq.methods import METHODS
+from dcmq.experiments.plan import PlannedRun, Variant, method_variants
+from dcmq.experiments.study import Methods, TrainingStudy
 from dcmq.methods.base import CONTROL
-from dcmq.studies.base import method_variants, Methods, Run, TrainingStudy, Variant
-from dcmq.studies.metric_question import COMPARED, OWN
-from dcmq.studies.plots import colours
-from dcmq.studies.results import compare, paper_table, seed_means, Verdict
+from dcmq.methods.registry import METHODS
+from dcmq.reporting.figures import MARKERS
+from dcmq.reporting.metric_question import COMPARED, OWN
+from dcmq.reporting.plots import colours
+from dcmq.reporting.results import paper_table
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.retrieval.evaluate import DIRECTIONS
 
 
 class Parameters(TrainingStudy):
@@ -35,7 +37,9 @@ class Parameters(TrainingStudy):
         """The methods and the controls asked for."""
         return method_variants(",".join(filter(None, [self.methods, self.controls])))
 
-    def chosen(self, plan: Sequence[Run], records: Sequence[dict], names: str) -> tuple[list[Run], list[dict]]:
+    def chosen(
+        self, plan: Sequence[PlannedRun], records: Sequence[dict], names: str
+    ) -> tuple[list[PlannedRun], list[dict]]:
         """Runs and records of the methods in ``names`` at ``curve_bits``."""
         wanted = {variant.name for variant in method_variants(names)}
         pairs = [
@@ -61,7 +65,7 @@ def methods_table(names: Sequence[str]) -> pd.DataFrame:
     ).T
 
 
-def sizes_table(plan: Sequence[Run], records: Sequence[dict]) -> pd.DataFrame:
+def sizes_table(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
     """Bytes per item at each code length, numbers learnt, and seconds of training: a row per method."""
     rows: dict[str, dict] = {}
     for run, record in zip(plan, records, strict=True):
@@ -105,7 +109,7 @@ def _kind(name: str) -> str:
     return " (a control, no claim of the paper)" if METHODS[name].fidelity == CONTROL else ""
 
 
-def precision_recall_figure(plan: Sequence[Run], records: Sequence[dict]) -> plt.Figure:
+def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict]) -> plt.Figure:
     """Above, interpolated precision against recall by rank, for all; below, by Hamming radius, for hash methods."""
     drawn, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
     names = list(dict.fromkeys(run.variant for run in plan))

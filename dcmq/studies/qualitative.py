@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from dcmq.data.dataset import RetrievalDataset
 from dcmq.core.errors import DcmqError
-from dcmq.experiments import trained_student
-from dcmq.studies import plots
-from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.gallery import names_of, RIGHT, search, show_picture, text_of, WRONG
-from dcmq.studies.results import Verdict
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.plan import PlannedRun, Variant
+from dcmq.experiments.runs import trained_student
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.gallery import RIGHT, WRONG, names_of, search, show_picture, text_of
+from dcmq.reporting.verdicts import Verdict
 from dcmq.teachers.base import TeacherEmbeddings
 
 Found = dict[str, tuple[np.ndarray, np.ndarray]]  # by direction: rows and hits of the first results of every query
@@ -32,7 +33,7 @@ class Parameters(TrainingStudy):
     queries: int = Field(ge=1)
     top: int = Field(ge=1)
 
-    def plan(self) -> list[Run]:
+    def plan(self) -> list[PlannedRun]:
         """The one student."""
         return [self.run(Variant("DCMQ", {"target": "npc"}), self.bits, self.seed_list[0])]
 
@@ -43,7 +44,7 @@ class Parameters(TrainingStudy):
 
 
 def rankings(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings) -> Found:
-    """The first ``p.top`` results of every query in both directions, see :func:`dcmq.studies.gallery.search`.
+    """The first ``p.top`` results of every query in both directions, see :func:`dcmq.reporting.gallery.search`.
 
     Raises:
         DcmqError: more results wanted than the gallery holds.

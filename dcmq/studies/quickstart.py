@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from dcmq.data.dataset import RetrievalDataset
 from dcmq.core.paths import runs_dir
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.verdicts import Verdict
 from dcmq.search.model import words
-from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy
-from dcmq.studies.results import Verdict
 
 YES, NO = "yes", "no"
 ACROSS = 8  # pictures in a row of the figure

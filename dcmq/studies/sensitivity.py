@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from pydantic import Field
 
-from dcmq.notebook import comma_list
-from dcmq.studies import plots
-from dcmq.studies.base import Run, TrainingStudy, Variant
-from dcmq.studies.results import compare, seed_means, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import PlannedRun, Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
 NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}
@@ -38,7 +39,7 @@ class Parameters(TrainingStudy):
         kind = {"batch_size": int, "npc_scope": str}.get(name, float)
         return comma_list(getattr(self, name), kind)
 
-    def plan(self) -> list[Run]:
+    def plan(self) -> list[PlannedRun]:
         """For each setting its values, the default among them, x seeds."""
         runs = []
         for name in (*NUMBERS, "npc_scope"):

@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from pydantic import Field
 
-from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import compare, paper_table, seed_means, Verdict
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.results import paper_table
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 JOINT, SEPARATE = "joint", "separate"
 

@@ -10,17 +10,17 @@ from pydantic import Field
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from dcmq.data.dataset import RetrievalDataset
-from dcmq.epochs import batches
 from dcmq.core.errors import DcmqError
-from dcmq.figures import MARKERS
-from dcmq.notebook import comma_list
-from dcmq.reports import mean_sd
-from dcmq.studies import plots
-from dcmq.studies.base import short_name, Study
-from dcmq.studies.results import compare, Verdict
-from dcmq.targets import npc
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.study import Study, short_name
+from dcmq.methods.dcmq.targets import npc
+from dcmq.reporting import plots
+from dcmq.reporting.figures import MARKERS
+from dcmq.reporting.tables import mean_sd
+from dcmq.reporting.verdicts import Verdict, compare
 from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.batches import epoch_batches
 
 BEFORE, COLDER, AFTER = "without NPC", "at a smaller tau", "with NPC"
 BINS = 60
@@ -74,7 +74,7 @@ def matrices(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings, 
     """
     generator, drawn = torch.Generator().manual_seed(seed), []
     while len(drawn) < p.batches:  # a new shuffle once all of train was drawn
-        drawn += batches(data.split.train, p.batch_size, generator)
+        drawn += epoch_batches(data.split.train, p.batch_size, generator)
     labels = torch.from_numpy(np.asarray(data.labels)).double()
     found = []
     for rows in drawn[: p.batches]:

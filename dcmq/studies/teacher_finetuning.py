@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from pydantic import Field
 
-from dcmq.studies import plots
-from dcmq.studies.base import TrainingStudy, Variant
-from dcmq.studies.results import compare, paper_table, seed_means, Verdict
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy
+from dcmq.reporting import plots
+from dcmq.reporting.results import paper_table
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 STUDENT, TUNED = "DCMQ student", "fine-tuned dual encoder"
 
@@ -25,7 +27,7 @@ class Parameters(TrainingStudy):
     dual_encoder: str
     dual_weights: str
     dual_image_size: int = Field(gt=0)
-    backbone_rate: float = Field(gt=0)
+    backbone_lr_factor: float = Field(gt=0)
 
     def variants(self) -> list[Variant]:
         """The student reads bags of words; the dual encoder reads the same tags as text, and learns from labels."""
@@ -37,7 +39,7 @@ class Parameters(TrainingStudy):
             text_encoder=self.dual_encoder,
             text_weights=self.dual_weights,
             text_input="tags",
-            backbone_rate=self.backbone_rate,
+            backbone_lr_factor=self.backbone_lr_factor,
         )
         return [Variant(STUDENT, {"target": "npc"}), Variant(TUNED, tuned)]
 

@@ -6,11 +6,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from pydantic import Field
 
-from dcmq.notebook import comma_list
-from dcmq.reports import mean_sd
-from dcmq.studies import plots
-from dcmq.studies.base import short_name, TrainingStudy, Variant
-from dcmq.studies.results import compare, metric_name, METRICS, paper_table, seed_means, Verdict
+from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.plan import Variant
+from dcmq.experiments.study import TrainingStudy, short_name
+from dcmq.reporting import plots
+from dcmq.reporting.results import METRICS, metric_name, paper_table
+from dcmq.reporting.tables import mean_sd
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 PAPER = (
     "CLIP-RN50",

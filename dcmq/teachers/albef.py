@@ -6,12 +6,13 @@ the first six layers of a BERT, each through one linear layer. The other six lay
 
 import re
 
-import timm
 import torch
 from torch import nn
 from torchvision import transforms as T
 
 from dcmq.core.errors import DcmqError
+from dcmq.networks.pixels import OPENAI
+from dcmq.teachers.base import register_teacher
 from dcmq.teachers.checkpoint import load_whole, named_file, read_weights, renamed
 from dcmq.teachers.network import Network
 
@@ -79,6 +80,8 @@ class Towers(nn.Module):
 
     def __init__(self, side: int, transformers):
         super().__init__()
+        import timm  # takes seconds
+
         self.visual_encoder = timm.create_model(VISION, pretrained=False, img_size=side, num_classes=0)
         config = transformers.BertConfig(**BERT)
         self.text_encoder = transformers.BertModel(config, add_pooling_layer=False)
@@ -106,6 +109,10 @@ def clean(text: str) -> str:
 
 def transform(side: int) -> T.Compose:
     """The official evaluation's: the whole picture squeezed into a square."""
-    normalise = T.Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
     resize = T.Resize((side, side), interpolation=T.InterpolationMode.BICUBIC)
-    return T.Compose([resize, T.ToTensor(), normalise])
+    return T.Compose([resize, T.ToTensor(), T.Normalize(*OPENAI)])
+
+
+@register_teacher("albef:FILE")
+def _make(name: str, dataset: str) -> Albef:
+    return Albef(name)

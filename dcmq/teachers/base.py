@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,19 +11,59 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from dcmq.core.registry import Registry
 from dcmq.data.dataset import RetrievalDataset
 
 
 @dataclass(frozen=True)
 class TeacherEmbeddings:
-    """(n, d) float32 unit vectors of every row's picture and label sentence, with where they came from."""
+    """What a teacher makes of a data set.
+
+    Attributes:
+        image, text: (n, d) float32 unit vectors of every row's image and label sentence.
+        name: as asked for. description: what that turned out to be.
+        parameters: a count. fingerprint: a hash of weights and preprocessing.
+        code: fingerprint of the code that made the vectors.
+        reads_any_text: whether the teacher itself can be asked for other texts' vectors.
+    """
 
     image: Tensor
     text: Tensor
     name: str
-    resolved: str
+    description: str
     parameters: int
     fingerprint: str
+    code: str = ""
+    reads_any_text: bool = False
+
+
+@dataclass(frozen=True)
+class TeacherKind:
+    """How a teacher is asked for.
+
+    Attributes:
+        forms: as a user writes it, such as ``declip-rn50:FILE``.
+        make: the teacher, from what the user wrote and the name of the data set.
+    """
+
+    forms: tuple[str, ...]
+    make: "Callable[[str, str], Teacher]"
+
+
+TEACHERS: Registry[TeacherKind] = Registry("teacher")  # by what stands before the first colon
+
+
+def register_teacher(*forms: str) -> Callable:
+    """Registers a function of (what the user wrote, name of the data set) that makes a teacher, for these ``forms`` of names.
+
+    All of ``forms`` begin alike, up to the first colon.
+    """
+
+    def register(make: "Callable[[str, str], Teacher]"):
+        TEACHERS.register(forms[0].partition(":")[0], TeacherKind(forms, make))
+        return make
+
+    return register
 
 
 class Teacher(ABC):
@@ -30,10 +71,11 @@ class Teacher(ABC):
     ``fingerprint``, a hash of weights and preprocessing; ``stored``, the precision embeddings are kept in."""
 
     name: str
-    resolved: str
+    description: str
     parameters: int
     fingerprint: str
     stored = torch.float32  # the precision in which embeddings are kept
+    reads_any_text = False
 
     @abstractmethod
     def embed_dataset(self, dataset: RetrievalDataset, progress: bool = True) -> tuple[Tensor, Tensor]:
@@ -42,6 +84,8 @@ class Teacher(ABC):
 
 class Encoder(Teacher):
     """A teacher that runs a model. Subclasses say how a batch is encoded."""
+
+    reads_any_text = True
 
     @abstractmethod
     def encode_images(self, images: np.ndarray) -> Tensor:
@@ -72,6 +116,6 @@ class Encoder(Teacher):
         return images, texts[[number[s] for s in sentences]]
 
 
-def unit(x: Tensor) -> Tensor:
+def l2_normalize(x: Tensor) -> Tensor:
     """Rows scaled to length 1, float32."""
     return F.normalize(x.float(), dim=-1)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
+from dcmq.networks.hub import first_line, require_reachable, unusable
 from dcmq.teachers.albef import require_transformers, transform
-from dcmq.teachers.hub import first_line, require_reachable, unusable
+from dcmq.teachers.base import register_teacher
 from dcmq.teachers.network import Network
 
 REPOSITORY = "Salesforce/blip-itm-base-coco"  # fine-tuned for retrieval on COCO; the hub has no plainly pretrained one
@@ -66,3 +67,8 @@ def _load(transformers, source: str):
     if config.vision_config.hidden_size != WIDTH:
         raise DcmqError(f"its pictures' tower has width {config.vision_config.hidden_size}, that of ViT-B {WIDTH}")
     return transformers.BlipForImageTextRetrieval.from_pretrained(source, output_loading_info=True)
+
+
+@register_teacher("blip-vit-b", "blip-vit-b:FOLDER")
+def _make(name: str, dataset: str) -> Blip:
+    return Blip(name)

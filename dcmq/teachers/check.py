@@ -32,10 +32,10 @@ class Check:
         return False if self.colours <= 0.4 or self.kinds <= 0.25 else None
 
 
-def reference_for(resolved: str) -> pd.DataFrame | None:
+def reference_for(description: str) -> pd.DataFrame | None:
     """Known cosines between prompts of the checkpoint that ``resolved`` names, if the package has some."""
     for checkpoint, file in REFERENCES.items():
-        if checkpoint in resolved.replace("-quickgelu", ""):
+        if checkpoint in description.replace("-quickgelu", ""):
             return pd.read_csv(Path(__file__).with_name("reference") / file, index_col="prompt")
     return None
 

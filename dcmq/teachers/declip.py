@@ -5,10 +5,11 @@ bias, the vocabulary has a mask token before start and end of text, and pictures
 What its losses need beside the towers (projectors, predictors, memory banks) is left out.
 """
 
-import open_clip
 import torch
 from torchvision import transforms as T
 
+from dcmq.networks.pixels import IMAGENET
+from dcmq.teachers.base import register_teacher
 from dcmq.teachers.checkpoint import load_whole, named_file, read_weights, renamed
 from dcmq.teachers.network import Network
 
@@ -30,6 +31,8 @@ class Declip(Network):
         if "logit_scale" in weights:
             weights["logit_scale"] = weights["logit_scale"].reshape(())  # one number, stored as a list of one
         model = load_whole(build(short, len(weights.get("text_projection.bias", [0]))), weights, short, path)
+        import open_clip  # takes seconds
+
         self.tokenizer = open_clip.get_tokenizer(ARCHITECTURES[short])
         super().__init__(specification, f"DeCLIP {short} / {path.name}", model, transform(), "mask token")
 
@@ -48,6 +51,8 @@ class Declip(Network):
 
 def build(short: str, dimension: int):
     """The untrained ``open_clip.CLIP`` of ``short``, whose embeddings have ``dimension`` numbers."""
+    import open_clip
+
     config = open_clip.get_model_config(ARCHITECTURES[short])
     text = config["text_cfg"] | {"vocab_size": config["text_cfg"]["vocab_size"] + 1, "proj_bias": True}
     return open_clip.CLIP(dimension, config["vision_cfg"], text, quick_gelu=True)
@@ -60,5 +65,12 @@ def tokens(found: torch.Tensor) -> torch.Tensor:
 
 def transform() -> T.Compose:
     """The official evaluation's: the shorter side to 256, the middle 224 x 224."""
-    normalise = T.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    return T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), normalise])
+    return T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), T.Normalize(*IMAGENET)])
+
+
+def _make(name: str, dataset: str) -> Declip:
+    return Declip(name)
+
+
+for _short in ARCHITECTURES:
+    register_teacher(f"{_short}:FILE")(_make)

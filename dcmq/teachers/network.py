@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dcmq.core.hashing import digest
-from dcmq.teachers.base import Encoder, unit
+from dcmq.teachers.base import Encoder, l2_normalize
 
 
 class Network(Encoder):
@@ -37,7 +37,7 @@ class Network(Encoder):
         self.parameters = sum(p.numel() for p in model.parameters())
         weights = (v for _, v in sorted(model.state_dict().items()))
         self.fingerprint = digest(*weights, str(transform), *facts, str(self.precision))
-        self.resolved = f"{origin}, {self.parameters:,} parameters, {self.fingerprint}"
+        self.description = f"{origin}, {self.parameters:,} parameters, {self.fingerprint}"
 
     @abstractmethod
     def image_features(self, batch: Tensor) -> Tensor:
@@ -52,13 +52,13 @@ class Network(Encoder):
         """See :class:`Encoder`."""
         batch = torch.stack([self.transform(Image.fromarray(image)) for image in images]).to(self.device)
         with self._half():
-            return unit(self.image_features(batch)).cpu().clone()
+            return l2_normalize(self.image_features(batch)).cpu().clone()
 
     @torch.inference_mode()
     def encode_texts(self, texts):
         """See :class:`Encoder`."""
         with self._half():
-            return unit(self.text_features(texts)).cpu().clone()
+            return l2_normalize(self.text_features(texts)).cpu().clone()
 
     def _half(self):
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.teachers.base import Teacher, unit
+from dcmq.teachers.base import Teacher, l2_normalize, register_teacher
 
 
 class Precomputed(Teacher):
@@ -43,11 +43,13 @@ class Precomputed(Teacher):
         self.row = {str(key): i for i, key in enumerate(self.ids.tolist())}
         if len(self.row) != len(self.ids):
             raise DcmqError(f"teacher: {path} names {len(self.ids) - len(self.row)} image ids twice")
-        self.image, self.text = unit(torch.from_numpy(image)), unit(torch.from_numpy(words))
+        self.image, self.text = l2_normalize(torch.from_numpy(image)), l2_normalize(torch.from_numpy(words))
         self.name = f"precomputed:{path.name}"
         self.parameters = 0
         self.fingerprint = digest(self.image, self.text, [str(i) for i in self.ids.tolist()])
-        self.resolved = f"precomputed embeddings {path.name}, {len(self.ids):,} x {image.shape[1]}, {self.fingerprint}"
+        self.description = (
+            f"precomputed embeddings {path.name}, {len(self.ids):,} x {image.shape[1]}, {self.fingerprint}"
+        )
 
     def embed_dataset(self, dataset, progress=True):
         """See :class:`Teacher`. Raises DcmqError if the file lacks a sample of the data set."""
@@ -76,3 +78,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, SafetensorError) as error:
         raise DcmqError(f"teacher: {path} is no readable npz or safetensors file ({error})") from None
+
+
+@register_teacher("precomputed:FILE")
+def _make(name: str, dataset: str) -> Precomputed:
+    file = name.partition(":")[2]
+    if not file:
+        raise DcmqError("teacher: precomputed needs a file of embeddings; write precomputed:FILE")
+    return Precomputed(file)

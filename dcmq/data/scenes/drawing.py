@@ -10,7 +10,7 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from dcmq.data.scenes.grammar import between, COLOURS, pick, Scene, Thing
+from dcmq.data.scenes.grammar import COLOURS, Scene, Thing, between, pick
 
 SIDE = 64
 _CANVAS = 2 * SIDE

@@ -2,7 +2,7 @@
 
 import random
 
-from dcmq.data.scenes.grammar import BACKGROUNDS, CLASS_INDEX, CLASSES, COLOURS, OBJECTS, pick, Scene, Thing
+from dcmq.data.scenes.grammar import BACKGROUNDS, CLASS_INDEX, CLASSES, COLOURS, OBJECTS, Scene, Thing, pick
 
 TAG_MISSING = 0.30  # share of the class words that no tag mentions
 SYNONYM = 0.30  # share of the mentioned classes named by another word

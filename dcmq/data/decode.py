@@ -1,0 +1,106 @@
+"""Picture files decoded and resized once, into one memory-mapped array that every later run reads."""
+
+import hashlib
+import json
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image, UnidentifiedImageError
+from tqdm.auto import tqdm
+
+from dcmq.core.code import fingerprint
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import new_array, write_json
+from dcmq.data.resize import image_array
+
+DECODER = fingerprint("dcmq.data.resize")  # identifies the code that decides the pixels
+BROKEN_LIMIT = 0.01  # share of pictures that may fail to decode before the data set is refused
+
+
+UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # from Pillow
+
+
+REPEATS = 10  # of one file under different names make it a placeholder
+
+
+def picture_key(root: Path, paths: Sequence[Path], size: int) -> str:
+    """Identifies the images ``paths`` under ``root`` at ``size``: names and file sizes, -1 where there is none, and the code
+    that makes arrays of them."""
+    return digest(
+        DECODER,
+        size,
+        [os.path.relpath(p, root).replace(os.sep, "/") for p in paths],
+        [p.stat().st_size if p.is_file() else -1 for p in paths],
+    )
+
+
+def decoded(
+    folder: Path, key: str, paths: Sequence[Path], size: int, name: str, read: Callable[[int], np.ndarray] | None = None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """The pictures that can be decoded, (n, size, size, 3) uint8, memory-mapped; and the rows that cannot, with names.
+
+    ``folder`` keeps them as ``images.npy``; they are decoded again only if ``key`` is not the one they were made with.
+    Where a picture is not a file of its own, ``read`` gives that of a row, (H, W, 3) uint8.
+
+    Raises:
+        DcmqError: more than ``BROKEN_LIMIT`` of the pictures cannot be decoded, or there is no space for them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, proof = folder / "images.npy", folder / "complete.json"
+    with FileLock(folder / ".lock"):
+        stored = json.loads(proof.read_text()) if proof.is_file() and path.is_file() else {}
+        if stored.get("key") != key:
+            proof.unlink(missing_ok=True)  # first, so that it never vouches for other pictures
+            for old in folder.glob("images-*.npy"):  # smaller copies of the former pictures
+                old.unlink()
+            stored = {"key": key, "broken": _decode(paths, path, size, name, read)}
+            write_json(proof, stored)
+    return np.load(path, mmap_mode="r"), {int(row): str(file) for row, file in stored["broken"].items()}
+
+
+def repeated(paths: Sequence[Path]) -> list[int]:
+    """Rows whose file is, byte for byte, one of ``REPEATS`` or more: such as "this photo is no longer available"."""
+    sizes = [path.stat().st_size for path in paths]
+    often = {size for size, times in Counter(sizes).items() if times >= REPEATS}
+    suspects = [row for row, size in enumerate(sizes) if size in often]
+    hashes = {
+        row: hashlib.sha256(paths[row].read_bytes()).digest()
+        for row in tqdm(suspects, desc="looking for placeholders", unit="picture", disable=len(suspects) < 1000)
+    }
+    times = Counter(hashes.values())
+    return [row for row in suspects if times[hashes[row]] >= REPEATS]
+
+
+def _decode(paths: Sequence[Path], path: Path, size: int, name: str, read) -> dict[int, str]:
+    """Write the file ``path`` of all pictures that can be decoded; returns the rows that cannot, with their names."""
+    broken = {}
+    with new_array(path, (len(paths), size, size, 3)) as store, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+
+        def one(row: int) -> bool:
+            try:
+                with Image.fromarray(read(row)) if read else Image.open(paths[row]) as image:
+                    store[row] = image_array(image, size)
+            except UNREADABLE:
+                return False
+            return True
+
+        bar = tqdm(pool.map(one, range(len(paths))), total=len(paths), desc="decoding pictures", unit="picture")
+        broken = {row: str(paths[row]) for row, whole in enumerate(bar) if not whole}
+        if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
+            first = next(iter(broken.values()))
+            raise DcmqError(f"{name}: {len(broken)} of {len(paths)} pictures cannot be decoded (first: {first})")
+    if broken:  # written again without their rows: a copy in memory would not do for 100,000 pictures
+        warnings.warn(f"{name}: left out, because they cannot be decoded: {', '.join(broken.values())}", stacklevel=2)
+        whole = np.load(path, mmap_mode="r")
+        kept = np.setdiff1d(np.arange(len(paths)), list(broken))
+        with new_array(path, (len(kept), size, size, 3)) as store:
+            for start in range(0, len(kept), 256):
+                store[start : start + 256] = whole[kept[start : start + 256]]
+    return broken

@@ -1,0 +1,192 @@
+"""MS COCO in its official layout: train and val pooled, captions as bags of words, pictures decoded once.
+
+annotations/instances_*.json, annotations/captions_*.json, one folder of pictures per annotation file
+"""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.paths import cache_dir
+from dcmq.data.bow import bag_of_words
+from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.decode import DECODER, decoded, picture_key
+from dcmq.data.downloads import Archive
+from dcmq.data.source import Source
+from dcmq.data.splits import draw_split
+
+
+def load_coco(
+    root: Path,
+    query: int = 5000,
+    train: int = 10_000,
+    words: int = 2026,
+    image_size: int = 256,
+    seed: int = 0,
+    ignore_classes: tuple[str, ...] = (),
+) -> RetrievalDataset:
+    """COCO's pictures with instance labels (crowds count) and all their captions; the gallery is all but the queries.
+
+    Args:
+        root: folder of ``annotations`` and the picture folders.
+        words: size of the vocabulary (our recipe, :func:`dcmq.data.bow.bag_of_words`; the paper's 2,026 words are not
+            published).
+        image_size: pictures are squashed to this many pixels a side.
+        ignore_classes: categories left out of labels and relevance; pictures without any other are dropped.
+
+    Raises:
+        DcmqError: files missing or unreadable, an unknown category, sizes that do not fit, too many broken pictures.
+    """
+    source = read_coco(root, ignore_classes)
+    key = picture_key(source.root, source.files, image_size)
+    images, broken = decoded(cache_dir() / f"coco-{key}", key, source.files, image_size, "coco")
+    whole = source.rows(np.setdiff1d(np.arange(len(source.ids)), list(broken)))
+    split = draw_split(len(whole.ids), query, train, seed=seed)
+    bow, vocabulary = bag_of_words([" ".join(texts) for texts in whole.captions], split.train, max_words=words)
+    choices = dict(
+        query=query,
+        train=train,
+        words=words,
+        image_size=image_size,
+        seed=seed,
+        ignore_classes=list(ignore_classes),
+        dropped=source.dropped | {"not decodable": len(broken)},
+        pictures=len(whole.ids),
+    )
+    return RetrievalDataset(
+        name="coco",
+        ids=whole.ids,
+        classes=whole.classes,
+        labels=whole.labels,
+        train_labels=whole.labels,
+        images=images,
+        bow=bow,
+        vocabulary=vocabulary,
+        captions=whole.captions,
+        tags=(),
+        split=split,
+        fingerprint=digest(choices, split.hash, whole.ids, whole.labels, list(vocabulary)),
+        choices=choices,
+        image_code=DECODER,
+    )
+
+
+def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
+    """Annotations of the pictures with a label and a caption, by image id.
+
+    Raises:
+        DcmqError: files missing or unreadable, an unknown category, nothing left.
+    """
+    root = Path(root).resolve()
+    files, categories, labelled, captions = _annotations(root)
+    names = [categories[c] for c in sorted(categories)]
+    unknown = [c for c in ignore_classes if c not in names]
+    if unknown:
+        raise DcmqError(f"coco: ignore_classes names {unknown[0]!r}, which is no category (known: {', '.join(names)})")
+    kept_ids = [c for c in sorted(categories) if categories[c] not in ignore_classes]
+    column = {c: i for i, c in enumerate(kept_ids)}
+
+    ids = sorted(i for i in files if column.keys() & labelled[i])
+    dropped = {"without label": len(files) - len(ids)}
+    labels_kept = len(ids)
+    worded = [i for i in ids if any(ch.isalpha() for text in captions[i] for ch in text)]
+    dropped["without caption"], ids = len(ids) - len(worded), worded
+    if not ids:
+        raise DcmqError(f"coco: no picture in {root} has both a label and a caption; is this the COCO layout?")
+    labels = np.zeros((len(ids), len(kept_ids)), np.uint8)
+    for row, i in enumerate(ids):
+        labels[row, [column[c] for c in labelled[i] if c in column]] = 1
+    return Source(
+        name="coco",
+        population="",
+        root=root,
+        ids=np.array(ids),
+        files=[files[i] for i in ids],
+        classes=tuple(categories[c] for c in kept_ids),
+        labels=labels,
+        captions=tuple(tuple(captions[i]) for i in ids),
+        tags=(),
+        query=5000,
+        train=10_000,
+        counts={
+            "pictures": len(files),
+            "classes": len(kept_ids),
+            "with label": labels_kept,
+            "label ones": int(labels.sum()),
+            "kept": len(ids),
+        },
+        dropped=dropped,
+        choices={"ignore_classes": list(ignore_classes)},
+        hash_pictures=False,  # the fingerprint is that of load_coco, so that the two find each other's runs
+    )
+
+
+def _annotations(root: Path):
+    """File and labels and captions by image id, names by category id, from every annotation file under ``root``."""
+    found = sorted(root.glob("annotations/instances_*.json"))
+    if not found:
+        raise DcmqError(f"coco: no annotations/instances_*.json under {root}; unpack COCO's annotation archive there")
+    files: dict[int, Path] = {}
+    categories: dict[int, str] = {}
+    labelled, captions = defaultdict(set), defaultdict(list)
+    for path in found:
+        part = path.stem.removeprefix("instances_")
+        instances = _json(path, "images", "annotations", "categories")
+        folder = root / part
+        if not folder.is_dir():
+            raise DcmqError(f"coco: {path.name} needs the picture folder {folder}; unpack it there")
+        for image in instances["images"]:
+            if image["id"] in files:  # the releases of 2014 and 2017 hold the same pictures
+                raise DcmqError(
+                    f"coco: picture {image['id']} of {path.name} is in another annotation file too; keep one release"
+                )
+            files[image["id"]] = folder / image["file_name"]
+        categories |= {c["id"]: c["name"] for c in instances["categories"]}
+        for annotation in instances["annotations"]:
+            labelled[annotation["image_id"]].add(annotation["category_id"])
+        for annotation in _json(path.with_name(f"captions_{part}.json"), "annotations")["annotations"]:
+            captions[annotation["image_id"]].append(annotation["caption"])
+    return files, categories, labelled, captions
+
+
+def _json(path: Path, *parts: str) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive") from None
+    except ValueError as error:
+        raise DcmqError(f"coco: {path} is no JSON ({error}); unpack it again") from None
+    lacking = [part for part in parts if not isinstance(content, dict) or part not in content]
+    if lacking:
+        raise DcmqError(f"coco: {path} has no {' and no '.join(lacking)}: it is no annotation file of COCO's")
+    return content
+
+
+def _read(root: Path, population: str, options: ReadOptions) -> Source:
+    return read_coco(root, options.ignore_classes)
+
+
+_HOST = "http://images.cocodataset.org"
+register_dataset(
+    "coco",
+    DatasetEntry(
+        read=_read,
+        load=load_coco,
+        settings={"gumbel_weight": 0.5},  # stated; 1.0 for the others
+        populations={
+            "": {"images": 123_287, "classes": 80, "with label": 122_218, "label ones": 357_627, "kept": 122_218}
+        },
+        archives=(  # sizes and MD5 as quoted by public code that downloads them
+            Archive(
+                f"{_HOST}/annotations/annotations_trainval2017.zip", 252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c"
+            ),
+            Archive(f"{_HOST}/zips/val2017.zip", 815_585_330, "442b8da7639aecaf257c1dceb8ba8c80"),
+            Archive(f"{_HOST}/zips/train2017.zip", 19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2"),
+        ),
+    ),
+)

@@ -1,0 +1,169 @@
+"""The benchmark ``scenes``: samples drawn on first use and cached."""
+
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from dcmq.core.code import fingerprint
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.paths import cache_dir
+from dcmq.core.storage import new_array, write_json
+from dcmq.data.bow import bag_of_words
+from dcmq.data.catalog import DatasetEntry, register_dataset
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.scenes.drawing import SIDE
+from dcmq.data.scenes.grammar import CLASSES, plan_scene
+from dcmq.data.scenes.sample import make_scene
+from dcmq.data.scenes.wording import TERSE, title
+from dcmq.data.splits import Split, draw_split
+
+RECIPE = 1  # raised when the pictures or texts of a seed change
+
+
+LARGEST = 10**6
+
+
+_CHUNK = 500
+
+
+def _pictures(names: list[str]) -> np.ndarray:
+    return np.stack([make_scene(name)[3] for name in names])
+
+
+def load_scenes(
+    seed: int = 0, query: int = 500, train: int = 2000, gallery: int = 5500, label_missing: float = 0.1
+) -> RetrievalDataset:
+    """The benchmark of ``seed``, drawn on first use and cached.
+
+    Args:
+        query, train, gallery: sizes, train within gallery; query + gallery is at most 10^6.
+        label_missing: chance that annotators forgot a label (ours, chosen before any result; at least one is kept).
+            Relevance always uses the true labels.
+
+    Raises:
+        DcmqError: sizes that do not fit, or ``label_missing`` outside [0, 1).
+    """
+    n = query + gallery
+    if n > LARGEST:
+        raise DcmqError(f"scenes: query + gallery is {n}, the most is {LARGEST}")
+    if not 0 <= label_missing < 1:
+        raise DcmqError(f"scenes: label_missing is {label_missing}, not in [0, 1)")
+    split = draw_split(n, query, train, gallery, seed)
+    choices = dict(recipe=RECIPE, seed=seed, query=query, train=train, gallery=gallery, label_missing=label_missing)
+
+    samples = [make_scene(f"{seed}:{i}", picture=False) for i in range(n)]
+    labels = np.zeros((n, len(CLASSES)), np.uint8)
+    for row, (present, *_) in enumerate(samples):
+        labels[row, list(present)] = 1
+    written = [words for _, _, words, _ in samples]
+    bow, vocabulary = bag_of_words([" ".join(words) for words in written], split.train, min_rows=2, stop=False)
+    stored = _stored_split(split, digest(choices))
+    return RetrievalDataset(
+        name="scenes",
+        ids=np.arange(n),
+        classes=CLASSES,
+        labels=labels,
+        train_labels=_forget(labels, label_missing, seed),
+        images=_images(seed, n),
+        bow=bow,
+        vocabulary=vocabulary,
+        captions=tuple((sentence,) for _, sentence, _, _ in samples),
+        tags=tuple(tuple(words) for words in written),
+        split=stored,
+        fingerprint=digest(choices, stored.hash, labels),
+        choices=choices,
+        image_code=fingerprint("dcmq.data.scenes.sample"),
+    )
+
+
+def caption_pairs(seed: int, start: int, count: int) -> tuple[np.ndarray, list[str]]:
+    """(count, 64, 64, 3) uint8 pictures and their captions for training a teacher; never a sample of the benchmark.
+
+    A share ``TERSE`` of the captions are titles of bare words, the others sentences.
+    """
+    names = [f"pairs:{seed}:{i}" for i in range(start, start + count)]
+    return _draw_all(names, np.empty((count, SIDE, SIDE, 3), np.uint8)), [_web_text(name) for name in names]
+
+
+def _web_text(name: str) -> str:
+    rng = random.Random(f"title:{name}")
+    if rng.random() < TERSE:
+        return title(rng, plan_scene(random.Random(name)))
+    return make_scene(name, picture=False)[1]
+
+
+def _forget(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng([seed, 1])
+    kept = labels * (rng.random(labels.shape) >= share)
+    for row in np.flatnonzero(kept.sum(1) == 0):  # someone always names one thing
+        kept[row, rng.choice(np.flatnonzero(labels[row]))] = 1
+    return kept.astype(np.uint8)
+
+
+def _stored_split(split: Split, key: str) -> Split:
+    path = cache_dir() / "splits" / f"scenes-{key}.json"
+    if path.is_file() and Split.load(path).hash == split.hash:
+        return split
+    split.save(path)
+    return split
+
+
+def _images(seed: int, n: int) -> np.ndarray:
+    """The first ``n`` pictures of ``seed``, memory-mapped; drawn again unless the cached file is whole."""
+    folder = cache_dir() / f"scenes-{RECIPE}-{seed}-{n}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path, proof = folder / "images.npy", folder / "complete.json"
+    with FileLock(folder / ".lock"):
+        if not (proof.is_file() and path.is_file() and _same_ends(path, seed, n)):
+            names = [f"{seed}:{i}" for i in range(n)]
+            with new_array(path, (n, SIDE, SIDE, 3)) as images:
+                _draw_all(names, images)
+            write_json(proof, {"pictures": n, "recipe": RECIPE})
+    return np.load(path, mmap_mode="r")
+
+
+def _same_ends(path: Path, seed: int, n: int) -> bool:
+    """Whether a cached file has the right shape and its first and last pictures: catches cut files and other versions."""
+    try:
+        images = np.load(path, mmap_mode="r")
+    except (ValueError, OSError, EOFError):
+        return False
+    return images.shape == (n, SIDE, SIDE, 3) and all(
+        np.array_equal(images[i], make_scene(f"{seed}:{i}")[3]) for i in {0, n // 2, n - 1}
+    )
+
+
+def _draw_all(names: list[str], images: np.ndarray) -> np.ndarray:
+    """Draw the pictures of ``names`` into ``images``, (n, 64, 64, 3) uint8."""
+    parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
+    with tqdm(total=len(names), unit="picture", desc="drawing scenes", disable=len(parts) < 4) as bar:
+        for i, drawn in enumerate(_mapped(parts)):
+            images[i * _CHUNK : i * _CHUNK + len(drawn)] = drawn
+            bar.update(len(drawn))
+    return images
+
+
+def _mapped(parts: list[list[str]]):
+    workers = os.cpu_count() or 1
+    if len(parts) < 40 or workers == 1:  # starting workers takes longer than drawing 20,000 pictures
+        yield from map(_pictures, parts)
+        return
+    done = 0
+    try:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            for drawn in pool.map(_pictures, parts):
+                yield drawn
+                done += 1
+    except BrokenProcessPool:  # a script from standard input, or without a main guard, cannot start workers
+        yield from map(_pictures, parts[done:])
+
+
+register_dataset("scenes", DatasetEntry(load=load_scenes, needs_root=False))

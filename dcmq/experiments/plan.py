@@ -1,0 +1,43 @@
+"""A plan of runs: variants, code lengths and seeds."""
+
+from dataclasses import dataclass, field
+
+from dcmq.config import RunConfig
+from dcmq.experiments.parameters import comma_list
+from dcmq.methods.registry import METHODS
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a study's table.
+
+    Attributes:
+        settings: what it changes in them. teacher: if not the notebook's. method: by what name its runs go.
+        lr_factor, epoch_factor: factors on the profile's learning rate and epochs.
+    """
+
+    name: str
+    settings: dict = field(default_factory=dict)
+    teacher: str = ""
+    method: str = "DCMQ"
+    lr_factor: float = 1.0
+    epoch_factor: int = 1
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan. ``tags`` become columns of the results beside variant and seed."""
+
+    variant: str
+    config: RunConfig
+    teacher: str
+    tags: dict
+
+
+def method_variants(names: str) -> list[Variant]:
+    """A row for each method of the comma-separated ``names``. Raises DcmqError for one that is not registered."""
+    rows = [METHODS[name] for name in comma_list(names, str)]
+    return [
+        Variant(row.name, dict(row.settings), "", row.algorithm or row.name, row.lr_factor, row.epoch_factor)
+        for row in rows
+    ]

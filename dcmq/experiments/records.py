@@ -1,0 +1,104 @@
+"""Records of runs: what stands in one, and where finished ones are found."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import dcmq
+from dcmq.config import RunConfig
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.keys import evaluation_fingerprint, training_fingerprint
+from dcmq.methods.base import FitResult
+from dcmq.networks.pretrained import weights_fingerprint
+from dcmq.teachers.base import TeacherEmbeddings
+
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "pillow", "lightning-fabric")
+
+
+def make_record(
+    config: RunConfig,
+    dataset: RetrievalDataset,
+    teacher: TeacherEmbeddings,
+    key: str,
+    fitted: FitResult,
+    evaluation: dict,
+) -> dict:
+    """What is kept of a run: settings, fingerprints, versions, timings, losses and metrics, as plain numbers and text."""
+    return {
+        "key": key,
+        "config": config.model_dump(mode="json"),
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "image_code": dataset.image_code,
+            "split": dataset.split.hash,
+            "choices": dataset.choices,
+        },
+        "teacher": {
+            "name": teacher.name,
+            "description": teacher.description,
+            "parameters": teacher.parameters,
+            "fingerprint": teacher.fingerprint,
+            "code": teacher.code,
+        },
+        "backbone": weights_fingerprint(config.student.backbone_weights),
+        "bytes_per_item": fitted.retriever.bytes_per_item,
+        "student_parameters": fitted.parameters,
+        "training_seconds": round(fitted.seconds, 2),
+        "losses": fitted.history,
+        "device": fitted.device,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": training_fingerprint(config),
+        "git": git_revision(),
+        "versions": package_versions(),
+        "evaluation": evaluation,
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of this package, of Python, and of what a result may depend on."""
+    return {"dcmq": dcmq.__version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES}
+
+
+def git_revision() -> str:
+    """The checkout's commit, with ``+`` if files differ from it; ``unknown`` outside a checkout."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def finished_record(key: str, file: Path, r: int) -> dict | None:
+    """The record of run ``key``, measured as it would be now; None where there is none.
+
+    It is looked for among the reports under ``$DCMQ_PUBLISHED``, if that is set, and then in ``file``.
+
+    Args:
+        r: R of mAP@R (hits).
+    """
+    published = _published(os.environ.get("DCMQ_PUBLISHED", "")).get(key)
+    stored = json.loads(file.read_text()) if file.is_file() else None
+    return next((record for record in (published, stored) if record and _is_current(record, r)), None)
+
+
+def _is_current(record: dict, r: int) -> bool:
+    measured = record["evaluation"]
+    return measured["R"] == r and measured.get("code") == evaluation_fingerprint()
+
+
+@lru_cache(maxsize=1)
+def _published(folder: str) -> dict[str, dict]:
+    """Run records by key, from the report records under ``folder``."""
+    files = sorted(Path(folder).rglob("record.json")) if folder else []
+    return {record["key"]: record for file in files for record in json.loads(file.read_text())["runs"]}

@@ -1,0 +1,106 @@
+"""Runs that are recorded, found again and never repeated: the only way notebooks train."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from dcmq.config import RunConfig, TrainConfig
+from dcmq.core.paths import runs_dir
+from dcmq.core.storage import write_json
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.keys import evaluation_fingerprint, run_key
+from dcmq.experiments.records import finished_record, make_record
+from dcmq.methods.base import FitTask
+from dcmq.methods.dcmq.student import Student
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.methods.registry import METHODS
+from dcmq.retrieval.evaluate import evaluate
+from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.loop import Progress
+
+INPUTS = "inputs.json"  # in a run's folder
+RECORD = "record.json"
+
+
+def run(
+    config: RunConfig,
+    dataset: RetrievalDataset,
+    teacher: TeacherEmbeddings,
+    on_epoch_end: Callable[[Progress], None] | None = None,
+    r: int = 5000,
+) -> dict:
+    """The record of the run that ``config`` describes: a finished one, or one made now.
+
+    Training goes on from the last epoch that was finished. A run that is trained is only measured again, where ``r`` or the
+    code that measures has changed. The record is kept as ``record.json`` in :func:`run_folder`; a run that stands in a report
+    under ``$DCMQ_PUBLISHED`` is not repeated either.
+
+    Args:
+        on_epoch_end: called after each epoch that is trained now.
+        r: R of mAP@R (hits).
+
+    Raises:
+        DcmqError: settings that cannot be trained, a loss that is not finite, or replaced code, see :func:`run_key`.
+    """
+    key = run_key(config, dataset, teacher)
+    record_file = run_folder(config, key) / RECORD
+    if finished := finished_record(key, record_file, r):
+        return finished
+    folder = _prepared_folder(config, key, dataset)
+    with FileLock(folder / ".lock"):
+        if finished := finished_record(key, record_file, r):  # by the process that had the lock
+            return finished
+        with _threads(config.threads):
+            fitted = METHODS[config.method].fit(
+                FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
+            )
+            start = time.perf_counter()
+            metrics = evaluate(fitted.retriever, dataset, r)
+        seconds = round(time.perf_counter() - start, 2)
+        evaluation = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
+        record = make_record(config, dataset, teacher, key, fitted, evaluation)
+        if int(os.environ.get("RANK", 0)) == 0:
+            write_json(record_file, record)
+    return record
+
+
+def checkpoint_file(folder: Path) -> Path:
+    """The checkpoint in a run's folder."""
+    return folder / "checkpoint.safetensors"
+
+
+def run_folder(config: RunConfig, key: str) -> Path:
+    """Where the run's record and checkpoint lie: ``runs/<method or target>-<bits>bits-seed<seed>-<key>``."""
+    return runs_dir() / f"{config.label}-{config.student.bits}bits-seed{config.seed}-{key}"
+
+
+def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> Path:
+    """The run's folder, with what its student must be told to read other images and texts."""
+    folder = run_folder(config, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / INPUTS).is_file():
+        write_json(folder / INPUTS, {"vocabulary": dataset.vocabulary, "image_size": dataset.images.shape[1]})
+    return folder
+
+
+def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:
+    """The student of a run of DCMQ, trained now if need be."""
+    key = run_key(config, dataset, teacher)
+    folder = _prepared_folder(config, key, dataset)
+    with FileLock(folder / ".lock"), _threads(config.threads):
+        return Trainer(config, dataset, teacher, checkpoint_file(folder), key).run()
+
+
+@contextmanager
+def _threads(number: int):
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,81 @@
+"""The two objectives of Eq. 6 and 7: one modality's continuous embedding against the other's quantized one.
+
+A loss is a function of a :class:`LossInputs` to named terms whose sum is minimized, registered under the name by which the
+setting ``loss`` chooses it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dcmq.core.registry import Registry
+
+LOSSES: Registry[Callable[["LossInputs"], dict[str, Tensor]]] = Registry("loss")
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What a loss sees of a batch.
+
+    Attributes:
+        image, text: the student's continuous embeddings, (b, D) float32.
+        image_quantized, text_quantized: its soft-quantized embeddings, (b, D) float32.
+        target: ``S_hat`` (b, b), rows images, columns texts, see :mod:`dcmq.methods.dcmq.targets`.
+        tau: temperature, > 0.
+        teacher_image, teacher_text: the teacher's unit vectors, (b, d) float32.
+        labels: training labels, (b, C) 0/1.
+    """
+
+    image: Tensor
+    image_quantized: Tensor
+    text: Tensor
+    text_quantized: Tensor
+    target: Tensor
+    tau: float
+    teacher_image: Tensor
+    teacher_text: Tensor
+    labels: Tensor
+
+
+def register_loss(given: Callable | str | None = None) -> Callable:
+    """Registers a loss: ``@register_loss`` under the function's name, ``@register_loss("name")`` under another."""
+    return LOSSES.decorator(given)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over rows of -sum_j target[i, j] * log softmax(logits)[i, j]; both (b, b), target rows sum to 1."""
+    return -(target * F.log_softmax(logits, dim=1)).sum(1).mean()
+
+
+def distillation_losses(
+    image: Tensor, image_quantized: Tensor, text: Tensor, text_quantized: Tensor, target: Tensor, tau: float
+) -> dict[str, Tensor]:
+    """The terms ``i2t`` (Eq. 6) and ``t2i`` (Eq. 7); the objective is their sum.
+
+    Args:
+        image, text: continuous embeddings, (b, D).
+        image_quantized, text_quantized: soft-quantized embeddings, (b, D).
+        target: ``S_hat`` (b, b), rows images, columns texts.
+        tau: temperature of both the target and the logits, > 0 (value inferred).
+    """
+    image, text = F.normalize(image.float(), dim=1), F.normalize(text.float(), dim=1)
+    image_quantized, text_quantized = (
+        F.normalize(image_quantized.float(), dim=1),
+        F.normalize(text_quantized.float(), dim=1),
+    )
+    target = target.float()
+    return {
+        "i2t": soft_cross_entropy(image @ text_quantized.T / tau, torch.softmax(target / tau, dim=1)),
+        "t2i": soft_cross_entropy(text @ image_quantized.T / tau, torch.softmax(target.T / tau, dim=1)),
+    }
+
+
+@register_loss("distillation")
+def distillation_loss(batch: LossInputs) -> dict[str, Tensor]:
+    """:func:`distillation_losses` of a batch: the paper's objective (stated)."""
+    return distillation_losses(
+        batch.image, batch.image_quantized, batch.text, batch.text_quantized, batch.target, batch.tau
+    )

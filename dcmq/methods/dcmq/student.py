@@ -1,0 +1,69 @@
+"""DCMQ's student: two encoders, and codebooks that both share (§3.3, stated)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dcmq.config import StudentConfig, TrainConfig
+from dcmq.core.storage import load_tensors, under
+from dcmq.methods.dcmq.quantizer import ProductQuantizer
+from dcmq.networks.dual_encoder import DualEncoder
+from dcmq.training.start import seeded
+
+
+class Student(DualEncoder):
+    """DCMQ's student: the encoders and the codebooks that both share (stated); D = ``subvector_dim`` * M (ours)."""
+
+    def __init__(self, config: StudentConfig, vocab_size: int):
+        super().__init__(config, vocab_size, config.num_codebooks * config.subvector_dim)
+        self.quantizer = ProductQuantizer(
+            config.num_codebooks,
+            config.num_codewords,
+            config.subvector_dim,
+            tau_q=config.tau_q,
+            tau_g=config.tau_g,
+            gumbel_weight=config.gumbel_weight,
+            gumbel_form=config.gumbel_form,
+            normalize_subvectors=config.normalize_subvectors,
+            scale=config.codebook_scale,
+        )
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """See :meth:`DualEncoder.embed_images`; as training compares them."""
+        return self.quantizer.embedding(super().embed_images(images))
+
+    def embed_texts(self, texts: Tensor) -> Tensor:
+        """See :meth:`DualEncoder.embed_texts`; as training compares them."""
+        return self.quantizer.embedding(super().embed_texts(texts))
+
+    def forward(
+        self,
+        images: Tensor,
+        texts: Tensor,
+        image_noise: Tensor | None = None,
+        text_noise: Tensor | None = None,
+        part: str = "all",
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Continuous and quantised embeddings, image then text, each (b, D) float32; noise (b, M, K) as in Eq. 5.
+
+        ``part``: what the result's gradients reach. ``encoders`` leaves the quantiser out: the quantised embeddings are
+        the continuous ones. ``codebooks`` leaves the encoders as they are.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and part != "codebooks"):
+            image, text = self.embed_images(images), self.embed_texts(texts)
+        if part == "encoders":
+            return image, image, text, text
+        return image, self.quantizer(image, image_noise), text, self.quantizer(text, text_noise)
+
+
+def make_student(config: TrainConfig, vocab_size: int) -> Student:
+    """DCMQ's student before training; its weights depend on ``config.seed`` only."""
+    return seeded(config.seed, lambda: Student(config.student, vocab_size))
+
+
+def load_student(config: TrainConfig, vocab_size: int, checkpoint: Path) -> Student:
+    """The trained student of a finished run, in eval mode."""
+    student = Student(config.student.model_copy(update={"backbone_weights": "", "text_weights": ""}), vocab_size)
+    student.load_state_dict(under(load_tensors(checkpoint)[0], "model."))
+    return student.eval()

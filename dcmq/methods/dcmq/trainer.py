@@ -1,0 +1,146 @@
+"""Training of DCMQ's student (§3.3-3.4)."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor
+
+from dcmq.config import TrainConfig
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.methods.dcmq.losses import LOSSES, LossInputs
+from dcmq.methods.dcmq.quantizer import gumbel_noise
+from dcmq.methods.dcmq.student import Student, make_student
+from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds
+from dcmq.networks.inputs import image_inputs, text_inputs
+from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.batches import augment, epoch_batches, random_stream
+from dcmq.training.loop import EpochTrainer
+from dcmq.training.start import adam
+
+
+class Trainer(EpochTrainer):
+    """A run of DCMQ in one or several processes (``torchrun``).
+
+    A subclass may override what the student should learn of a batch (:meth:`target`) and how it is told (:meth:`losses`).
+    """
+
+    config: TrainConfig
+    network: Student
+
+    def __init__(
+        self, config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, checkpoint: Path, key: str
+    ):
+        super().__init__(config, dataset, teacher, checkpoint, key)
+        self.network = make_student(config, dataset.bow.shape[1]).to(memory_format=torch.channels_last)
+        self.images, self.texts = image_inputs(self.network.eval(), dataset), text_inputs(self.network, dataset)
+        self.module, optimizer = self.fabric.setup(self.network, adam(self.network, config))
+        self.state, self.optimizers = self.network, [optimizer]
+        self.labels = torch.from_numpy(np.asarray(dataset.train_labels))
+        self.target_function, self.loss_function = TARGETS[config.target], LOSSES[config.loss]
+        self.target_options = self._target_options()
+
+    def strategy(self) -> DDPStrategy:
+        """Trained separately, each phase leaves one part without gradients."""
+        return DDPStrategy(find_unused_parameters=self.config.schedule == "separate")
+
+    @property
+    def part(self) -> str:
+        """What this epoch trains: ``all``, or in separate training first ``encoders``, then ``codebooks``."""
+        if self.config.schedule == "joint":
+            return "all"
+        return "encoders" if len(self.history) < self.config.epochs else "codebooks"
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """One pass over the training samples, see :class:`EpochTrainer`."""
+        self.module.train()
+        if self.part == "codebooks":  # no batch statistics move either
+            self.network.image_encoder.eval()
+            self.network.text_encoder.eval()
+        order, noise, changes = (random_stream(self.config.seed, number, stream) for stream in range(3))
+        sums, seen = {}, 0
+        for rows in epoch_batches(self.dataset.split.train, self.config.batch_size, order, self.fabric.world_size):
+            terms = self.step(rows, noise, changes)
+            seen += len(rows)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value * len(rows)
+        return {name: value / seen for name, value in sums.items()}
+
+    def step(self, rows: Tensor, noise: torch.Generator, changes: torch.Generator) -> dict[str, float]:
+        """One optimizer step on the global batch ``rows``; every process sees the whole similarity matrix.
+
+        Returns:
+            each term of the loss.
+        """
+        embeddings = self.embed(rows, noise, changes)
+        terms = self.losses(rows, *embeddings, self.target(rows))
+        loss = self.require_finite(sum(terms.values()))
+        (optimizer,) = self.optimizers
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        optimizer.step()
+        return {name: value.item() for name, value in terms.items()}
+
+    def embed(self, rows: Tensor, noise: torch.Generator, changes: torch.Generator) -> list[Tensor]:
+        """Continuous and quantized embeddings of the global batch, image then text, each (b, D) float32.
+
+        Args:
+            noise: stream of the Gumbel noise (Eq. 5). changes: stream of the augmentation.
+        """
+        config, device = self.config.student, self.fabric.device
+        shape = (len(rows), config.num_codebooks, config.num_codewords)
+        noises = [gumbel_noise(shape, noise) for _ in range(2)]  # drawn in any case: what follows in the stream stays
+        images = torch.from_numpy(self.images[rows.numpy()])
+        if self.config.augment:
+            images = augment(images, changes)
+        images, texts, image_noise, text_noise = (
+            part.chunk(self.fabric.world_size)[self.fabric.global_rank].to(device)
+            for part in (images, self.texts(rows.numpy()), *noises)
+        )
+        embeddings = self.module(
+            images,
+            texts,
+            image_noise if config.gumbel_on in ("both", "image") else None,
+            text_noise if config.gumbel_on in ("both", "text") else None,
+            self.part,
+        )
+        if self.fabric.world_size > 1:
+            embeddings = [self.fabric.all_gather(e, sync_grads=True).flatten(0, 1) for e in embeddings]
+        return embeddings
+
+    def target(self, rows: Tensor) -> Tensor:
+        """``S_hat`` (b, b) of the global batch ``rows``: what the registered target makes of similarities and labels."""
+        device = self.fabric.device
+        similarity = (self.teacher.image[rows] @ self.teacher.text[rows].T).to(device)
+        return self.target_function(similarity, self.labels[rows].to(device), **self.target_options)
+
+    def losses(
+        self, rows: Tensor, image: Tensor, image_quantized: Tensor, text: Tensor, text_quantized: Tensor, target: Tensor
+    ) -> dict[str, Tensor]:
+        """The terms of the loss, whose sum is minimized: what the registered loss makes of embeddings (b, D) and target."""
+        device = self.fabric.device
+        return self.loss_function(
+            LossInputs(
+                image=image,
+                image_quantized=image_quantized,
+                text=text,
+                text_quantized=text_quantized,
+                target=target,
+                tau=self.config.tau,
+                teacher_image=self.teacher.image[rows].to(device),
+                teacher_text=self.teacher.text[rows].to(device),
+                labels=self.labels[rows].to(device),
+            )
+        )
+
+    def _target_options(self) -> dict:
+        """Those of ``scope`` and ``bounds`` that the target asks for."""
+        wanted, options = inspect.signature(self.target_function).parameters, {}
+        if "scope" in wanted:
+            options["scope"] = self.config.npc_scope
+        if "bounds" in wanted and self.config.npc_scope == "dataset":
+            rows = torch.from_numpy(self.dataset.split.train)
+            options["bounds"] = dataset_bounds(self.teacher.image[rows], self.teacher.text[rows])
+        return options

@@ -1,0 +1,76 @@
+"""CLIP by name, both its towers, for students: the small CLIP of this package, or an architecture of open_clip."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from dcmq.core.errors import DcmqError
+from dcmq.networks.open_clip_models import load_open_clip
+from dcmq.networks.pretrained import is_published
+from dcmq.networks.small_clip import EMBEDDING, FILES, build_model, load_bundled
+
+SMALL = "small_clip"
+
+
+def clip_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
+    """What makes (n, L) tokens of n texts for the text encoder ``name``, ``small_clip`` or ``open_clip:ARCH``."""
+    if name == SMALL:
+        return load_bundled("clip")[1]
+    import open_clip  # takes seconds, which only its users should wait
+
+    return open_clip.get_tokenizer(_architecture(name))
+
+
+def clip_model(name: str, weights: str) -> tuple[nn.Module, int]:
+    """A CLIP with both its towers, and the length of its embeddings.
+
+    Args:
+        name: ``small_clip`` (the shape of the bundled teachers) or ``open_clip:ARCH``.
+        weights: ``""`` random; for ``small_clip`` a bundled teacher (``clip``, ``clip-wide``); else a tag of open_clip
+            (``openai``) or a checkpoint file.
+
+    Raises:
+        DcmqError: unknown architecture, or weights that cannot be had.
+    """
+    if name == SMALL:
+        if weights not in ("", *FILES):
+            raise DcmqError(
+                f"weights: {weights!r} is no bundled teacher; choose {' or '.join(FILES)}, or leave it empty"
+            )
+        model, tokenizer = load_bundled(weights or "clip")
+        return (model if weights else build_model(tokenizer.vocabulary_size)), EMBEDDING
+    import open_clip
+
+    architecture = _architecture(name)
+    if weights:
+        checkpoint = weights if is_published(weights) else str(Path(weights).expanduser().resolve())
+        model = load_open_clip(architecture, checkpoint, name)[0].eval().requires_grad_(False)
+    else:
+        model = open_clip.create_model(architecture)
+    return model, open_clip.get_model_config(architecture)["embed_dim"]
+
+
+def _architecture(name: str) -> str:
+    import open_clip
+
+    kind, _, architecture = name.partition(":")
+    if kind != "open_clip" or architecture not in open_clip.list_models():
+        raise DcmqError(
+            f"encoder: {name!r} is not known; choose small_clip or open_clip:ARCH (open_clip.list_models())"
+        )
+    return architecture
+
+
+class TextTower(nn.Module):
+    """The text half of an open_clip model: (b, L) tokens to (b, d)."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        del model.visual
+        model.logit_scale.requires_grad_(False)
+        self.model = model
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embeddings, not normalized."""
+        return self.model.encode_text(tokens)

@@ -1,0 +1,167 @@
+"""Encoders by name: a ``backbone``, perhaps pretrained, and a new linear ``head`` that ends in D numbers."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+from dcmq.core.errors import DcmqError
+from dcmq.core.registry import Registry, suggestion
+from dcmq.networks.clip import SMALL, TextTower, clip_model
+from dcmq.networks.pixels import HALF, IMAGENET, OPENAI
+from dcmq.networks.pretrained import load_state
+from dcmq.networks.small import small_convnet, small_resnet, small_vit
+
+IMAGE_ENCODERS: Registry[Callable[..., nn.Module]] = Registry("image_encoder")
+
+
+def register_image_encoder(name: str) -> Callable:
+    """Registers a builder, (dimension, image size, weights) to a module of :func:`with_head`, for the setting
+    ``image_encoder``."""
+    return IMAGE_ENCODERS.decorator(name)
+
+
+def with_head(backbone: nn.Module, features: int, dimension: int) -> nn.Sequential:
+    """``backbone`` (whose own last layer is gone) and a new linear layer from its ``features`` to ``dimension``."""
+    return nn.Sequential(OrderedDict(backbone=backbone, head=nn.Linear(features, dimension)))
+
+
+def _untrained(name: str, make: Callable[[int], tuple[nn.Module, int]]) -> Callable[..., nn.Module]:
+    def build(dimension: int, size: int, weights: str) -> nn.Module:
+        if weights:
+            raise DcmqError(f"backbone_weights: {name} has no pretrained weights; leave it empty or choose resnet18")
+        return with_head(*make(size), dimension)
+
+    return build
+
+
+def _torchvision(name: str, last: str) -> Callable[..., nn.Module]:
+    """``last``: the layer that torchvision's model classifies with, as a dotted name."""
+
+    def build(dimension: int, size: int, weights: str) -> nn.Module:
+        make = getattr(torchvision.models, name)
+        if weights == "imagenet":
+            try:
+                model = make(weights="IMAGENET1K_V1")
+            except (URLError, OSError) as error:
+                file = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url.rpartition("/")[2]
+                folder = Path(torch.hub.get_dir()) / "checkpoints"
+                raise DcmqError(
+                    f"cannot fetch torchvision's {file} ({error}): put the file into {folder}, "
+                    "or give a local file as backbone_weights"
+                ) from None
+        else:
+            model = make()
+            if weights:
+                load_state(model, weights, f"torchvision {name}", optional=last)
+        parent, _, leaf = last.rpartition(".")
+        owner = model.get_submodule(parent)
+        features = model.get_submodule(last).in_features
+        setattr(owner, leaf, nn.Identity())
+        return with_head(model, features, dimension)
+
+    return build
+
+
+def _timm(name: str) -> Callable[..., nn.Module]:
+    def build(dimension: int, size: int, weights: str) -> nn.Module:
+        import timm  # seconds, which only its users should wait
+
+        if not timm.is_model(name):
+            raise DcmqError(f"image_encoder: timm has no model {name!r}; see timm.list_models()")
+        options = {"img_size": size} if "vit" in name or "deit" in name else {}
+        try:
+            model = timm.create_model(name, pretrained=weights == "imagenet", num_classes=0, **options)
+        except Exception as error:  # the hub's client raises many kinds
+            reason = str(error).splitlines()[0]
+            raise DcmqError(
+                f"cannot fetch timm's {name} ({reason}): give a local state_dict file as backbone_weights"
+            ) from None
+        if weights not in ("", "imagenet"):
+            load_state(model, weights, f"timm {name}")
+        return with_head(model, model.num_features, dimension)
+
+    return build
+
+
+def _clip_image(name: str) -> Callable[..., nn.Module]:
+    def build(dimension: int, size: int, weights: str) -> nn.Module:
+        model, features = clip_model(name, weights)
+        wanted = int(np.ravel(model.visual.image_size)[0])
+        if wanted != size:
+            raise DcmqError(f"image_size: {name} reads {wanted} pixels a side, not {size}")
+        return with_head(model.visual.requires_grad_(True), features, dimension)
+
+    return build
+
+
+for _name, _build in {
+    "small_resnet": _untrained("small_resnet", lambda size: small_resnet()),
+    "small_convnet": _untrained("small_convnet", lambda size: small_convnet()),
+    "small_vit": _untrained("small_vit", small_vit),
+    SMALL: _clip_image(SMALL),
+    "alexnet": _torchvision("alexnet", "classifier.6"),
+    "resnet18": _torchvision("resnet18", "fc"),
+    "resnet50": _torchvision("resnet50", "fc"),
+    "vit_b_32": _torchvision("vit_b_32", "heads.head"),
+}.items():
+    IMAGE_ENCODERS.register(_name, _build)
+
+
+def image_encoder(name: str, dimension: int, size: int, weights: str = "") -> nn.Module:
+    """(b, 3, size, size) normalised pictures to (b, dimension).
+
+    Args:
+        name: one of :data:`IMAGE_ENCODERS`, ``timm:NAME`` or ``open_clip:ARCH``.
+        weights: ``""`` random; ``imagenet``, the library's own; a state_dict file; for ``small_clip`` a bundled teacher;
+            for ``open_clip:`` a tag or a checkpoint file.
+
+    Raises:
+        DcmqError: unknown name, or weights that cannot be had or do not fit.
+    """
+    if name in IMAGE_ENCODERS:
+        return IMAGE_ENCODERS[name](dimension, size, weights)
+    kind, _, rest = name.partition(":")
+    if kind == "timm" and rest:
+        return _timm(rest)(dimension, size, weights)
+    if kind == "open_clip" and rest:
+        return _clip_image(name)(dimension, size, weights)
+    known = f"{', '.join(IMAGE_ENCODERS)}, timm:NAME, open_clip:ARCH"
+    raise DcmqError(f"image_encoder: {name!r} is not known{suggestion(name, IMAGE_ENCODERS)} (known: {known})")
+
+
+def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation, in [0, 1], of the pictures that the encoder's weights were trained on."""
+    return HALF if name == SMALL else OPENAI if name.startswith("open_clip:") else IMAGENET
+
+
+def text_mlp(inputs: int, hidden: tuple[int, int], dimension: int) -> nn.Module:
+    """Three linear layers with ReLU between, on a bag of words (depth stated, widths unknown)."""
+    first, second = hidden
+    return nn.Sequential(
+        nn.Linear(inputs, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, dimension)
+    )
+
+
+def text_transformer(name: str, dimension: int, weights: str = "") -> nn.Module:
+    """The text tower of :func:`clip_model`, (b, L) tokens to (b, dimension) (Fig. 7, 8: CLIP's transformer, stated)."""
+    model, features = clip_model(name, weights)
+    return with_head(TextTower(model.requires_grad_(True)), features, dimension)
+
+
+def split_resnet(model: nn.Module, last: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """A torchvision ResNet with a head, cut behind its layer ``last``; the parts keep the layers' names."""
+    layers = dict(model.backbone.named_children())
+    del layers["fc"]
+    layers["flatten"] = nn.Flatten()
+    names = list(layers)
+    cut = names.index("flatten" if last == "layer4" else last) + 1  # the mean over layer4 needs no training either
+    first, rest = (
+        nn.Sequential(OrderedDict((name, layers[name]) for name in part)) for part in (names[:cut], names[cut:])
+    )
+    return first, nn.Sequential(OrderedDict(backbone=rest, head=model.head))

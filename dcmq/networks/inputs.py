@@ -1,0 +1,115 @@
+"""What a network is fed: images at its size, or the outputs of its frozen layers, made once; bags of words or tokens."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from dcmq.core.code import fingerprint
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.paths import cache_dir
+from dcmq.core.storage import new_array
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.resize import resize
+from dcmq.networks.clip import clip_tokenizer
+from dcmq.networks.dual_encoder import DualEncoder
+
+_BATCH, _CHUNK = 64, 256
+
+
+def image_inputs(network: DualEncoder, dataset: RetrievalDataset) -> np.ndarray:
+    """(n, ...) array whose rows :meth:`DualEncoder.embed_images` takes: uint8 images, or float16 features of frozen layers.
+
+    Raises:
+        DcmqError: they cannot be written to the cache.
+    """
+    config = network.config
+    images = resized_images(dataset.images, config.image_size)
+    if not config.frozen:
+        return images
+    weights = network.frozen.state_dict().values()
+    code = fingerprint("dcmq.networks.dual_encoder")
+    key = digest(dataset.fingerprint, dataset.image_code, code, config.image_size, config.frozen, *weights)
+    path = cache_dir() / "features" / f"{key}.npy"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.is_file():
+            _write_features(path, network, images)
+    return np.load(path, mmap_mode="r")
+
+
+@torch.no_grad()
+def _write_features(path: Path, network: DualEncoder, images: np.ndarray) -> None:
+    device = next(network.parameters()).device
+
+    def outputs(start: int) -> np.ndarray:
+        part = torch.from_numpy(np.array(images[start : start + _BATCH])).to(device)
+        return network.frozen_outputs(part).cpu().half().numpy()
+
+    shape = (len(images), *outputs(0).shape[1:])
+    with new_array(path, shape, np.float16) as store:
+        for start in tqdm(range(0, len(images), _BATCH), desc="frozen layers", unit="batch"):
+            store[start : start + _BATCH] = outputs(start)
+
+
+def resized_images(images: np.ndarray, size: int) -> np.ndarray:
+    """All images of a data set, (n, H, W, 3) uint8, at ``size``.
+
+    Memory-mapped images are resized once, to a file beside theirs whose name holds the fingerprint of the code that resizes;
+    others are resized in memory.
+
+    Raises:
+        DcmqError: the file cannot be written.
+    """
+    shape = (len(images), size, size, 3)
+    if images.shape == shape:
+        return images
+    if not isinstance(images, np.memmap):
+        return _fill(np.empty(shape, np.uint8), images, size)
+    source = Path(images.filename)
+    path = source.with_name(f"{source.stem}-{size}-{fingerprint('dcmq.data.resize')}.npy")
+    with FileLock(source.with_name(".lock")):
+        try:
+            if np.load(path, mmap_mode="r").shape == shape:
+                return np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            pass  # absent, cut short, or no array: made again
+        with new_array(path, shape) as store:
+            _fill(store, images, size)
+    return np.load(path, mmap_mode="r")
+
+
+def _fill(store: np.ndarray, images: np.ndarray, size: int) -> np.ndarray:
+    for start in range(0, len(images), _CHUNK):
+        part = torch.from_numpy(np.array(images[start : start + _CHUNK]))
+        store[start : start + _CHUNK] = resize(part, size).numpy()
+    return store
+
+
+def text_inputs(network: DualEncoder, dataset: RetrievalDataset) -> Callable[[np.ndarray], Tensor]:
+    """A function of row numbers to the tensor that :meth:`DualEncoder.embed_texts` takes.
+
+    Of several captions the first is read, in training and in search; tags are joined by spaces (ours).
+
+    Raises:
+        DcmqError: the data set has no such texts.
+    """
+    config = network.config
+    if config.text_input == "bow":
+        return lambda rows: torch.from_numpy(dataset.bow[rows].toarray())
+    if config.text_input == "caption":
+        texts = [captions[0] for captions in dataset.captions if captions]
+    else:
+        texts = [" ".join(tags) for tags in dataset.tags]
+    if len(texts) != len(dataset.ids):
+        raise DcmqError(
+            f"text_input: {len(dataset.ids) - len(texts)} of {len(dataset.ids)} samples of {dataset.name} have no "
+            f"{config.text_input}; choose another text_input"
+        )
+    tokens = clip_tokenizer(config.text_encoder)(texts)
+    return lambda rows: tokens[torch.as_tensor(rows)]

@@ -1,0 +1,69 @@
+"""What pictures and texts of a data set look like in a figure, and which of them a trained student finds."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from dcmq.codes.assign import assign, lookup_tables
+from dcmq.codes.score import scores
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.methods.dcmq.student import Student
+from dcmq.networks.features import embed
+from dcmq.reporting import plots
+from dcmq.retrieval.metrics import tie_permutation
+
+RIGHT, WRONG = "\N{CHECK MARK}", "\N{MULTIPLICATION X}"  # beside colour: seen in grey too
+
+
+@torch.no_grad()
+def search(student: Student, data: RetrievalDataset, direction: str, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``first`` gallery items that every query finds by their codes, ties in the order of the metrics.
+
+    Returns:
+        (q, first) rows of the data set, best first, and (q, first) booleans: whether they share a label with the query.
+    """
+    split = data.split
+    query, gallery = embed(student, data, split.query), embed(student, data, split.gallery)
+    codebooks = student.quantizer.codebooks.detach()
+    own, other = (0, 1) if direction == "i2t" else (1, 0)
+    return ranked_rows(lookup_tables(query[own], codebooks), assign(gallery[other], codebooks), data, first)
+
+
+def ranked_rows(
+    tables: Tensor, codes: Tensor, data: RetrievalDataset, first: int, chunk: int = 128
+) -> tuple[np.ndarray, np.ndarray]:
+    """See :func:`search`, from (q, M, K) tables of the queries and (g, M) codes of the gallery; ``chunk`` queries at a time."""
+    order = tie_permutation(len(codes))
+    items = codes[order]
+    best = [scores(part, items).argsort(dim=1, descending=True, stable=True)[:, :first] for part in tables.split(chunk)]
+    rows = data.split.gallery[order[torch.cat(best)].numpy()]
+    labels = np.asarray(data.labels, bool)
+    return rows, (labels[rows] & labels[data.split.query[: len(rows)], None]).any(-1)
+
+
+def text_of(data: RetrievalDataset, row: int, words: int = 12) -> str:
+    """The tags of a sample as the student reads them, else its first caption; the first ``words`` words. Empty where it has neither."""
+    tags = data.tags[row] if data.tags else ()
+    captions = data.captions[row] if data.captions else ()
+    found = list(tags) or (captions[0].split() if captions else [])
+    return " ".join(found[:words]) + (" ..." if len(found) > words else "")
+
+
+def names_of(data: RetrievalDataset, row: int) -> str:
+    """The true labels of a sample."""
+    return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row]))
+
+
+def show_picture(axis: plt.Axes, data: RetrievalDataset, row: int, hit: bool | None = None) -> None:
+    """The picture; framed and marked where it was found: right with a full line, wrong with a dashed one."""
+    axis.imshow(np.asarray(data.images[row]), interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(False)
+    if hit is None:
+        return
+    colour = plots.colours()[2 if hit else 1]
+    for spine in axis.spines.values():
+        spine.set(edgecolor=colour, linewidth=3, linestyle="-" if hit else "--")
+    axis.set_title(RIGHT if hit else WRONG, color=colour, fontsize=12, fontfamily="DejaVu Sans", pad=3)

@@ -1,0 +1,140 @@
+"""What a notebook says of its data and leaves under ``reports/``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dcmq.config import EncodersConfig, StudentConfig
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.storage import write_json
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.plan import PlannedRun
+from dcmq.experiments.study import Study
+from dcmq.reporting.figures import save
+from dcmq.reporting.tables import write_table
+from dcmq.reporting.verdicts import Verdict
+from dcmq.teachers.base import TeacherEmbeddings
+
+
+def plan_text(plan: Sequence[PlannedRun]) -> str:
+    """How many runs of which variants, and what their students have in common or in turn."""
+    variants = list(dict.fromkeys(run.variant for run in plan))
+    seeds = sorted({run.config.seed for run in plan})
+    students = [run.config.student for run in plan]
+    encoders = list(dict.fromkeys(f"{s.image_encoder} at {s.image_size} px" for s in students))
+    quantized = [s for s in students if isinstance(s, StudentConfig)]
+    codes = list(dict.fromkeys(_codes(s) for s in quantized or students))
+    return "\n".join(
+        [
+            f"{counted(len(plan), 'run')} of {counted(len(variants), 'variant')}, seeds {seeds}",
+            f"student {', '.join(encoders)}",
+            f"codes   {', '.join(codes)}",
+        ]
+    )
+
+
+def _codes(student: EncodersConfig) -> str:
+    if isinstance(student, StudentConfig):
+        return f"{student.bits} bits = {student.num_codebooks} codebooks x {student.codewords} codewords"
+    return f"{student.bits} bits"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}" + ("s" if number != 1 else "")
+
+
+def data_text(data: RetrievalDataset, *teachers: TeacherEmbeddings) -> str:
+    """Teachers as resolved, the choices made of the data, the split with its hash, and chance."""
+    split = data.split
+    return "\n".join(
+        [
+            *(f"teacher {t.name} = {t.description}" for t in teachers),
+            f"data    {data.name} {data.choices}",
+            f"split   {split.hash}: {len(split.query)} queries, gallery {len(split.gallery)}, "
+            f"{len(split.train)} of it trained on",
+            f"chance  {data.chance():.3f}",
+        ]
+    )
+
+
+def provenance(records: Sequence[dict]) -> dict:
+    """What stands behind ``records``: data, teachers, code, versions, dates, and one hash of all run keys."""
+
+    def distinct(values) -> list:
+        return list(dict.fromkeys(values))
+
+    return {
+        "data": distinct(f"{r['dataset']['name']}, split {r['dataset']['split']}" for r in records),
+        "teachers": distinct(r["teacher"]["resolved"] for r in records),
+        "configurations": digest(*sorted({r["key"] for r in records})),
+        "runs": len({r["key"] for r in records}),
+        "seeds": sorted({r["config"]["seed"] for r in records}),
+        "code": distinct(f"{r['code']} (git {r['git']})" for r in records),
+        "versions": distinct(", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records),
+        "devices": distinct(f"{r['device']}, {r['machine']}" for r in records),
+        "finished": max((r["finished"] for r in records), default=""),
+    }
+
+
+def write_report(
+    study: Study,
+    tables: dict[str, pd.DataFrame],
+    verdicts: Sequence[Verdict],
+    records: Sequence[dict],
+    figures: dict[str, Figure] | None = None,
+    frame: pd.DataFrame | None = None,
+    **more,
+) -> Path:
+    """Write tables (CSV, Markdown, LaTeX), figures (SVG, PNG), single values and the record; return the folder.
+
+    Args:
+        tables: ``table`` is the one that an overview shows, ``paper`` the paper's numbers; empty ones are left out.
+        figures: ``figure`` is the one that an overview shows.
+        more: whatever else JSON can hold.
+    """
+    folder = study.folder
+    for name, table in tables.items():
+        if not table.empty:
+            write_table(table, folder / name)
+    for name, figure in (figures or {}).items():
+        save(figure, folder / name)
+    if frame is not None:
+        frame.round(6).to_csv(folder / "values.csv", index=False, lineterminator="\n")
+    write_record(
+        folder / "record.json",
+        study.model_dump(),
+        list({r["key"]: r for r in records}.values()),
+        notebook=study.notebook,
+        item=study.item,
+        title=study.title,
+        claim=study.claim,
+        verdicts=[{"claim": v.claim, "word": v.word, "detail": v.detail} for v in verdicts],
+        provenance=provenance(records) if records else {},
+        **more,
+    )
+    return folder
+
+
+def write_record(path: Path | str, parameters: dict, records: list[dict], **more) -> Path:
+    """Write a notebook's JSON record, its parameters and every run record in full, and return its path.
+
+    Args:
+        path: the file; ``.json`` is added where it is missing.
+        parameters: the validated parameters.
+        records: what the runs left, as :func:`dcmq.experiments.parallel.run_all` returns them.
+        more: whatever else JSON can hold, such as ``teacher`` or ``verdicts``.
+
+    Raises:
+        DcmqError: content that JSON cannot hold (NaN among it), or a file that cannot be written.
+    """
+    path = Path(path)
+    path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
+    try:
+        write_json(path, {"parameters": parameters, **more, "runs": records})
+    except (TypeError, ValueError) as error:
+        raise DcmqError(f"write_record: {path.name} cannot be JSON ({error}); give plain numbers and text") from None
+    return path

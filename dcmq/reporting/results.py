@@ -1,0 +1,126 @@
+"""From run records to tables and judgements."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dcmq.experiments.plan import PlannedRun
+from dcmq.reporting.paper.tables import published
+from dcmq.reporting.tables import mean_sd
+from dcmq.retrieval.evaluate import DIRECTIONS
+
+METRICS = ("mAP@R (hits)", "mAP@all")
+
+
+KEYS = ["variant", "seed", "direction", "gallery", "metric"]
+
+
+def results_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
+    """One row per run, direction, gallery and mAP: variant, seed, the run's tags, direction, gallery, metric, value."""
+    rows = []
+    for run, record in zip(plan, records, strict=True):
+        for direction in DIRECTIONS:
+            for gallery, metrics in record["evaluation"][direction].items():
+                for metric, value in metrics.items():
+                    if isinstance(value, int | float) and metric.startswith("mAP"):
+                        named = METRICS[0] if metric.endswith("(hits)") else metric
+                        row = {"variant": run.variant, "seed": run.config.seed, **run.tags}
+                        rows.append(row | dict(direction=direction, gallery=gallery, metric=named, value=value))
+    return pd.DataFrame(rows)
+
+
+def curves_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
+    """One row per run, direction, curve (``precision@N``, ``recall@N``) and N, on the whole quantised gallery."""
+    rows = []
+    for run, record in zip(plan, records, strict=True):
+        for direction in DIRECTIONS:
+            for curve in ("precision@N", "recall@N"):
+                for n, value in record["evaluation"][direction]["gallery"][curve].items():
+                    row = {"variant": run.variant, "seed": run.config.seed, **run.tags, "direction": direction}
+                    rows.append(row | dict(curve=curve, n=int(n), value=value))
+    return pd.DataFrame(rows)
+
+
+def statistics_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
+    """One row per run and gallery modality: variant, seed, tags, modality, entropy, dead, cosine, and ``usage``, a list.
+
+    See :func:`dcmq.codes.usage.codeword_statistics`.
+    """
+    rows = []
+    for run, record in zip(plan, records, strict=True):
+        for modality, statistics in record["evaluation"]["codewords"].items():
+            row = {"variant": run.variant, "seed": run.config.seed, **run.tags, "modality": modality}
+            rows.append(row | statistics)
+    return pd.DataFrame(rows)
+
+
+def size_table(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
+    """Parameters of the student and mean seconds of its training: a row per variant."""
+    rows: dict[str, dict] = {}
+    for run, record in zip(plan, records, strict=True):
+        rows.setdefault(run.variant, {"parameters": set(), "seconds": []})
+        rows[run.variant]["parameters"].add(record["student_parameters"])
+        rows[run.variant]["seconds"].append(record["training_seconds"])
+    return pd.DataFrame(
+        {
+            name: {
+                "million parameters": " to ".join(
+                    f"{n / 1e6:.2f}" for n in sorted({min(row["parameters"]), max(row["parameters"])})
+                ),
+                "training": f"{sum(row['seconds']) / len(row['seconds']):.1f} s",
+            }
+            for name, row in rows.items()
+        }
+    ).T
+
+
+def select(frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, gallery: str = "gallery", **tags):
+    """Rows of one gallery, of the metrics named, and with these values of further columns."""
+    names = [metric] if isinstance(metric, str) else list(metric)
+    chosen = frame[(frame.gallery == gallery) & frame.metric.isin(names)]
+    for name, value in tags.items():
+        chosen = chosen[chosen[name] == value]
+    return chosen
+
+
+def table(chosen: pd.DataFrame, rows: str = "variant", columns: Sequence[str] = ("metric", "direction"), r: int = 0):
+    """Cells: mean ± sd over seeds. Row and column names in order of appearance; with ``r``, R has its number.
+
+    Of no rows, a table of none: where all of the gallery was trained on, nothing in it is unseen.
+    """
+    if chosen.empty:
+        return pd.DataFrame()
+    cells = chosen.groupby([rows, *columns], sort=False).value.apply(lambda v: mean_sd(list(v)))
+    order = list(dict.fromkeys(zip(*(chosen[c] for c in columns), strict=True)))
+    order.sort(key=lambda names: [list(dict.fromkeys(chosen[c])).index(n) for c, n in zip(columns, names, strict=True)])
+    shown = cells.unstack(list(columns)).reindex(index=list(dict.fromkeys(chosen[rows])))
+    shown = shown[order if len(columns) > 1 else [name for (name,) in order]]
+    shown.columns = [" ".join(_named(c, n, r) for c, n in zip(columns, names, strict=True)) for names in order]
+    return shown.rename_axis(None if rows == "variant" else rows).fillna("")
+
+
+def _named(column: str, name, r: int) -> str:
+    if column == "bits":
+        return f"{name} bits"
+    return metric_name(name, r) if column == "metric" else str(name)
+
+
+def metric_name(metric: str, r: int) -> str:
+    """``mAP@500 (hits)`` for ``mAP@R (hits)``."""
+    return metric.replace("@R", f"@{r}") if r else metric
+
+
+def paper_table(number: int, variants: dict[str, str], bits: Sequence[int] = ()) -> pd.DataFrame:
+    """The paper's numbers as it prints them (its R is not known): rows named as ours, columns data set, bits where several, direction.
+
+    Args:
+        number: of the table. variants: the paper's row names (see :func:`dcmq.reporting.paper.tables.published`) to ours.
+    """
+    numbers = published(number)
+    numbers = numbers[numbers.variant.isin(variants) & (numbers.bits.isin(bits) if bits else True)]
+    several = numbers.bits.nunique() > 1
+    keys = ["dataset", "bits", "task"] if several else ["dataset", "task"]
+    shown = numbers.pivot(index="variant", columns=keys, values="map").sort_index(axis=1)
+    shown = shown.reindex([v for v in variants if v in set(numbers.variant)]).rename(index=variants)
+    shown.columns = [" ".join(_named(k, n, 0) for k, n in zip(keys, names, strict=True)) for names in shown.columns]
+    return shown.rename_axis(None).map("{:.3f}".format)

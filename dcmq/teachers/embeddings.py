@@ -1,0 +1,54 @@
+"""A teacher's embeddings of a data set, computed once and kept."""
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from dcmq.core.code import fingerprint
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.core.live import is_own, source_fingerprint
+from dcmq.core.paths import cache_dir
+from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.teachers.base import Teacher, TeacherEmbeddings, l2_normalize
+
+TEXT_RECIPE = "label names in class order joined by one space"
+
+
+def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) -> TeacherEmbeddings:
+    """The teacher's embeddings of ``dataset``, from the cache if they were made before.
+
+    The cache key is (teacher, data, text recipe, code). A damaged file is made again; a second process waits for the first.
+
+    Raises:
+        DcmqError: an embedding that is not a number.
+    """
+    code = fingerprint(type(teacher).__module__) if is_own(type(teacher)) else source_fingerprint(type(teacher))
+    key = digest(teacher.fingerprint, dataset.fingerprint, dataset.image_code, TEXT_RECIPE, code)
+    path = cache_dir() / "embeddings" / f"{key}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        try:
+            tensors, _ = load_tensors(path)
+        except CorruptFile:  # absent files are reported so too
+            image, text = teacher.embed_dataset(dataset, progress)
+            if not (image.isfinite().all() and text.isfinite().all()):
+                raise DcmqError(f"teacher {teacher.name} gave NaN: its weights or preprocessing are broken") from None
+            tensors = {"image": image.to(teacher.stored), "text": text.to(teacher.stored)}
+            save_tensors(path, tensors, {"teacher": teacher.description, "dataset": dataset.name, "text": TEXT_RECIPE})
+    return TeacherEmbeddings(
+        image=_full(tensors["image"]),
+        text=_full(tensors["text"]),
+        name=teacher.name,
+        description=teacher.description,
+        parameters=teacher.parameters,
+        fingerprint=teacher.fingerprint,
+        code=code,
+        reads_any_text=teacher.reads_any_text,
+    )
+
+
+def _full(vectors: Tensor) -> Tensor:
+    """float32; vectors that were kept in half precision get their length of 1 back."""
+    return vectors if vectors.dtype == torch.float32 else l2_normalize(vectors)
