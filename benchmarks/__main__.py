@@ -8,7 +8,7 @@ from benchmarks import BENCHMARKS, benchmark
 from benchmarks.machine import described, machine
 from benchmarks.page import table, write
 from dcmq.core.errors import DcmqError
-from dcmq.core.paths import reports_dir, shown
+from dcmq.core.paths import display_path, reports_dir
 
 
 def main(arguments: list[str]) -> None:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         print(table(module.comparisons(result)))
         if out:
             write(out, name, {"benchmark": name, "quick": options.quick, "machine": facts, "result": result})
-            print(f"written to {shown(out)}\n")
+            print(f"written to {display_path(out)}\n")
 
 
 if __name__ == "__main__":

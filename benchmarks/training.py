@@ -128,7 +128,7 @@ def _compilation(workload: Workload, backend: str, rounds: int) -> dict | None:
     side, num_codebooks = config.student.image_size, config.student.num_codebooks
     images = torch.randint(0, 256, (workload.batch, side, side, 3), dtype=torch.uint8)
     texts = (torch.rand(workload.batch, workload.words) < 10 / workload.words).float()
-    noises = [gumbel_noise((workload.batch, num_codebooks, config.student.codewords)) for _ in range(2)]
+    noises = [gumbel_noise((workload.batch, num_codebooks, config.student.num_codewords)) for _ in range(2)]
 
     def contender(network: nn.Module) -> Callable[[], None]:
         def run() -> None:

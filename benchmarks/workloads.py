@@ -113,7 +113,7 @@ class BareTraining:
         """One optimiser step on the batch ``rows``."""
         images, texts = torch.from_numpy(self.trainer.images[rows.numpy()]), self.trainer.texts(rows.numpy())
         labels = self.trainer.labels[rows].float()
-        embeddings = self.encoders.embed_images(images), self.encoders.embed_texts(texts)
+        embeddings = self.encoders.encode_images(images), self.encoders.encode_texts(texts)
         logits = [head(x) for head, x in zip(self.heads, embeddings, strict=True)]
         loss = sum(F.binary_cross_entropy_with_logits(x, labels) for x in logits)
         self.optimizer.zero_grad()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dcmq.core.paths import reports_dir, shown
+from dcmq.core.paths import display_path, reports_dir
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import defaults
 from dcmq.reporting.report import write_record
@@ -44,13 +44,13 @@ def main() -> None:
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     options = parser.parse_args()
     asked = parameters(options.parameters)
-    workspace = dataclasses.replace(asked.workspace(), validation=True)
+    setup = dataclasses.replace(asked.setup(), validation=True)
     tried = {
         f"{rate:g}": asked.model_copy(update={"settings": f"{asked.settings} learning_rate={rate:g}"}).plan()
         for rate in options.rates
     }
     plan = [run for runs in tried.values() for run in runs]
-    records = run_all([run.config for run in plan], workspace, asked.workers, asked.r)
+    records = run_all([run.config for run in plan], setup, asked.workers, asked.r)
     rows = {}
     for i, (rate, runs) in enumerate(tried.items()):
         found = select(results_frame(runs, records[i * len(runs) : (i + 1) * len(runs)]), "mAP@all")
@@ -61,7 +61,7 @@ def main() -> None:
     write_table(table, folder / "table")
     write_record(folder / "record.json", asked.model_dump(), records, chosen=table["mean"].idxmax())
     print(markdown(table), f"best on the validation cut (mAP@all): {table['mean'].idxmax()}", sep="\n")
-    print("written to", shown(folder))
+    print("written to", display_path(folder))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from dcmq.config import RunConfig
-from dcmq.core.paths import reports_dir, shown
+from dcmq.core.paths import display_path, reports_dir
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import defaults
 from dcmq.experiments.plan import method_variants
@@ -60,8 +60,8 @@ def main() -> None:
     asked = parser.parse_args()
     study = Parameters(**defaults(NOTEBOOK))
     tried = [trial for name in asked.methods for trial in trials(name, study)]
-    workspace = dataclasses.replace(study.workspace(), validation=True)
-    records = run_all([config for _, config in tried], workspace, asked.workers, study.r)
+    setup = dataclasses.replace(study.setup(), validation=True)
+    records = run_all([config for _, config in tried], setup, asked.workers, study.r)
     rows = []
     for (choice, _), record in zip(tried, records, strict=True):
         both = [record["evaluation"][direction]["gallery"]["mAP@all"] for direction in ("i2t", "t2i")]
@@ -72,7 +72,7 @@ def main() -> None:
     folder = reports_dir() / "choices" / "method-options-scenes-64bits-demo"
     write_table(table.set_index("method"), folder / "table")
     write_record(folder / "record.json", {"methods": ",".join(asked.methods), "seed": SEED}, records)
-    print(markdown(table.set_index("method")), "written to " + shown(folder), sep="\n")
+    print(markdown(table.set_index("method")), "written to " + display_path(folder), sep="\n")
 
 
 if __name__ == "__main__":

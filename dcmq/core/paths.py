@@ -35,7 +35,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """``path`` relative to :func:`home` where it lies inside, for printing."""
     try:
         return str(Path(path).resolve().relative_to(home()))

@@ -30,7 +30,7 @@ UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.De
 REPEATS = 10  # of one file under different names make it a placeholder
 
 
-def picture_key(root: Path, paths: Sequence[Path], size: int) -> str:
+def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
     """Identifies the images ``paths`` under ``root`` at ``size``: names and file sizes, -1 where there is none, and the code
     that makes arrays of them."""
     return digest(

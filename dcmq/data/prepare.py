@@ -14,7 +14,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.storage import require_space, write_json
 from dcmq.data.catalog import full_name
-from dcmq.data.decode import DECODER, decoded, picture_key, repeated
+from dcmq.data.decode import DECODER, decoded, image_key, repeated
 from dcmq.data.populations import check_counts
 from dcmq.data.prepared import DESCRIPTION, FORMAT, description, load_prepared, stored_split, words_of, write_rows
 from dcmq.data.source import Source
@@ -54,11 +54,11 @@ def prepare(
     if official:
         check_counts(full_name(source.name, source.population), source.counts, source.filtered)
     (folder / DESCRIPTION).unlink(missing_ok=True)  # a folder that is being made is not a prepared one
-    source = _with_pictures(source, skip_missing)
+    source = _with_images(source, skip_missing)
     require_space(
         folder, _decoded_bytes(source, image_size, folder), f"{source.name}: decoding {len(source.files):,} pictures"
     )
-    key = picture_key(source.root, source.files, image_size)
+    key = image_key(source.root, source.files, image_size)
     if source.images:
         key = digest(key, source.images.key, source.images.rows)
     images, broken = decoded(folder, key, source.files, image_size, source.name, source.images and source.images.read)
@@ -81,7 +81,7 @@ def prepare(
         choices["words"] = words
         bow, vocabulary = words_of(source.captions or source.tags, split, words, source.any_language)
         source = replace(source, bow=bow, vocabulary=vocabulary)
-    if source.hash_pictures:
+    if source.hash_images:
         choices["content"] = _content(source, sums)
     write_rows(folder, source, split)
     names = ["manifest.parquet", "bow.npz", "classes.txt", "vocabulary.txt"]
@@ -134,7 +134,7 @@ def _sizes(source: Source, query: int | None, train: int | None) -> tuple[int, i
     return query, train or source.train or max(1, min(10_000, n - query))
 
 
-def _with_pictures(source: Source, skip_missing: bool) -> Source:
+def _with_images(source: Source, skip_missing: bool) -> Source:
     there = np.array([path.is_file() for path in tqdm(source.files, desc="looking for pictures", unit="picture")])
     absent = np.flatnonzero(~there)
     if len(absent) and not (skip_missing and there.any()):

@@ -39,7 +39,7 @@ class Source:
         placeholders: whether a service may have answered with a picture of its own instead of one that is gone.
         filtered: whether others chose the rows, so that what was counted before is unknown.
         images: how to read pictures that are not a file each.
-        hash_pictures: whether the fingerprint holds a hash of the decoded pictures.
+        hash_images: whether the fingerprint holds a hash of the decoded pictures.
 
     Raises:
         DcmqError: all samples are of one class.
@@ -67,7 +67,7 @@ class Source:
     placeholders: bool = False
     filtered: bool = False
     images: "StoredImages | None" = None
-    hash_pictures: bool = True
+    hash_images: bool = True
 
     def __post_init__(self):
         used = np.flatnonzero(self.labels.any(0))

@@ -125,8 +125,8 @@ def student_size(student: Student, text: Tensor) -> Size:
         image_parameters=parameters(student.image_encoder) + parameters(student.frozen),
         text_parameters=parameters(student.text_encoder),
         shared_parameters=codebooks.numel(),
-        image_macs=macs(lambda x: assign(student.embed_images(x), codebooks), image),
-        text_macs=macs(lambda x: assign(student.embed_texts(x), codebooks), text.to(codebooks.device)),
+        image_macs=macs(lambda x: assign(student.encode_images(x), codebooks), image),
+        text_macs=macs(lambda x: assign(student.encode_texts(x), codebooks), text.to(codebooks.device)),
     )
 
 
@@ -158,8 +158,8 @@ def student_seconds(student: Student, data: RetrievalDataset, rows: np.ndarray, 
     pictures, words = torch.from_numpy(np.array(data.images[rows])), text_inputs(student, data)
     codebooks = student.quantizer.codebooks.detach()
     return (
-        seconds_per_item(lambda: assign(student.embed_images(pictures), codebooks), len(rows), repeats),
-        seconds_per_item(lambda: assign(student.embed_texts(words(rows)), codebooks), len(rows), repeats),
+        seconds_per_item(lambda: assign(student.encode_images(pictures), codebooks), len(rows), repeats),
+        seconds_per_item(lambda: assign(student.encode_texts(words(rows)), codebooks), len(rows), repeats),
     )
 
 

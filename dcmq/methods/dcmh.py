@@ -61,12 +61,12 @@ class Trainer(HashTrainer):
 
     def _image_terms(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
         with self.fabric.autocast():
-            own = self.network.embed_images(images)
+            own = self.network.encode_images(images)
         return self._terms(rows, own.float(), self.filled.image, self.filled.text)
 
     def _text_terms(self, rows: Tensor, _) -> dict[str, Tensor]:
         with self.fabric.autocast():
-            own = self.network.embed_texts(self.words(rows))
+            own = self.network.encode_texts(self.words(rows))
         return self._terms(rows, own.float(), self.filled.text, self.filled.image)
 
     def _terms(self, rows: Tensor, own: Tensor, buffer: Tensor, others: Tensor) -> dict[str, Tensor]:

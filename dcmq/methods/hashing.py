@@ -105,7 +105,7 @@ class HashTrainer(EpochTrainer):
 
         def terms(rows: Tensor, images: Tensor) -> dict[str, Tensor]:
             with self.fabric.autocast():
-                image, text = self.network.embed_images(images), self.network.embed_texts(self.words(rows))
+                image, text = self.network.encode_images(images), self.network.encode_texts(self.words(rows))
             return self.loss(rows, image.float(), text.float())
 
         return self.each_batch(number, 0, self.optimizers[0], terms)
@@ -144,13 +144,13 @@ class HashTrainer(EpochTrainer):
 class TanhEncoder(DualEncoder):
     """Encoders whose outputs are squashed to (-1, 1)."""
 
-    def embed_images(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor) -> Tensor:
         """See :class:`dcmq.networks.dual_encoder.DualEncoder`."""
-        return torch.tanh(super().embed_images(images))
+        return torch.tanh(super().encode_images(images))
 
-    def embed_texts(self, texts: Tensor) -> Tensor:
+    def encode_texts(self, texts: Tensor) -> Tensor:
         """See :class:`dcmq.networks.dual_encoder.DualEncoder`."""
-        return torch.tanh(super().embed_texts(texts))
+        return torch.tanh(super().encode_texts(texts))
 
 
 def register_hashing(trainer: type[HashTrainer], **about) -> Method:

@@ -35,17 +35,17 @@ class Encoders(DualEncoder):
 
     def image_outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, hash output and label logits of pictures."""
-        return self.image_heads(torch.tanh(super().embed_images(images)))
+        return self.image_heads(torch.tanh(super().encode_images(images)))
 
     def text_outputs(self, texts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Feature, hash output and label logits of texts."""
-        return self.text_heads(torch.tanh(super().embed_texts(texts)))
+        return self.text_heads(torch.tanh(super().encode_texts(texts)))
 
-    def embed_images(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor) -> Tensor:
         """(b, c) hash outputs."""
         return self.image_outputs(images)[1]
 
-    def embed_texts(self, texts: Tensor) -> Tensor:
+    def encode_texts(self, texts: Tensor) -> Tensor:
         """(b, c) hash outputs."""
         return self.text_outputs(texts)[1]
 

@@ -57,13 +57,13 @@ class DualEncoder(nn.Module):
         return self.frozen_outputs(images) if images.dtype == torch.uint8 else images.float()
 
     def image_features(self, images: Tensor) -> Tensor:
-        """What :meth:`embed_images` computes before its last layer, (b, F) float32."""
+        """What :meth:`encode_images` computes before its last layer, (b, F) float32."""
         return self.image_encoder.backbone(self._seen(images)).float()
 
-    def embed_images(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor) -> Tensor:
         """(b, H, W, 3) uint8 pictures, or what :meth:`frozen_outputs` made of them (any float), to (b, D) float32."""
         return self.image_encoder(self._seen(images)).float()
 
-    def embed_texts(self, texts: Tensor) -> Tensor:
+    def encode_texts(self, texts: Tensor) -> Tensor:
         """(b, V) 0/1 bags of words, or (b, L) tokens where the text encoder is a transformer, to (b, D) float32."""
         return self.text_encoder(texts).float()

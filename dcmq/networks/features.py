@@ -17,8 +17,8 @@ def embed(network: DualEncoder, dataset: RetrievalDataset, rows: np.ndarray, bat
     pictures, words = image_inputs(network, dataset), text_inputs(network, dataset)
     images, texts = [], []
     for part in _parts(rows, batch):
-        images.append(network.embed_images(torch.from_numpy(pictures[part]).to(device)).cpu())
-        texts.append(network.embed_texts(words(part).to(device)).cpu())
+        images.append(network.encode_images(torch.from_numpy(pictures[part]).to(device)).cpu())
+        texts.append(network.encode_texts(words(part).to(device)).cpu())
     return torch.cat(images), torch.cat(texts)
 
 

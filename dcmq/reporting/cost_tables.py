@@ -17,9 +17,10 @@ from dcmq.reporting.paper.tables import published
 from dcmq.reporting.results import METRICS, metric_name, results_frame, select
 from dcmq.reporting.tables import mean_sd
 from dcmq.retrieval.evaluate import DIRECTIONS
-from dcmq.studies.cost import CODES, EMBEDDINGS, TEACHER, column
 from dcmq.teachers.base import Teacher
 
+TEACHER = "teacher"
+EMBEDDINGS, CODES = "embeddings", "codes"
 UNKNOWN = "not measured here"
 
 
@@ -27,6 +28,11 @@ WORDS = 2026  # of the paper's bags of words on COCO
 
 
 ITEM, FILE, TRAINING, PARAMETERS = "bytes per item", "gallery on disk, kB", "s of training", "million parameters"
+
+
+def column(bits: int) -> str:
+    """What the student with codes of ``bits`` is called in tables."""
+    return f"DCMQ {bits} bits"
 
 
 def storage_table(forms: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -201,7 +207,7 @@ def paper_notes(teachers: dict[str, tuple[Size, int]]) -> list[str]:
     )
     same = [f"{bits}" for bits, row in cmmq.iterrows() if all(row[d] == table.CMMQ[f"map_{d}"] for d in DIRECTIONS)]
     items = {name: table[name].gallery_storage * 1e6 / table[name].storage_per_sample for name in ("CLIP", "CMMQ")}
-    codebooks = 4 * StudentConfig(bits=64).num_codebooks * StudentConfig().codewords * StudentConfig().subvector_dim
+    codebooks = 4 * StudentConfig(bits=64).num_codebooks * StudentConfig().num_codewords * StudentConfig().subvector_dim
     size, millions = table.CLIP.storage_per_sample, table.CLIP.parameters
     notes = [
         f"Codes of {table.DCMQ.storage_per_sample:g} bytes are codes of {8 * table.DCMQ.storage_per_sample:g} bits.",

@@ -55,7 +55,7 @@ def names_of(data: RetrievalDataset, row: int) -> str:
     return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row]))
 
 
-def show_picture(axis: plt.Axes, data: RetrievalDataset, row: int, hit: bool | None = None) -> None:
+def show_image(axis: plt.Axes, data: RetrievalDataset, row: int, hit: bool | None = None) -> None:
     """The picture; framed and marked where it was found: right with a full line, wrong with a dashed one."""
     axis.imshow(np.asarray(data.images[row]), interpolation="nearest")
     axis.set_xticks([])

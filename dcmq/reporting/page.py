@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.paths import reports_dir, runs_dir, shown
+from dcmq.core.paths import display_path, reports_dir, runs_dir
 from dcmq.core.storage import atomic_write
 
 NOTEBOOKS = (  # in reading order
@@ -151,7 +151,7 @@ def where(experiment: str) -> str:
     lines = []
     for kind, suffixes in _KINDS.items():
         for file in sorted(f for f in folder.iterdir() if f.suffix in suffixes):
-            lines.append(f"{kind:<18} {shown(file)}")
+            lines.append(f"{kind:<18} {display_path(file)}")
     runs = len(list(runs_dir().glob("*/record.json")))
-    lines.append(f"{'run records':<18} {shown(runs_dir())}/*/record.json ({runs} of them)")
+    lines.append(f"{'run records':<18} {display_path(runs_dir())}/*/record.json ({runs} of them)")
     return "\n".join(lines)

@@ -38,7 +38,7 @@ def plan_text(plan: Sequence[PlannedRun]) -> str:
 
 def _codes(student: EncodersConfig) -> str:
     if isinstance(student, StudentConfig):
-        return f"{student.bits} bits = {student.num_codebooks} codebooks x {student.codewords} codewords"
+        return f"{student.bits} bits = {student.num_codebooks} codebooks x {student.num_codewords} codewords"
     return f"{student.bits} bits"
 
 

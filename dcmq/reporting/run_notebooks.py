@@ -11,7 +11,7 @@ import nbformat
 from tqdm.auto import tqdm
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.paths import home, shown
+from dcmq.core.paths import display_path, home
 from dcmq.experiments.parameters import defaults
 from dcmq.reporting.page import NOTEBOOKS, newest_report, write_page
 
@@ -33,7 +33,7 @@ def execute(notebook: Path, given: dict[str, str]) -> str:
     (output.with_suffix(".log")).write_text(done.stdout + done.stderr)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return f"{lines[-1] if lines else 'papermill failed'} (all of it: {shown(output.with_suffix('.log'))})"
+        return f"{lines[-1] if lines else 'papermill failed'} (all of it: {display_path(output.with_suffix('.log'))})"
     executed = nbformat.read(output, as_version=4)
     executed.metadata.pop("papermill", None)  # it names folders of this machine
     nbformat.write(executed, newest_report(notebook.stem) / "notebook.ipynb")
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         if not (folder / f"{name}.ipynb").is_file():
             there = ", ".join(sorted(path.stem for path in folder.glob("*.ipynb")))
-            raise DcmqError(f"no notebook {name!r} in {shown(folder)} (there: {there or 'none'})")
+            raise DcmqError(f"no notebook {name!r} in {display_path(folder)} (there: {there or 'none'})")
     given = {name: getattr(options, name) for name in PASSED if getattr(options, name)}
     failed = {}
     with ThreadPoolExecutor(max(1, options.jobs)) as pool, tqdm(total=len(names), unit="notebook") as bar:
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
                 failed[name] = problem
             bar.set_postfix_str(f"{name} {'failed' if problem else 'done'}")
             bar.update()
-    print("written to", shown(write_page()))
+    print("written to", display_path(write_page()))
     for name, problem in failed.items():
         print(f"{name} failed: {problem}", file=sys.stderr)
     return 1 if failed else 0

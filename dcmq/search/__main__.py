@@ -22,7 +22,7 @@ def build(options: argparse.Namespace) -> None:
     else:
         there = Collection(folder)
     if options.pictures:
-        added, gone, broken = there.update_pictures(options.pictures)
+        added, gone, broken = there.update_images(options.pictures)
         print(
             f"{'pictures':<10} {added} added, {gone} forgotten because they are gone, {len(there.index('pictures'))} in all"
         )

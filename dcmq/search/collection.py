@@ -74,7 +74,7 @@ class Collection:
         """Write ``index`` as what the collection holds of ``kind``. Raises DcmqError as :meth:`CodeIndex.save` does."""
         index.save(self.folder / f"{kind}.safetensors")
 
-    def update_pictures(self, root: Path | str) -> tuple[int, int, list[str]]:
+    def update_images(self, root: Path | str) -> tuple[int, int, list[str]]:
         """Make the pictures those under ``root``: encode files that are new, forget those that are gone.
 
         Returns:
@@ -88,11 +88,11 @@ class Collection:
             raise DcmqError(
                 f"{self.folder} has the pictures under {self.root}: choose another folder for those under {root}"
             )
-        files = picture_files(root)
+        files = image_files(root)
         index, names = self.index("pictures"), [file.relative_to(root).as_posix() for file in files]
         there = set(index.ids.tolist())
         new = [i for i, name in enumerate(names) if name not in there]
-        codes, broken = self.model.encode_pictures([files[i] for i in new])
+        codes, broken = self.model.quantize_images([files[i] for i in new])
         good = np.setdiff1d(np.arange(len(new)), broken)
         gone = sorted(there - set(names))
         index.remove(gone)
@@ -114,7 +114,7 @@ class Collection:
         there.update(unread)
         new = [text for text in dict.fromkeys(texts) if text not in there]
         if new:
-            index.add(self.model.encode_texts(new), new)
+            index.add(self.model.quantize_texts(new), new)
             self.put("texts", index)
         return len(new), unread
 
@@ -130,9 +130,9 @@ class Collection:
         if not len(index):
             raise DcmqError(f"{self.folder} holds no {kind}: add them with python -m dcmq.search build --{kind}")
         if picture is None:
-            query = self.model.embed_texts([text])
+            query = self.model.encode_texts([text])
         else:
-            query, broken = self.model.embed_pictures([picture])
+            query, broken = self.model.encode_images([picture])
             if broken:
                 raise DcmqError(f"{picture} is no picture that can be read")
         found = index.search(query, min(k, len(index)), engine)
@@ -140,7 +140,7 @@ class Collection:
         return [Hit(i + 1, float(s), str(name)) for i, (s, name) in enumerate(zip(scores, found.ids[0], strict=True))]
 
 
-def picture_files(root: Path) -> list[Path]:
+def image_files(root: Path) -> list[Path]:
     """All pictures under ``root``, sorted. Raises DcmqError where there is none."""
     if not root.is_dir():
         raise DcmqError(f"there is no folder {root}")

@@ -32,12 +32,12 @@ class SearchModel:
     Args:
         config: how ``student`` was trained.
         vocabulary: the words its bags of words are made of.
-        picture_size: pixels a side that pictures of its data set were squashed to, before they were resized for it.
+        dataset_image_size: pixels a side that pictures of its data set were squashed to, before they were resized for it.
     """
 
-    def __init__(self, student: Student, config: TrainConfig, vocabulary: Sequence[str], picture_size: int):
+    def __init__(self, student: Student, config: TrainConfig, vocabulary: Sequence[str], dataset_image_size: int):
         self.student, self.config = student.eval(), config
-        self.vocabulary, self.picture_size = tuple(vocabulary), picture_size
+        self.vocabulary, self.dataset_image_size = tuple(vocabulary), dataset_image_size
         self._number = {word: i for i, word in enumerate(self.vocabulary)}
         self._reads_words = config.student.text_input == "bow"
 
@@ -49,7 +49,7 @@ class SearchModel:
     def save(self, path: Path) -> None:
         """Write all to one file."""
         tensors = {f"{_WEIGHTS}{name}": value for name, value in self.student.state_dict().items()}
-        about = {"vocabulary": json.dumps(self.vocabulary), "picture_size": str(self.picture_size)}
+        about = {"vocabulary": json.dumps(self.vocabulary), "dataset_image_size": str(self.dataset_image_size)}
         save_tensors(path, tensors, {"config": self.config.model_dump_json(), **about})
 
     @classmethod
@@ -58,7 +58,9 @@ class SearchModel:
         try:
             about = load_tensors(path)[1]
             config, vocabulary = TrainConfig.model_validate_json(about["config"]), json.loads(about["vocabulary"])
-            return cls(load_student(config, len(vocabulary), path), config, vocabulary, int(about["picture_size"]))
+            return cls(
+                load_student(config, len(vocabulary), path), config, vocabulary, int(about["dataset_image_size"])
+            )
         except (CorruptFile, KeyError, ValueError, ValidationError):
             raise DcmqError(f"{path} is missing, damaged, or of another version: build the collection anew") from None
 
@@ -78,7 +80,7 @@ class SearchModel:
         return bags
 
     @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """(n, D) float32.
 
         Raises:
@@ -95,26 +97,26 @@ class SearchModel:
                 inputs = self.bags(part)
             else:
                 inputs = clip_tokenizer(self.student.config.text_encoder)(part)
-            parts.append(self.student.embed_texts(inputs))
+            parts.append(self.student.encode_texts(inputs))
         return torch.cat(parts)
 
     @torch.no_grad()
-    def embed_pictures(self, files: Sequence[Path]) -> tuple[Tensor, list[int]]:
+    def encode_images(self, files: Sequence[Path]) -> tuple[Tensor, list[int]]:
         """(m, D) float32 of the pictures that can be read, and the numbers of those that cannot."""
         parts, broken = [torch.empty(0, self.student.config.num_codebooks * self.student.config.subvector_dim)], []
         for numbers, pictures, bad in self._decoded(files):
             broken += bad
             if len(numbers):
-                parts.append(self.student.embed_images(torch.from_numpy(pictures)))
+                parts.append(self.student.encode_images(torch.from_numpy(pictures)))
         return torch.cat(parts), broken
 
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, width) packed codes. Raises DcmqError as :meth:`embed_texts` does."""
-        return quantize(self.embed_texts(texts), self.codebooks)
+    def quantize_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, width) packed codes. Raises DcmqError as :meth:`encode_texts` does."""
+        return quantize(self.encode_texts(texts), self.codebooks)
 
-    def encode_pictures(self, files: Sequence[Path]) -> tuple[np.ndarray, list[int]]:
+    def quantize_images(self, files: Sequence[Path]) -> tuple[np.ndarray, list[int]]:
         """(m, width) packed codes of the pictures that can be read, and the numbers of those that cannot."""
-        embeddings, broken = self.embed_pictures(files)
+        embeddings, broken = self.encode_images(files)
         return quantize(embeddings, self.codebooks), broken
 
     def _decoded(self, files: Sequence[Path]) -> Iterator[tuple[list[int], np.ndarray, list[int]]]:
@@ -124,17 +126,17 @@ class SearchModel:
         ):
             for start in range(0, len(files), _BATCH):
                 numbers = range(start, min(start + _BATCH, len(files)))
-                made = list(pool.map(self._picture, (files[i] for i in numbers)))
+                made = list(pool.map(self._image, (files[i] for i in numbers)))
                 good = [picture for picture in made if picture is not None]
                 bad = [i for i, picture in zip(numbers, made, strict=True) if picture is None]
                 yield [i for i in numbers if i not in bad], np.stack(good) if good else np.empty(0), bad
                 bar.update(len(made))
 
-    def _picture(self, file: Path) -> np.ndarray | None:
+    def _image(self, file: Path) -> np.ndarray | None:
         """(size, size, 3) uint8, squashed as the data set's were; None if the file is no picture."""
         try:
             with Image.open(file) as picture:
-                return image_array(picture, self.picture_size)
+                return image_array(picture, self.dataset_image_size)
         except UNREADABLE:
             return None
 

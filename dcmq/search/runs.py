@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.core.paths import runs_dir, shown
+from dcmq.core.paths import display_path, runs_dir
 from dcmq.experiments.runs import INPUTS, checkpoint_file
 from dcmq.methods.dcmq.student import load_student
 from dcmq.search.model import SearchModel
@@ -26,7 +26,7 @@ def model_of(folder: Path) -> SearchModel:
         raise DcmqError(f"{folder} is a run of {config.get('method')}; only students of DCMQ make codes to search")
     config = TrainConfig.model_validate(config)
     student = load_student(config, len(inputs["vocabulary"]), checkpoint_file(folder))
-    return SearchModel(student, config, inputs["vocabulary"], inputs["picture_size"])
+    return SearchModel(student, config, inputs["vocabulary"], inputs["dataset_image_size"])
 
 
 def find_run(name: str) -> Path:
@@ -53,7 +53,7 @@ def _runs() -> list[Path]:
 
 
 def _newest() -> str:
-    newest = [shown(folder) for folder in _runs()[:4]]
+    newest = [display_path(folder) for folder in _runs()[:4]]
     return (
         f"the newest are {', '.join(newest)}" if newest else "run a notebook first, such as notebooks/quickstart.ipynb"
     )

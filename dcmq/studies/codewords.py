@@ -23,7 +23,7 @@ CONDITIONS = {  # name: what it changes for all three forms of noise
     "tau_q .05 tau_g .2": {"tau_q": 0.05, "tau_g": 0.2},
     "learning rate / 3": {},
     "epochs x 3": {},
-    "K 256": {"codewords": 256},
+    "K 256": {"num_codewords": 256},
     "initial codewords x 10": {"codebook_scale": 10.0},
     "noise on images only": {"gumbel_on": "image"},
 }

@@ -19,14 +19,12 @@ from dcmq.experiments.study import Methods, TrainingStudy
 from dcmq.methods.dcmq.student import Student, make_student
 from dcmq.networks.inputs import text_inputs
 from dcmq.reporting import plots, search_times
+from dcmq.reporting.cost_tables import CODES, EMBEDDINGS, TEACHER, column
 from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.paper.tables import published
 from dcmq.reporting.verdicts import Verdict, seed_means
 from dcmq.retrieval.evaluate import DIRECTIONS
 from dcmq.teachers.base import Encoder, Teacher, TeacherEmbeddings
-
-TEACHER = "teacher"
-EMBEDDINGS, CODES = "embeddings", "codes"
 
 
 class Parameters(TrainingStudy):
@@ -57,11 +55,6 @@ class Parameters(TrainingStudy):
         return {column(c.student.bits): make_student(c, data.bow.shape[1]).eval() for c in configs}
 
 
-def column(bits: int) -> str:
-    """What the student with codes of ``bits`` is called in tables."""
-    return f"DCMQ {bits} bits"
-
-
 @torch.no_grad()
 def storage(made: dict[str, Student], data: RetrievalDataset, embeddings: TeacherEmbeddings) -> pd.DataFrame:
     """The gallery in all its forms, each written to a file and looked at.
@@ -76,8 +69,8 @@ def storage(made: dict[str, Student], data: RetrievalDataset, embeddings: Teache
     forms = [(TEACHER, EMBEDDINGS, embeddings.text[torch.from_numpy(rows)])]
     for name, student in made.items():
         words, parts = text_inputs(student, data), np.array_split(rows, -(-len(rows) // 1024))
-        continuous = torch.cat([student.embed_texts(words(part)) for part in parts])
-        packed = pack(assign(continuous, student.quantizer.codebooks), student.config.codewords)
+        continuous = torch.cat([student.encode_texts(words(part)) for part in parts])
+        packed = pack(assign(continuous, student.quantizer.codebooks), student.config.num_codewords)
         forms += [(name, EMBEDDINGS, continuous), (name, CODES, torch.from_numpy(packed))]
     found = []
     for model, form, array in forms:

@@ -14,7 +14,7 @@ from dcmq.experiments.plan import PlannedRun, Variant
 from dcmq.experiments.runs import trained_student
 from dcmq.experiments.study import TrainingStudy
 from dcmq.reporting import plots
-from dcmq.reporting.gallery import RIGHT, WRONG, names_of, search, show_picture, text_of
+from dcmq.reporting.gallery import RIGHT, WRONG, names_of, search, show_image, text_of
 from dcmq.reporting.verdicts import Verdict
 from dcmq.teachers.base import TeacherEmbeddings
 
@@ -93,7 +93,7 @@ def verdicts(p: Parameters, data: RetrievalDataset, found: Found) -> list[Verdic
     return result
 
 
-def pictures_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.Figure:
+def images_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.Figure:
     """Text queries, a row each: what was asked, and the first pictures, with the labels shared."""
     rows, hits = found["t2i"]
     chosen = p.chosen(data)
@@ -108,7 +108,7 @@ def pictures_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.
         line[0].text(0, 0.02, _labels(data, row), va="bottom", fontsize=9, color="0.3")
         line[0].axis("off")
         for place, axis in enumerate(line[1:]):
-            show_picture(axis, data, rows[query, place], bool(hits[query, place]))
+            show_image(axis, data, rows[query, place], bool(hits[query, place]))
             axis.set_xlabel(plots.wrapped(_shared(data, row, rows[query, place]), 24), fontsize=9, color="0.3")
     drawn.tight_layout()
     return drawn
@@ -122,7 +122,7 @@ def texts_figure(p: Parameters, data: RetrievalDataset, found: Found) -> plt.Fig
     drawn, axes = plt.subplots(len(chosen), 3, figsize=size, squeeze=False, width_ratios=[1, 1.2, 3.8])
     for number, ((left, middle, right), query) in enumerate(zip(axes, chosen, strict=True), 1):
         row = data.split.query[query]
-        show_picture(left, data, row)
+        show_image(left, data, row)
         middle.text(0, 0.98, f"{number}.", va="top", fontsize=10)
         middle.text(0, 0.02, _labels(data, row, 18), va="bottom", fontsize=9, color="0.3")
         for place, (item, hit) in enumerate(zip(rows[query], hits[query], strict=True)):

@@ -59,7 +59,7 @@ class Parameters(Study):
 
     def load(self) -> Loaded:
         """The data and each teacher's embeddings of it."""
-        return {short: self.workspace(name).load() for short, name in self.teachers.items()}
+        return {short: self.setup(name).load() for short, name in self.teachers.items()}
 
 
 def matrices(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings, seed: int) -> list[tuple]:

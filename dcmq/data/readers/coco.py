@@ -15,7 +15,7 @@ from dcmq.core.paths import cache_dir
 from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.data.decode import DECODER, decoded, picture_key
+from dcmq.data.decode import DECODER, decoded, image_key
 from dcmq.data.downloads import Archive
 from dcmq.data.source import Source
 from dcmq.data.splits import draw_split
@@ -43,7 +43,7 @@ def load_coco(
         DcmqError: files missing or unreadable, an unknown category, sizes that do not fit, too many broken pictures.
     """
     source = read_coco(root, ignore_classes)
-    key = picture_key(source.root, source.files, image_size)
+    key = image_key(source.root, source.files, image_size)
     images, broken = decoded(cache_dir() / f"coco-{key}", key, source.files, image_size, "coco")
     whole = source.rows(np.setdiff1d(np.arange(len(source.ids)), list(broken)))
     split = draw_split(len(whole.ids), query, train, seed=seed)
@@ -122,7 +122,7 @@ def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
         },
         dropped=dropped,
         choices={"ignore_classes": list(ignore_classes)},
-        hash_pictures=False,  # the fingerprint is that of load_coco, so that the two find each other's runs
+        hash_images=False,  # the fingerprint is that of load_coco, so that the two find each other's runs
     )
 
 

@@ -48,7 +48,7 @@ CLASSES = {"mirflickr": tuple(_MIR.split()), "nuswide": tuple(_TC21.split())}
 
 
 @dataclass(frozen=True)
-class MatPictures:
+class MatImages:
     """Pictures of an HDF5 file, whose axes MATLAB reversed: each is (3, W, H) there and (H, W, 3) here."""
 
     path: Path
@@ -98,7 +98,7 @@ def read_mat(name: str, population: str, root: Path) -> Source:
         root=root,
         ids=np.arange(n) if pictures is not None else np.array([Path(p).stem for p in names]),
         files=[pictures[0]] * n if pictures is not None else _on_disk(root, names),
-        images=MatPictures(pictures[0], pictures[1], np.arange(n)) if pictures is not None else None,
+        images=MatImages(pictures[0], pictures[1], np.arange(n)) if pictures is not None else None,
         classes=classes,
         labels=labels,
         captions=captions,

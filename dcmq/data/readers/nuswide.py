@@ -32,7 +32,7 @@ WANTED = {
 }
 
 
-PICTURES = (
+IMAGES = (
     "NUS-WIDE's pictures are not distributed: ask its authors for them by the form on "
     f"{PAGE}, or fetch what is left at the addresses of NUS-WIDE-urls.rar, and put them there as Flickr/FOLDER/NAME.jpg"
 )
@@ -149,7 +149,7 @@ def _pictures(root: Path, beside: Path, names: list[str]) -> Path:
         for folder in folders:
             if (folder / name).is_file():
                 return folder
-    raise DcmqError(f"nuswide: no picture of Imagelist.txt under {root / 'Flickr'}. {PICTURES}")
+    raise DcmqError(f"nuswide: no picture of Imagelist.txt under {root / 'Flickr'}. {IMAGES}")
 
 
 def _read(root: Path, population: str, options: ReadOptions) -> Source:

@@ -29,13 +29,13 @@ class Student(DualEncoder):
             scale=config.codebook_scale,
         )
 
-    def embed_images(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor) -> Tensor:
         """See :meth:`DualEncoder.embed_images`; as training compares them."""
-        return self.quantizer.embedding(super().embed_images(images))
+        return self.quantizer.embedding(super().encode_images(images))
 
-    def embed_texts(self, texts: Tensor) -> Tensor:
+    def encode_texts(self, texts: Tensor) -> Tensor:
         """See :meth:`DualEncoder.embed_texts`; as training compares them."""
-        return self.quantizer.embedding(super().embed_texts(texts))
+        return self.quantizer.embedding(super().encode_texts(texts))
 
     def forward(
         self,
@@ -51,7 +51,7 @@ class Student(DualEncoder):
         the continuous ones. ``codebooks`` leaves the encoders as they are.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and part != "codebooks"):
-            image, text = self.embed_images(images), self.embed_texts(texts)
+            image, text = self.encode_images(images), self.encode_texts(texts)
         if part == "encoders":
             return image, image, text, text
         return image, self.quantizer(image, image_noise), text, self.quantizer(text, text_noise)

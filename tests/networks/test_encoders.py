@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from test_training import STUDENT, tiny_dataset
+from tiny import STUDENT, tiny_dataset
 
 from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError

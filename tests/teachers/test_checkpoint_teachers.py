@@ -17,7 +17,7 @@ from dcmq.teachers.registry import albef, blip, declip, resolve_teacher
 
 transformers = pytest.importorskip("transformers")
 
-PICTURES = np.random.default_rng(0).integers(0, 255, (2, 300, 260, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 255, (2, 300, 260, 3), np.uint8)
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a dog cat traffic light ##s on the grass".split()
 
@@ -95,7 +95,7 @@ def declip_text(w, texts):
     )
 
 
-def declip_picture(image):
+def declip_image(image):
     tensor = TF.to_tensor(TF.center_crop(TF.resize(Image.fromarray(image), 256), 224))
     return TF.normalize(tensor, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -121,13 +121,13 @@ def test_declip_in_its_official_layout(small, tmp_path, short):
     texts = ["person traffic light", "it's a dog", "dog " * 90]
     close(teacher.encode_texts(texts), declip_text(weights, texts))
     assert teacher.truncated(texts) == 1
-    images = torch.stack([declip_picture(p) for p in PICTURES])
+    images = torch.stack([declip_image(p) for p in IMAGES])
     if short == "declip-vit-b32":
-        close(teacher.encode_images(PICTURES), declip_vit(weights, images))
+        close(teacher.encode_images(IMAGES), declip_vit(weights, images))
     else:
         tower = open_clip.model.ModifiedResNet((1, 1, 1, 1), output_dim=12, heads=4, image_size=224, width=8).eval()
         tower.load_state_dict({k.removeprefix("visual."): v for k, v in weights.items() if k.startswith("visual.")})
-        close(teacher.encode_images(PICTURES), F.normalize(tower(images), dim=1))
+        close(teacher.encode_images(IMAGES), F.normalize(tower(images), dim=1))
 
 
 def test_counters_that_some_libraries_leave_out_do_not_matter(small, tmp_path):
@@ -135,7 +135,7 @@ def test_counters_that_some_libraries_leave_out_do_not_matter(small, tmp_path):
     declip_file("declip-rn50", tmp_path / "a.pth.tar")
     declip_file("declip-rn50", tmp_path / "b.pth.tar", drop=[k for k in names if k.endswith("num_batches_tracked")])
     a, b = (resolve_teacher(f"declip-rn50:{tmp_path}/{f}.pth.tar", "coco") for f in "ab")
-    assert torch.equal(a.encode_images(PICTURES), b.encode_images(PICTURES))
+    assert torch.equal(a.encode_images(IMAGES), b.encode_images(IMAGES))
 
 
 def test_declip_files_that_do_not_fit(small, tmp_path):
@@ -213,12 +213,12 @@ def test_albef_in_its_official_layouts(albef_file):
     texts = ["A dog, on the grass!", "traffic-lights", "dog " * 40]
     close(teacher.encode_texts(texts), albef_text(parts))
     assert teacher.truncated(texts) == 1
-    resized = [TF.resize(Image.fromarray(p), [64, 64], TF.InterpolationMode.BICUBIC) for p in PICTURES]
+    resized = [TF.resize(Image.fromarray(p), [64, 64], TF.InterpolationMode.BICUBIC) for p in IMAGES]
     mean, sd = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
     images = torch.stack([TF.normalize(TF.to_tensor(r), mean, sd) for r in resized])
     with torch.no_grad():
         image = parts["vision_proj"](parts["visual_encoder"].forward_features(images)[:, 0])
-    close(teacher.encode_images(PICTURES), F.normalize(image, dim=1))
+    close(teacher.encode_images(IMAGES), F.normalize(image, dim=1))
     tuned = {k.replace(".bert.", "."): v for k, v in saved.items()}
     torch.save({"model": tuned}, path)
     assert torch.equal(resolve_teacher(f"albef:{path}", "coco").encode_texts(texts), teacher.encode_texts(texts))
@@ -272,9 +272,9 @@ def blip_folder(tmp_path, monkeypatch):
 def test_blip_from_a_downloaded_folder(blip_folder):
     model, folder = blip_folder
     teacher = resolve_teacher(f"blip-vit-b:{folder}", "coco")
-    image, text = teacher.encode_images(PICTURES), teacher.encode_texts(["a dog", "dog " * 50])
+    image, text = teacher.encode_images(IMAGES), teacher.encode_texts(["a dog", "dog " * 50])
     assert teacher.truncated(["a dog", "dog " * 50]) == 1
-    images = torch.stack([albef.transform(64)(Image.fromarray(p)) for p in PICTURES])
+    images = torch.stack([albef.transform(64)(Image.fromarray(p)) for p in IMAGES])
     for column, row in enumerate([[2, 5, 6, 3], [2, *[6] * 33, 3]]):
         score = model(torch.tensor([row]), images, attention_mask=torch.ones(1, len(row)), use_itm_head=False)
         close(image @ text[column], score.itm_score[:, 0])

@@ -14,7 +14,7 @@ from dcmq.data.datasets import load_dataset
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.setup import ExperimentSetup
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "ablation_npc.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "ablation_npc.ipynb"
 SETS = {
     "mirflickr:20015": (miniature.mirflickr, ["--expect", "none", "--query", "5", "--train", "20"]),
     "nuswide:tc10": (miniature.nuswide, ["--expect", "none", "--query", "10", "--train", "40"]),
@@ -49,8 +49,8 @@ def test_a_run_from_files_to_metrics(tmp_path, monkeypatch, name):
     np.savez(tmp_path / "teacher.npz", image_id=data.ids, image=pictures, text=texts)
     student = StudentConfig(image_encoder="small_resnet", image_size=16, text_hidden=(16, 16), bits=16, subvector_dim=4)
     config = TrainConfig(student=student, epochs=1, batch_size=8)
-    workspace = ExperimentSetup(name, f"precomputed:{tmp_path / 'teacher.npz'}", str(tmp_path / "out"))
-    record = run_all([config], workspace, workers=1, r=10)[0]
+    setup = ExperimentSetup(name, f"precomputed:{tmp_path / 'teacher.npz'}", str(tmp_path / "out"))
+    record = run_all([config], setup, workers=1, r=10)[0]
     assert record["dataset"]["split"] == data.split.hash and record["dataset"]["choices"]["dropped"] is not None
     assert record["dataset"]["name"] == name.partition(":")[0]
     parameters = dict(

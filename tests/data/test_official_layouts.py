@@ -152,7 +152,7 @@ def test_nuswide_placeholders_are_left_out_and_counted(nus):
     assert data.choices["dropped"]["one file under many names"] == 12 and not set(ids) & set(data.ids)
 
 
-def test_nuswide_without_pictures_says_what_can_be_done(tmp_path):
+def test_nuswide_without_images_says_what_can_be_done(tmp_path):
     root = miniature.nuswide(tmp_path / "nus", pictures=False)
     with pytest.raises(DcmqError, match=r"no picture .*Flickr. NUS-WIDE's pictures are not distributed: ask"):
         read_nuswide(root)

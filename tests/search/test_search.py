@@ -57,7 +57,7 @@ def run_folder(tmp_path, monkeypatch):
         experiments.checkpoint(folder), {f"model.{k}": v for k, v in student.state_dict().items()}, {"key": "0"}
     )
     (folder / "record.json").write_text(json.dumps({"config": CONFIG.model_dump(mode="json")}))
-    (folder / experiments.INPUTS).write_text(json.dumps({"vocabulary": WORDS, "picture_size": 40}))
+    (folder / experiments.INPUTS).write_text(json.dumps({"vocabulary": WORDS, "dataset_image_size": 40}))
     return folder
 
 
@@ -68,29 +68,29 @@ def test_words_are_read_in_any_language_and_unknown_ones_are_named():
     assert reader.unread("A RED boat, and red ships!") == ["and", "ships"]
     assert reader.reads("GRÖSSE größe") and not reader.reads("green x 12")
     with pytest.raises(DcmqError, match="'green' has no word that the student knows, such as red"):
-        reader.embed_texts(["red", "green"])
+        reader.encode_texts(["red", "green"])
 
 
-def test_a_picture_is_read_as_training_read_it(pictures):
+def test_a_image_is_read_as_training_read_it(pictures):
     """Squashed to the data set's size first, then resized for the student."""
     reader = model()
-    made, broken = reader.embed_pictures([pictures / "a.png", pictures / "broken.jpg", pictures / "in ner/grey.png"])
+    made, broken = reader.encode_images([pictures / "a.png", pictures / "broken.jpg", pictures / "in ner/grey.png"])
     assert broken == [1] and made.shape == (2, 32)
     with Image.open(pictures / "a.png") as image:
         squashed = np.asarray(image.convert("RGB").resize((40, 40), Image.Resampling.BILINEAR))
     with torch.no_grad():
-        expected = reader.student.embed_images(torch.from_numpy(squashed[None].copy()))
+        expected = reader.student.encode_images(torch.from_numpy(squashed[None].copy()))
     torch.testing.assert_close(made[:1], expected)
-    assert reader.embed_pictures([])[0].shape == (0, 32)
+    assert reader.encode_images([])[0].shape == (0, 32)
 
 
 def test_a_collection_ranks_by_the_tables_of_the_students_cosines(tmp_path, pictures):
     there = Collection.create(tmp_path / "c", model())
-    added, gone, broken = there.update_pictures(pictures)
+    added, gone, broken = there.update_images(pictures)
     assert (added, gone, broken) == (7, 0, ["broken.jpg"])
     hits = there.find("pictures", text="red boat", k=99)
     index = there.index("pictures")
-    tables = lookup_tables(there.model.embed_texts(["red boat"]), there.model.codebooks)[0]
+    tables = lookup_tables(there.model.encode_texts(["red boat"]), there.model.codebooks)[0]
     mean = {
         name: np.mean([tables[m, word].item() for m, word in enumerate(code)])
         for name, code in zip(index.ids, unpack(index.codes, 8), strict=True)
@@ -102,9 +102,9 @@ def test_a_collection_ranks_by_the_tables_of_the_students_cosines(tmp_path, pict
 
 def test_a_collection_follows_its_folder_without_training(tmp_path, pictures):
     there = Collection.create(tmp_path / "c", model())
-    there.update_pictures(pictures)
+    there.update_images(pictures)
     (pictures / "a.png").rename(pictures / "z.png")
-    assert there.update_pictures(pictures) == (1, 1, ["broken.jpg"])
+    assert there.update_images(pictures) == (1, 1, ["broken.jpg"])
     again = Collection(tmp_path / "c")
     assert (
         set(again.index("pictures").ids) >= {"z.png", "in ner/größe.png"} and "a.png" not in again.index("pictures").ids
@@ -116,12 +116,12 @@ def test_a_collection_follows_its_folder_without_training(tmp_path, pictures):
 
 def test_a_collection_keeps_one_student_and_one_root(tmp_path, pictures):
     there = Collection.create(tmp_path / "c", model())
-    there.update_pictures(pictures)
+    there.update_images(pictures)
     assert len(Collection.create(tmp_path / "c", model()).index("pictures")) == 7
     with pytest.raises(DcmqError, match="another student"):
         Collection.create(tmp_path / "c", model(seed=1))
     with pytest.raises(DcmqError, match="has the pictures under"):
-        there.update_pictures(pictures / "in ner")
+        there.update_images(pictures / "in ner")
     assert len(Collection.create(tmp_path / "c", model(seed=1), replace=True).index("pictures")) == 0
 
 
@@ -191,7 +191,7 @@ def test_a_mistake_gets_one_line(tmp_path, pictures, run_folder, capsys, command
 
 def test_damaged_and_foreign_files_are_named(tmp_path, pictures, run_folder):
     there = Collection.create(tmp_path / "c", model())
-    there.update_pictures(pictures)
+    there.update_images(pictures)
     path = tmp_path / "c" / "pictures.safetensors"
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(DcmqError, match="pictures.safetensors"):
@@ -221,7 +221,7 @@ def test_runs_are_found_by_name_or_key(tmp_path, run_folder):
 
 def test_a_sheet_shows_what_is_gone_as_grey(tmp_path, pictures):
     there = Collection.create(tmp_path / "c", model())
-    there.update_pictures(pictures)
+    there.update_images(pictures)
     hits = there.find("pictures", text="boat", k=7)
     (pictures / hits[0].id).unlink()
     contact_sheet(tmp_path / "s.png", "boat " * 100, pictures, hits)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from test_training import STUDENT, tiny_dataset
+from tiny import STUDENT, tiny_dataset
 
 from dcmq.methods.dcmq.retriever import QuantizedRetriever
 from dcmq.methods.dcmq.student import Student
@@ -25,8 +25,8 @@ def test_quantized_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
     unseen = np.setdiff1d(dataset.split.gallery, dataset.split.train)
     for name, gallery in (("gallery", dataset.split.gallery), ("unseen", unseen)):
         with torch.no_grad():
-            queries = student.embed_images(torch.from_numpy(dataset.images[dataset.split.query]))
-            items = student.embed_texts(torch.from_numpy(dataset.bow[gallery].toarray()))
+            queries = student.encode_images(torch.from_numpy(dataset.images[dataset.split.query]))
+            items = student.encode_texts(torch.from_numpy(dataset.bow[gallery].toarray()))
         score = np.zeros((len(queries), len(items)))
         for i, item in enumerate(items):
             for m, book in enumerate(num_codebooks):
@@ -53,8 +53,8 @@ def test_the_continuous_gallery_ranks_by_the_cosine_of_the_embeddings():
     result = evaluate(QuantizedRetriever(student, dataset), dataset, 10)
     gallery = dataset.split.gallery
     with torch.no_grad():
-        queries = student.embed_texts(torch.from_numpy(dataset.bow[dataset.split.query].toarray()))
-        items = student.embed_images(torch.from_numpy(dataset.images[gallery]))
+        queries = student.encode_texts(torch.from_numpy(dataset.bow[dataset.split.query].toarray()))
+        items = student.encode_images(torch.from_numpy(dataset.images[gallery]))
     expected = []
     for query, hits in zip(queries, relevance(dataset, gallery), strict=True):
         cosines = [torch.cosine_similarity(query, item, dim=0).item() for item in items]
@@ -68,7 +68,7 @@ def test_codeword_statistics_are_those_of_the_gallery():
     student = Student(STUDENT, 3).eval()
     found = evaluate(QuantizedRetriever(student, dataset), dataset, 10)["codewords"]["image"]
     with torch.no_grad():
-        items = student.embed_images(torch.from_numpy(dataset.images[dataset.split.gallery]))
+        items = student.encode_images(torch.from_numpy(dataset.images[dataset.split.gallery]))
     num_codebooks = student.quantizer.codebooks.detach()
     entropies, dead = [], 0
     for m, book in enumerate(num_codebooks):

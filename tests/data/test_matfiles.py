@@ -19,7 +19,7 @@ LABELS[:, 3] |= LABELS.sum(1) == 0
 WORDS = (RNG.random((N, TAGS)) < 0.2).astype(np.uint8)
 WORDS[:, 4] |= WORDS.sum(1) == 0
 WORDS[7] = 0  # a row that should have been left out
-PICTURES = RNG.integers(0, 256, (N, 10, 14, 3), dtype=np.uint8)  # (n, H, W, 3)
+IMAGES = RNG.integers(0, 256, (N, 10, 14, 3), dtype=np.uint8)  # (n, H, W, 3)
 
 
 @pytest.fixture(autouse=True)
@@ -61,21 +61,21 @@ def test_flickr_25k_in_both_layouts(tmp_path, turned):
     turn = np.transpose if turned else np.asarray
     hdf5(
         tmp_path / "FLICKR-25K.mat",
-        images=PICTURES.transpose(0, 3, 2, 1),
+        images=IMAGES.transpose(0, 3, 2, 1),
         YAll=turn(WORDS),
         LAll=turn(LABELS.astype(float)),
     )
     source = read_mat("mirflickr", "20015", tmp_path)
     kept = np.delete(np.arange(N), 7)
     assert np.array_equal(source.labels, LABELS[kept]) and np.array_equal(source.bow.toarray(), WORDS[kept])
-    assert np.array_equal(source.images.read(7), PICTURES[8]) and source.classes == CLASSES["mirflickr"]
+    assert np.array_equal(source.images.read(7), IMAGES[8]) and source.classes == CLASSES["mirflickr"]
     data = prepared(tmp_path)
     assert data.images.shape == (39, 8, 8, 3) and data.choices["dropped"]["without label or text"] == 1
     assert main(["verify", "mirflickr", "--root", str(tmp_path)]) == 0
 
 
 def test_three_files_of_two_containers_and_named_columns(tmp_path):
-    hdf5(tmp_path / "mirflickr25k-iall.mat", IAll=PICTURES.transpose(0, 3, 2, 1))
+    hdf5(tmp_path / "mirflickr25k-iall.mat", IAll=IMAGES.transpose(0, 3, 2, 1))
     savemat(tmp_path / "mirflickr25k-yall.mat", {"YAll": csc_matrix(WORDS.astype(float))})
     savemat(tmp_path / "mirflickr25k-lall.mat", {"LAll": LABELS})
     (tmp_path / "classes.txt").write_text("".join(f"class {c}\r\n" for c in range(CLASS_COUNT)))

@@ -13,7 +13,7 @@ from dcmq.experiments.parameters import defaults, validated
 from dcmq.experiments.settings import data_options, parsed_settings
 from dcmq.studies.ablation_npc import LABELS, Parameters, paper, tau_table, verdicts
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "ablation_npc.ipynb"
 REPORT = ROOT / "reports" / "ablation_npc" / "scenes-clip-64bits-demo"
 SWEEP = REPORT.with_name(REPORT.name + "-tau-sweep")

@@ -62,7 +62,7 @@ def test_official_counts_are_asked_for_unless_told_otherwise(tmp_path):
             check_counts(name, counts | {"kept": counts["kept"] - 1})
 
 
-def test_missing_and_broken_pictures_are_named(own):
+def test_missing_and_broken_images_are_named(own):
     (own / "bilder" / "größe 1.jpg").write_bytes(b"\xff\xd8 cut")
     with pytest.warns(UserWarning, match="cannot be decoded: .*größe 1.jpg"):
         data = prepared(own)

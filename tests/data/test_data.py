@@ -57,7 +57,7 @@ def _names(data, row):
     return [data.classes[c] for c in np.flatnonzero(data.labels[row])]
 
 
-def test_teacher_pairs_are_never_benchmark_pictures():
+def test_teacher_pairs_are_never_benchmark_images():
     pictures, captions = caption_pairs(0, 0, 20)
     benchmark = {make_scene(f"0:{i}")[3].tobytes() for i in range(20)}
     assert len(captions) == 20 and not benchmark & {p.tobytes() for p in pictures}
@@ -158,7 +158,7 @@ def test_coco_can_ignore_categories(coco):
         load_dataset("coco", str(coco), query=4, train=10, ignore_classes=("persn",))
 
 
-def test_coco_names_and_counts_broken_pictures(coco):
+def test_coco_names_and_counts_broken_images(coco):
     broken = coco / "train2014" / "COCO_train2014_000000000004.jpg"
     whole = load_dataset("coco", str(coco), query=4, train=10, image_size=16)
     broken.write_bytes(b"no picture")
@@ -177,7 +177,7 @@ def test_coco_says_what_is_missing(coco):
         load_dataset("coco", str(coco), query=4, train=10)
 
 
-def test_pictures_are_resized_once_and_again_after_damage(tmp_path):
+def test_images_are_resized_once_and_again_after_damage(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), dtype=np.uint8)
     np.save(tmp_path / "images.npy", pictures)
     stored = np.load(tmp_path / "images.npy", mmap_mode="r")

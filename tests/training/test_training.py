@@ -10,44 +10,17 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from scipy.sparse import csr_matrix
+from tiny import STUDENT, config, tiny_dataset
 
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.data.dataset import RetrievalDataset
-from dcmq.data.splits import draw_split
 from dcmq.experiments import runs as experiments
 from dcmq.methods.dcmq.student import load_student
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.networks.encoders import image_encoder
 from dcmq.networks.inputs import image_inputs
 from dcmq.search.runs import model_of
-from dcmq.teachers.base import TeacherEmbeddings, l2_normalize
 from dcmq.training.batches import augment, epoch_batches, random_stream
-
-STUDENT = StudentConfig(bits=16, subvector_dim=4, image_encoder="small_resnet", image_size=16, text_hidden=(16, 16))
-
-
-def tiny_dataset(n=90, classes=3):
-    """Pictures, words and teacher embeddings that all follow one label each."""
-    rng = np.random.default_rng(0)
-    label = rng.integers(0, classes, n)
-    labels = np.eye(classes, dtype=np.uint8)[label]
-    colours = np.array([[220, 30, 30], [30, 220, 30], [30, 30, 220]])
-    images = np.clip(colours[label][:, None, None] + rng.integers(-40, 40, (n, 16, 16, 3)), 0, 255).astype(np.uint8)
-    dataset = RetrievalDataset(
-        name="tiny", ids=np.arange(n), classes=("red", "green", "blue"), labels=labels, train_labels=labels,
-        images=images, bow=csr_matrix(labels.astype(np.float32)), vocabulary=("a", "b", "c"), captions=(), tags=(),
-        split=draw_split(n, 20, 50), fingerprint="tiny", choices={},
-    )  # fmt: skip
-    generator = torch.Generator().manual_seed(0)
-    points = torch.eye(classes, 8) + 0.1 * torch.randn(classes, 8, generator=generator)
-    embeddings = l2_normalize(points[label])
-    return dataset, TeacherEmbeddings(embeddings, embeddings, "tiny", "tiny", 0, "tiny")
-
-
-def config(**changes):
-    return TrainConfig(**(dict(student=STUDENT, epochs=4, batch_size=16, learning_rate=3e-3) | changes))
 
 
 def weights(trainer):
@@ -190,7 +163,7 @@ def test_a_run_leaves_what_its_student_must_be_told_to_read_more(tmp_path, monke
     data = tiny_dataset()
     record = experiments.run(config(epochs=1), *data)
     model = model_of(experiments.run_folder(config(epochs=1), record["key"]))
-    assert model.vocabulary == data[0].vocabulary and model.picture_size == 16
+    assert model.vocabulary == data[0].vocabulary and model.dataset_image_size == 16
 
 
 def test_a_backbone_file_is_known_by_its_content(tmp_path):
@@ -230,7 +203,7 @@ def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_p
 
 
 @pytest.mark.parametrize("frozen", ["layer3", "layer4"])
-def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_path, monkeypatch, frozen):
+def test_frozen_layers_stay_and_their_stored_outputs_are_what_images_give(tmp_path, monkeypatch, frozen):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
     torch.manual_seed(0)
     weights = torchvision.models.resnet18().state_dict()
@@ -255,9 +228,9 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_
     loaded = load_student(settings, 3, tmp_path / "c")
     rows = np.arange(20)
     with torch.no_grad():
-        expected = loaded.embed_images(torch.from_numpy(dataset.images[rows]))
+        expected = loaded.encode_images(torch.from_numpy(dataset.images[rows]))
         torch.testing.assert_close(
-            loaded.embed_images(torch.from_numpy(image_inputs(loaded, dataset)[rows])), expected, rtol=0.01, atol=0.01
+            loaded.encode_images(torch.from_numpy(image_inputs(loaded, dataset)[rows])), expected, rtol=0.01, atol=0.01
         )
         whole = torchvision.models.resnet18()
         whole.fc = torch.nn.Linear(512, 16)
@@ -271,7 +244,7 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_pictures_give(tmp_
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1  # made in training, found afterwards
 
 
-def test_frozen_layers_need_weights_and_unchanged_pictures():
+def test_frozen_layers_need_weights_and_unchanged_images():
     with pytest.raises(DcmqError, match="random weights would teach nothing"):
         StudentConfig(frozen="layer3")
     student = StudentConfig(frozen="layer3", backbone_weights="imagenet")
@@ -299,14 +272,14 @@ def test_batches_hold_every_row_once_and_differ_by_at_most_one():
     assert not torch.equal(torch.cat(made), torch.cat(again))
 
 
-def test_augmentation_moves_pictures_but_keeps_their_pixels():
+def test_augmentation_moves_images_but_keeps_their_pixels():
     picture = torch.arange(16 * 16 * 3, dtype=torch.int32).remainder(251).to(torch.uint8).view(1, 16, 16, 3)
     moved = augment(picture.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
     assert moved.shape == (20, 16, 16, 3) and len(moved.unique(dim=0)) > 5
     assert set(moved.unique().tolist()) <= set(picture.unique().tolist())
 
 
-@pytest.mark.parametrize("change", [{"bits": 30}, {"codewords": 12}, {"tau_q": 0}, {"widht": 3}])
+@pytest.mark.parametrize("change", [{"bits": 30}, {"num_codewords": 12}, {"tau_q": 0}, {"widht": 3}])
 def test_settings_that_make_no_sense_are_refused(change):
     with pytest.raises((DcmqError, ValueError)):
         StudentConfig(**change)
@@ -315,8 +288,9 @@ def test_settings_that_make_no_sense_are_refused(change):
 TWO_PROCESSES = """
 import sys, torch
 sys.path.insert(0, {tests!r})
-from test_training import tiny_dataset, config
-from dcmq.training import Trainer, random_stream
+from tiny import config, tiny_dataset
+from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.training.batches import random_stream
 # Batch statistics are per process; everything else must agree.
 torch.nn.BatchNorm2d.forward = lambda self, x: x * self.weight[:, None, None] + self.bias[:, None, None]
 trainer = Trainer(config(schedule={schedule!r}), *tiny_dataset(), {checkpoint!r}, "key")
@@ -336,7 +310,7 @@ def test_two_processes_see_the_similarity_matrix_of_the_global_batch(tmp_path, s
     for processes in (1, 2):
         out = tmp_path / f"{processes}.pt"
         script = tmp_path / f"{processes}.py"
-        tests = str(Path(__file__).parent)
+        tests = str(Path(__file__).parents[1])
         checkpoint = str(tmp_path / f"c{processes}")
         script.write_text(
             TWO_PROCESSES.format(tests=tests, checkpoint=checkpoint, out=str(out), schedule=schedule, done=done)

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from test_training import STUDENT, tiny_dataset
+from tiny import STUDENT, tiny_dataset
 from torch.nn import functional as F
 
 from dcmq.config import EncodersConfig, MethodConfig
@@ -83,7 +83,7 @@ def test_dcmhs_buffers_hold_what_the_networks_said(tmp_path):
     trainer.run()
     train = given.dataset.split.train
     with torch.no_grad():
-        texts = trainer.network.embed_texts(trainer.words(torch.from_numpy(train)))
+        texts = trainer.network.encode_texts(trainer.words(torch.from_numpy(train)))
     assert torch.allclose(trainer.filled.text, texts, atol=1e-6)
     assert torch.equal(trainer.filled.codes, signs(trainer.filled.image + trainer.filled.text))
 
@@ -407,5 +407,5 @@ def test_tanh_outputs_stay_inside_one():
     network = hashing.TanhEncoder(SMALL, 3, 16).eval()
     dataset, _ = tiny_dataset()
     with torch.no_grad():
-        image = network.embed_images(torch.from_numpy(dataset.images[:4]))
+        image = network.encode_images(torch.from_numpy(dataset.images[:4]))
     assert image.abs().max() < 1 and torch.isfinite(F.normalize(image)).all()

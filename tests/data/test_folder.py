@@ -138,7 +138,7 @@ def test_ids_that_are_no_whole_numbers_stay_names(own, names):
     assert read_folder(own).ids.tolist() == names
 
 
-def test_one_picture_written_in_several_ways_is_one_sample(own):
+def test_one_image_written_in_several_ways_is_one_sample(own):
     frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig")
     first = frame.Image[0]
     ways = [

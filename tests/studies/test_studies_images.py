@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_training import STUDENT, tiny_dataset
+from tiny import STUDENT, tiny_dataset
 
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.parameters import defaults, validated
@@ -22,7 +22,7 @@ from dcmq.studies import qualitative
 from dcmq.studies import similarity_histograms as histograms
 from dcmq.studies.similarity_histograms import AFTER, BEFORE, COLDER
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def parameters(module, **changes):
@@ -234,7 +234,7 @@ def test_marks_do_not_hang_on_colour_alone():
     long = tuple((" ".join(["a very long caption of a photo"] * 4),) for _ in range(90))
     data = replace(data, images=photos, captions=long, classes=("traffic light", "dining table", "potted plant"))
     found = made_up(p, data)
-    drawn = qualitative.pictures_figure(p, data, found)
+    drawn = qualitative.images_figure(p, data, found)
     framed = [axis for axis in drawn.axes if axis.get_title()]
     assert len(framed) == 3 * p.top
     hits = found["t2i"][1][p.chosen(data)].flatten()

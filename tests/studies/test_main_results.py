@@ -18,7 +18,7 @@ from dcmq.reporting.tables import markdown
 from dcmq.retrieval.significance import _holm
 from dcmq.studies import main_results as study
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEFAULTS = defaults(ROOT / "notebooks" / "main_results.ipynb")
 
 

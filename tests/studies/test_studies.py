@@ -19,7 +19,7 @@ from dcmq.reporting.results import curves_frame, paper_table, results_frame, sel
 from dcmq.reporting.verdicts import compare, seed_means
 from dcmq.studies.ablation_npc import Parameters as Ablation
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/*/record.json") if path.parts[-3] != "choices")
 names = pytest.mark.parametrize("name", overview.NOTEBOOKS)
 reports = pytest.mark.parametrize("folder", REPORTS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -96,7 +96,7 @@ def test_a_fresh_run_agrees_with_the_committed_record(tmp_path, monkeypatch):
     folder = ROOT / "reports" / "ablation_npc" / study("ablation_npc").name
     committed = pd.read_csv(folder / "values.csv")
     monkeypatch.setattr("dcmq.experiments.runs.runs_dir", lambda: tmp_path)
-    dataset, teacher = parameters.workspace().load()
+    dataset, teacher = parameters.setup().load()
     plan = [planned for planned in parameters.plan() if planned.config.target in ("npc", "raw")]
     fresh = results_frame(plan, [run(planned.config, dataset, teacher, r=parameters.r) for planned in plan])
     both = fresh.merge(committed, on=[c for c in fresh if c != "value"], suffixes=("", "_committed"))

@@ -26,7 +26,7 @@ from dcmq.studies import quickstart
 from dcmq.teachers.base import Encoder, TeacherEmbeddings, l2_normalize
 from dcmq.teachers.registry import resolve_teacher
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STUDENT = StudentConfig(bits=16, subvector_dim=4, image_encoder="small_convnet", image_size=32, text_hidden=(6, 5))
 CONFIG = TrainConfig(student=STUDENT)
 WORDS = ("red", "blue", "boat", "sea", "cat")
