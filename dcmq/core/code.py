@@ -14,10 +14,17 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = _ROOT.name
+# The version's module, and this one: neither decides a result. What this one decides is whether old records are found.
+_NOT_COUNTED = frozenset({PACKAGE, f"{PACKAGE}.core.code"})
 # Keyword arguments whose texts people read and no computation does.
 _PROSE = frozenset({"description", "help", "note", "reference", "fidelity", "desc", "unit"})
 # What differs between Python versions, or says nothing about what is computed.
 _UNSEEN = frozenset({"ctx", "kind", "type_comment", "type_params", "annotation", "returns"})
+
+
+def is_own(thing) -> bool:
+    """Whether a function or class is the package's own, and not a user's."""
+    return getattr(thing, "__module__", "").partition(".")[0] == PACKAGE
 
 
 def source_file(module: str) -> Path | None:
@@ -45,7 +52,7 @@ def imported(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if source_file(name) else node.module for name in inner}
-    return {name for name in found if source_file(name)} - {PACKAGE}  # which holds the version alone
+    return {name for name in found if source_file(name)} - _NOT_COUNTED
 
 
 @cache

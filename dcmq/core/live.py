@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dcmq.core import code
+from dcmq.core.code import is_own
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 
@@ -146,11 +147,6 @@ def source_fingerprint(thing) -> str:
     found: dict[str, str] = {}
     _collect(thing, getattr(thing, "__name__", "it"), found)
     return code.joined(f"{name} {value}" for name, value in found.items())
-
-
-def is_own(thing) -> bool:
-    """Whether a function or class is the package's own, and not a user's."""
-    return getattr(thing, "__module__", "").partition(".")[0] == code.PACKAGE
 
 
 def _collect(thing, name: str, found: dict[str, str]) -> None:

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+from dcmq.core.code import is_own
 from dcmq.core.errors import DcmqError
-from dcmq.core.live import is_own, source_fingerprint
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if not isinstance(name, str) or not name or set(name) & set(" ,=:/\\"):
             raise DcmqError(f"{self.kind}: {name!r} is no name for a setting: letters, digits, - and _ only")
-        if name in self._entries and is_own(self._entries[name]):
+        if name in self._entries and self.is_own(name) and not is_own(getattr(thing, "origin", thing)):
             raise DcmqError(f"{self.kind}: {name!r} is the package's own: register yours under another name")
         self._entries[name] = thing
         return thing
@@ -46,9 +46,9 @@ class Registry(Mapping[str, T], Generic[T]):
             return self.register(given.__name__, given)
         return lambda thing: self.register(given or thing.__name__, thing)
 
-    def fingerprint(self, name: str) -> str:
-        """Identifies a user's own entry by its source; empty for the package's. Raises DcmqError as :meth:`__getitem__`."""
-        return "" if is_own(self[name]) else source_fingerprint(self[name])
+    def is_own(self, name: str) -> bool:
+        """Whether ``name`` is the package's own, and not a user's. Raises DcmqError where it is not registered."""
+        return is_own(getattr(self[name], "origin", self[name]))
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:

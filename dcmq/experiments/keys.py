@@ -1,9 +1,9 @@
 """What identifies a run: settings, data, teacher, and the code that decides its result."""
 
 from dcmq.config import RunConfig
-from dcmq.core.code import fingerprint
+from dcmq.core.code import fingerprint, is_own
 from dcmq.core.hashing import digest
-from dcmq.core.live import is_own, require_own
+from dcmq.core.live import require_own, source_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.methods.registry import METHODS
 from dcmq.networks.encoders import IMAGE_ENCODERS
@@ -22,14 +22,20 @@ def run_key(config: RunConfig, dataset: RetrievalDataset, teacher: TeacherEmbedd
     settings = config.model_dump(mode="json")
     for weights in ("backbone_weights", "text_weights"):
         settings["student"][weights] = weights_fingerprint(settings["student"][weights])
-    return digest(
-        settings,
-        dataset.fingerprint,
-        dataset.image_code,
-        teacher.fingerprint,
-        teacher.code,
-        training_fingerprint(config),
-    )
+    data, taught = (dataset.fingerprint, dataset.image_code), (teacher.fingerprint, teacher.code)
+    return key_of(settings, data, taught, training_fingerprint(config))
+
+
+def key_of(settings: dict, data: tuple[str, str], teacher: tuple[str, str], code: str) -> str:
+    """The key of a run by its parts.
+
+    Args:
+        settings: all of them, with fingerprints in the place of weights.
+        data: fingerprints of the data set, and of the code that made its images.
+        teacher: fingerprints of the teacher, and of the code that made its embeddings.
+        code: as :func:`training_fingerprint` gives it.
+    """
+    return digest(settings, *data, *teacher, code)
 
 
 def training_fingerprint(config: RunConfig) -> str:
@@ -38,10 +44,19 @@ def training_fingerprint(config: RunConfig) -> str:
     Raises:
         DcmqError: as :func:`run_key`.
     """
-    method = METHODS[config.method]
-    require_own(*{method.origin.__module__, EVALUATION})
-    own = _own_parts(config)
-    return digest(method.fingerprint(), own) if own else method.fingerprint()
+    origin, own = METHODS[config.method].origin, _own_parts(config)
+    if is_own(origin):
+        require_own(origin.__module__, EVALUATION)
+        code = fingerprint(origin.__module__)
+    else:
+        require_own(EVALUATION)
+        code = source_fingerprint(origin)
+    return digest(code, own) if own else code
+
+
+def evaluation_fingerprint() -> str:
+    """Identifies the code that decides what is measured of a run: where it changed, finished runs are measured again."""
+    return fingerprint(EVALUATION)
 
 
 def uses_own_parts(config: RunConfig) -> bool:
@@ -51,16 +66,14 @@ def uses_own_parts(config: RunConfig) -> bool:
 
 def _own_parts(config: RunConfig) -> dict[str, str]:
     """Fingerprints of what a user registered, by the setting that names it."""
-    parts = {
-        name: registry.fingerprint(getattr(config, name))
-        for name, registry in METHODS[config.method].named_parts.items()
+    named = {
+        setting: (registry, getattr(config, setting))
+        for setting, registry in METHODS[config.method].named_parts.items()
     }
-    encoder = config.student.image_encoder
-    if encoder in IMAGE_ENCODERS:
-        parts["image_encoder"] = IMAGE_ENCODERS.fingerprint(encoder)
-    return {name: code for name, code in parts.items() if code}
-
-
-def evaluation_fingerprint() -> str:
-    """Identifies the code that decides what is measured of a run: where it changed, finished runs are measured again."""
-    return fingerprint(EVALUATION)
+    if config.student.image_encoder in IMAGE_ENCODERS:  # else timm's or open_clip's
+        named["image_encoder"] = (IMAGE_ENCODERS, config.student.image_encoder)
+    return {
+        setting: source_fingerprint(registry[name])
+        for setting, (registry, name) in named.items()
+        if not registry.is_own(name)
+    }

@@ -79,6 +79,29 @@ def git_revision() -> str:
         return "unknown"
 
 
+def result_differences(record: dict, other: dict) -> list[str]:
+    """Where two records of one run differ in what was learnt and measured, as dotted names; empty where both are the same to
+    the bit.
+
+    When, where and with which versions a run was made does not count, nor do its key and the fingerprints of code. What only
+    one of the two holds does not count either: a later version may measure more.
+    """
+    return list(_differences(record, other, ""))
+
+
+_CIRCUMSTANCES = frozenset(
+    {"key", "config", "dataset", "teacher", "training_seconds", "machine", "finished", "code", "git", "versions", "seconds"}
+)
+
+
+def _differences(one, other, name: str):
+    if isinstance(one, dict) and isinstance(other, dict):
+        for part in one.keys() & other.keys() - _CIRCUMSTANCES:
+            yield from _differences(one[part], other[part], f"{name}.{part}".lstrip("."))
+    elif json.dumps(one) != json.dumps(other):
+        yield name
+
+
 def finished_record(key: str, file: Path, r: int) -> dict | None:
     """The record of run ``key``, measured as it would be now; None where there is none.
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from dcmq.config import MethodConfig, RunConfig
-from dcmq.core.code import fingerprint
 from dcmq.core.errors import DcmqError
-from dcmq.core.live import is_own, source_fingerprint
 from dcmq.core.registry import Registry
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.retrieval.retriever import Retriever
@@ -85,10 +83,6 @@ class Method:
                 known = ", ".join(self.options) or "it has none"
                 raise DcmqError(f"settings: {self.name}.{name} is no option of {self.name} (known: {known})")
         return dict(self.options) | config.options
-
-    def fingerprint(self) -> str:
-        """Identifies the code that decides what its runs learn."""
-        return fingerprint(self.origin.__module__) if is_own(self.origin) else source_fingerprint(self.origin)
 
 
 METHODS: Registry[Method] = Registry("method")

@@ -4,10 +4,10 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from dcmq.core.code import fingerprint
+from dcmq.core.code import fingerprint, is_own
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.live import is_own, source_fingerprint
+from dcmq.core.live import source_fingerprint
 from dcmq.core.paths import cache_dir
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
 from dcmq.data.dataset import RetrievalDataset
