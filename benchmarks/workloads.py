@@ -17,8 +17,10 @@ from dcmq.data.datasets import load_dataset
 from dcmq.data.splits import draw_split
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.teachers.base import TeacherEmbeddings, l2_normalize
-from dcmq.training.batches import epoch_batches, random_stream
-from dcmq.training.start import adam, make_encoders, seeded
+from dcmq.training.batches import epoch_batches
+from dcmq.training.seeds import random_stream
+from dcmq.training.optimizer import adam
+from dcmq.training.seeds import make_encoders, seeded
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class EncodersConfig(_Settings):
     )
     backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
     frozen: Literal["", "layer3", "layer4"] = Field(
-        "", description="pretrained layers up to this one stay as they are and are computed once, ours; '' trains all"
+        "", description="ours: pretrained layers up to this one are not trained, and run once per image; '' trains all layers"
     )
     image_size: int = Field(224, ge=16, description="pixels a side, unknown")
     text_encoder: str = Field(
@@ -44,7 +44,7 @@ class EncodersConfig(_Settings):
 
 
 class StudentConfig(EncodersConfig):
-    """DCMQ's student: the encoders and the quantiser behind them."""
+    """DCMQ's student: the encoders and the quantizer behind them."""
 
     num_codewords: int = Field(16, description="K, inferred")
     subvector_dim: int = Field(16, gt=0, description="D / M, ours")
@@ -68,7 +68,7 @@ class StudentConfig(EncodersConfig):
 
 
 class RunConfig(_Settings):
-    """What a run of any method is asked: its encoders and its schedule."""
+    """Settings that a run of any method has: its encoders and its schedule."""
 
     method: str
     student: EncodersConfig
@@ -76,15 +76,15 @@ class RunConfig(_Settings):
     batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
     learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
     backbone_lr_factor: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
-    augment: bool = Field(False, description="random mirror and crop of training pictures, ours")
+    augment: bool = Field(False, description="random mirror and crop of training images, ours")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
     threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
     seed: int = Field(0, ge=0, description="initial weights, order of samples, noise")
 
     def model_post_init(self, _context) -> None:
-        """Refuse changed pictures where layers see each picture once."""
+        """Refuse augmentation where layers see each image once."""
         if self.augment and self.student.frozen:
-            raise DcmqError("augment: frozen layers see each picture once; choose augment or frozen, not both")
+            raise DcmqError("augment: frozen layers see each image once; choose augment or frozen, not both")
 
     @property
     def total_epochs(self) -> int:
@@ -93,7 +93,7 @@ class RunConfig(_Settings):
 
     @property
     def label(self) -> str:
-        """What the run is, in a word, for the name of its folder."""
+        """The run in a word, for the name of its folder."""
         return self.method
 
 

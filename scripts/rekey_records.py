@@ -36,6 +36,7 @@ RENAMED = {
     "subvector_length": "subvector_dim",
     "normalise_subvectors": "normalize_subvectors",
     "backbone_rate": "backbone_lr_factor",
+    "quantisation": "quantization",  # an option of some methods, and a term of their losses
 }
 IMAGE_CODE = {"scenes": fingerprint("dcmq.data.scenes.sample"), "coco": DECODER}
 LOADED = {  # which of the choices in a record are options of the loader
@@ -44,14 +45,17 @@ LOADED = {  # which of the choices in a record are options of the loader
 }
 
 
+def renamed(part):
+    """Settings or losses of a record, under today's names."""
+    if isinstance(part, list):
+        return [renamed(value) for value in part]
+    if isinstance(part, dict):
+        return {RENAMED.get(name, name): renamed(value) for name, value in part.items()}
+    return part
+
+
 def settings_of(record: dict) -> RunConfig:
     """The settings in a record, under today's names."""
-
-    def renamed(part):
-        if not isinstance(part, dict):
-            return part
-        return {RENAMED.get(name, name): renamed(value) for name, value in part.items()}
-
     settings = {"method": "DCMQ"} | renamed(record["config"])
     return METHODS[settings["method"]].settings_type.model_validate(settings)
 
@@ -96,9 +100,11 @@ def prove(records: list[dict], given: argparse.Namespace) -> bool:
         again = repeated(record, given)
         if again is None:
             continue
-        wrong = result_differences(record, again)
+        wrong = result_differences(record | {"losses": renamed(record["losses"])}, again)
         verdict = f"differs in {', '.join(wrong[:5])}" if wrong else "the same to the bit"
-        print(f"{' '.join(kind):<42} {len(records):>4} records; {record['key']} on {record['dataset']['name']}: {verdict}")
+        print(
+            f"{' '.join(kind):<42} {len(records):>4} records; {record['key']} on {record['dataset']['name']}: {verdict}"
+        )
         return not wrong
     print(f"{' '.join(kind):<42} {len(records):>4} records; none can be repeated here: they keep their keys")
     return False
@@ -115,6 +121,7 @@ def update(record: dict) -> None:
     record["code"] = training_fingerprint(settings_of(record))
     if "code" in record["evaluation"]:  # older ones measured less, and are measured again where they are needed
         record["evaluation"]["code"] = evaluation_fingerprint()
+    record["losses"] = renamed(record["losses"])
     record["config"] = settings_of(record).model_dump(mode="json")
     record["dataset"] = record["dataset"] | {"image_code": IMAGE_CODE[record["dataset"]["name"]]}
     teacher = record["teacher"]

@@ -23,7 +23,7 @@ _UNSEEN = frozenset({"ctx", "kind", "type_comment", "type_params", "annotation",
 
 
 def is_own(thing) -> bool:
-    """Whether a function or class is the package's own, and not a user's."""
+    """True for a function or class of this package, False for a user's."""
     return getattr(thing, "__module__", "").partition(".")[0] == PACKAGE
 
 
@@ -102,7 +102,7 @@ def _written(node, prose: bool) -> str:
 
 
 def _is_prose(node: ast.AST, field: str, prose: bool) -> bool:
-    """Whether texts in ``field`` of ``node`` are for people only."""
+    """True where texts in ``field`` of ``node`` are for people only."""
     if isinstance(node, ast.Name | ast.Attribute | ast.keyword):
         return field == "value" and (prose or isinstance(node, ast.keyword) and node.arg in _PROSE)
     if isinstance(node, ast.Raise):

@@ -39,7 +39,7 @@ def require_own(*modules: str) -> None:
 
 
 def _replaced(name: str, module: types.ModuleType):
-    """What differs between a module and its file, in words."""
+    """The differences between a module and its file, in words."""
     file, compiled = str(code.source_file(name)), _compiled(name)
     for statement in code.tree(name).body:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):
@@ -82,7 +82,7 @@ def _differences(what: str, statement, live, own: types.CodeType | None, module:
 
 
 def _is_foreign(function: types.FunctionType) -> bool:
-    """Whether somebody wrote it for this place: not a decorator of the standard library or of pydantic, nor a base class."""
+    """True for a function that a user wrote: none of the standard library's or pydantic's decorators, nor of a base class."""
     return function.__module__ == "__main__" or function.__code__.co_filename.startswith("<ipython")
 
 
@@ -113,7 +113,7 @@ def _compiled(name: str) -> dict[str, types.CodeType]:
 
 
 def _code(part: types.CodeType) -> tuple:
-    """What a piece of code does, without its place in the file and its docstring."""
+    """A piece of code without its place in the file and its docstring, to compare."""
     constants = list(part.co_consts)
     if constants and isinstance(constants[0], str) and not part.co_name.startswith(_MADE):
         constants[0] = None  # the docstring
@@ -215,7 +215,7 @@ def _methods(kind: type) -> list[types.FunctionType]:
 
 
 def _is_users(thing) -> bool:
-    """Whether somebody works on it: a cell's, or from a file outside the installed packages."""
+    """True for a user's own function or class: from a cell, or from a file outside the installed packages."""
     module = sys.modules.get(thing.__module__)
     file = getattr(module, "__file__", None)
     installed = ("site-packages", "dist-packages", "/lib/python", "\\lib\\python")

@@ -15,12 +15,12 @@ def home() -> Path:
 
 
 def cache_dir() -> Path:
-    """Generated pictures, decoded photos and teacher embeddings; safe to delete."""
+    """The folder of generated and decoded images and of teacher embeddings; safe to delete."""
     return _made(home() / "cache")
 
 
 def runs_dir() -> Path:
-    """One folder per training run: configuration, record, checkpoint."""
+    """The folder that holds one folder for each training run: record, checkpoint, and what its student must know to read more."""
     return _made(home() / "runs")
 
 

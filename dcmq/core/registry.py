@@ -17,10 +17,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """What settings name, by name.
+    """A mapping from names, as settings give them, to the things they mean.
 
     Args:
-        kind: what messages call it: the setting that names it.
+        kind: the setting that names its entries, for messages.
     """
 
     def __init__(self, kind: str):
@@ -47,7 +47,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return lambda thing: self.register(given or thing.__name__, thing)
 
     def is_own(self, name: str) -> bool:
-        """Whether ``name`` is the package's own, and not a user's. Raises DcmqError where it is not registered."""
+        """True where ``name`` is the package's own, and not a user's. Raises DcmqError where it is not registered."""
         return is_own(getattr(self[name], "origin", self[name]))
 
     def __getitem__(self, name: str) -> T:

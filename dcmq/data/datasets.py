@@ -10,7 +10,9 @@ from dcmq.data.catalog import DATASETS, DatasetEntry, ReadOptions, full_name, of
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.downloads import download_all
 from dcmq.data.prepared import DESCRIPTION, description, load_prepared
+from dcmq.data.readers import coco, folder, mirflickr, nuswide  # noqa: F401 (they register themselves)
 from dcmq.data.readers.matfiles import read_mat
+from dcmq.data.scenes import load  # noqa: F401 (registers itself)
 from dcmq.data.source import Source
 
 __all__ = ["DATASETS", "ReadOptions", "download", "find_prepared", "load_dataset", "preparable", "read_source"]

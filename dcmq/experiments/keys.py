@@ -1,4 +1,4 @@
-"""What identifies a run: settings, data, teacher, and the code that decides its result."""
+"""Keys that identify runs: settings, data, teacher, and the code that decides its result."""
 
 from dcmq.config import RunConfig
 from dcmq.core.code import fingerprint, is_own
@@ -60,7 +60,7 @@ def evaluation_fingerprint() -> str:
 
 
 def uses_own_parts(config: RunConfig) -> bool:
-    """Whether the settings name something that a user registered in this process."""
+    """True where the settings name something that a user registered in this process."""
     return bool(_own_parts(config)) or not is_own(METHODS[config.method].origin)
 
 

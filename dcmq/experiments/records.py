@@ -28,7 +28,7 @@ def make_record(
     fitted: FitResult,
     evaluation: dict,
 ) -> dict:
-    """What is kept of a run: settings, fingerprints, versions, timings, losses and metrics, as plain numbers and text."""
+    """The record of a run: settings, fingerprints, versions, timings, losses and metrics, as plain numbers and text."""
     return {
         "key": key,
         "config": config.model_dump(mode="json"),
@@ -90,7 +90,19 @@ def result_differences(record: dict, other: dict) -> list[str]:
 
 
 _CIRCUMSTANCES = frozenset(
-    {"key", "config", "dataset", "teacher", "training_seconds", "machine", "finished", "code", "git", "versions", "seconds"}
+    {
+        "key",
+        "config",
+        "dataset",
+        "teacher",
+        "training_seconds",
+        "machine",
+        "finished",
+        "code",
+        "git",
+        "versions",
+        "seconds",
+    }
 )
 
 

@@ -1,4 +1,4 @@
-"""What a method of cross-modal retrieval is: a name with its source, and a way to fit a training set."""
+"""The interface of a method of cross-modal retrieval: a name with its source, and a way to fit a training set."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ AS_PUBLISHED, RECONSTRUCTION, INSPIRED, CONTROL = "as published", "reconstructio
 
 @dataclass(frozen=True)
 class FitTask:
-    """What a method is given: its settings, the data, the teacher's embeddings, and where its checkpoint goes."""
+    """The task of a method: its settings, the data, the teacher's embeddings, and where its checkpoint goes."""
 
     config: RunConfig
     dataset: RetrievalDataset
@@ -31,7 +31,7 @@ class FitTask:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What is left after training: something that ranks, how many numbers it learnt, and how the training went."""
+    """The result of training: something that ranks, how many numbers were learnt, and how the training went."""
 
     retriever: Retriever
     parameters: int
@@ -94,7 +94,7 @@ def register_method(method: Method) -> Method:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers ``module`` holds as parameters; batch statistics are not among them."""
+    """The number of parameters in ``module``, frozen ones included; batch statistics are not among them."""
     return sum(p.numel() for p in module.parameters())
 
 

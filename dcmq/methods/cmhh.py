@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from dcmq.methods.base import RECONSTRUCTION
 from dcmq.methods.hashing import HashTrainer, TanhEncoder, register_hashing
 from dcmq.networks.dual_encoder import DualEncoder
-from dcmq.training.start import seeded
+from dcmq.training.seeds import seeded
 
 SMALLEST = 1e-4  # of a distance: keeps log(1 - exp(-beta d)) and its gradient finite
 
@@ -43,19 +43,19 @@ class Trainer(HashTrainer):
     """Pairs of an image and a text of one batch; tanh outputs."""
 
     def make_network(self) -> DualEncoder:
-        """See :class:`HashTrainer`."""
+        """Encoders whose outputs are squashed to (-1, 1)."""
         config, vocab_size = self.config, self.dataset.bow.shape[1]
         return seeded(config.seed, lambda: TanhEncoder(config.student, vocab_size, config.student.bits))
 
     def loss(self, rows: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
-        """See :class:`HashTrainer`."""
+        """The focal likelihood of all pairs of the batch, and how far the outputs are from signs."""
         beta = (
             2 * self.options["sharpness"] / image.shape[1]
         )  # so that the farthest half of all codes is alike at any c
-        weight = self.options["quantisation"] / 2
+        weight = self.options["quantization"] / 2
         return {
             "focal": focal_loss(hamming_surrogate(image, text), self.similar(rows), beta, self.options["gamma"]),
-            "quantisation": weight * (quantization_loss(image, beta) + quantization_loss(text, beta)),
+            "quantization": weight * (quantization_loss(image, beta) + quantization_loss(text, beta)),
         }
 
 
@@ -65,6 +65,6 @@ register_hashing(
     reference="Cao, Liu, Long, Wang, ECCV 2018",
     fidelity=RECONSTRUCTION,
     note="no official code and no published hyper-parameters: beta = 2 sharpness / bits, focal power and weights are ours",
-    options={"sharpness": 1.0, "gamma": 2.0, "quantisation": 0.1},
+    options={"sharpness": 1.0, "gamma": 2.0, "quantization": 0.1},
     epoch_factor=3,
 )

@@ -81,7 +81,7 @@ class Trainer(HashTrainer):
         self.targets = sample_targets(self.labels, proxies)
 
     def loss(self, rows: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
-        """See :class:`HashTrainer`."""
+        """The likelihood of the proxies and the disagreement of the modalities, over the samples with the smallest losses."""
         target = self.targets[rows.to(self.targets.device)]
         proxy = proxy_loss(image, target) + proxy_loss(text, target)
         mutual = self.options["mutual"] * mutual_loss(image, text)

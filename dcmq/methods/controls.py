@@ -1,4 +1,4 @@
-"""What a frozen teacher does without any student: the upper line, and what plain compression leaves of it.
+"""Controls: a frozen teacher without any student, as it is (the upper line) and compressed without training.
 
 The teacher reads label sentences (which tell it the annotated classes, of queries too), captions, or tags; the students
 read bags of words. A row's name says which, and rows that read different things are different tasks.
@@ -57,11 +57,11 @@ class TeacherRetriever(Retriever):
         self.bytes_per_item = 4 * self.image.shape[1]
 
     def learnt_numbers(self) -> int:
-        """How many numbers were fitted to the training set."""
+        """The count of numbers that were fitted to the training set."""
         return 0
 
     def embed(self, rows):
-        """See :class:`dcmq.retrieval.retriever.Retriever`."""
+        """The teacher's unit vectors, each (len(rows), d) float32."""
         return self.image[rows], self.text[rows]
 
     def codes(self, embeddings):

@@ -12,7 +12,7 @@ from dcmq.methods.base import INSPIRED
 from dcmq.methods.dcmq.targets import multihot
 from dcmq.methods.hashing import HashTrainer, register_hashing, signs
 from dcmq.networks.features import image_features
-from dcmq.training.start import make_encoders
+from dcmq.training.seeds import make_encoders
 
 
 def ranks(scores: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Trainer(HashTrainer):
     """Rankings within a batch, in both directions."""
 
     def prepare(self) -> None:
-        """Features of the backbone's starting weights, centred, say which pictures are alike."""
+        """Centred features of the backbone's starting weights tell which images are alike."""
         super().prepare()
         network = make_encoders(self.config, self.dataset.bow.shape[1], self.config.student.bits)
         features = image_features(network, self.dataset)
@@ -53,7 +53,7 @@ class Trainer(HashTrainer):
         self.features = F.normalize(centred, dim=1)
 
     def loss(self, rows: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
-        """See :class:`HashTrainer`."""
+        """The ranking losses of both directions, and how far the outputs are from signs."""
         alike = self.features[rows].to(image.device)
         share = self.options["labels"]
         similarity = share * multihot(self.labels[rows.to(self.labels.device)]) + (1 - share) * (alike @ alike.T)
@@ -64,7 +64,7 @@ class Trainer(HashTrainer):
         return {
             "i2t": scale * ranking_loss(cosine, similarity, self.options["margin"]),
             "t2i": scale * ranking_loss(cosine.T, similarity.T, self.options["margin"]),
-            "quantisation": self.options["quantisation"] * quantization,
+            "quantization": self.options["quantization"] * quantization,
         }
 
 
@@ -74,5 +74,5 @@ register_hashing(
     reference="Liu, Zeng, Shi, Zhu, Hsia, Ma, IEEE TMM 2023",
     fidelity=INSPIRED,
     note="neither code nor full text at hand: formulas are ours, after its abstract; not to be read as that paper's result",
-    options={"labels": 0.8, "margin": 1.0, "quantisation": 0.1},
+    options={"labels": 0.8, "margin": 1.0, "quantization": 0.1},
 )

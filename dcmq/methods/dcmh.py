@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from dcmq.methods.base import AS_PUBLISHED
 from dcmq.methods.hashing import HashTrainer, pair_likelihood_loss, register_hashing, signs
-from dcmq.training.start import adam, seeded
+from dcmq.training.optimizer import adam
+from dcmq.training.seeds import seeded
 
 
 def batch_terms(
@@ -21,7 +22,7 @@ def batch_terms(
     size = len(own) * len(others)
     return {
         "likelihood": pair_likelihood_loss(own @ others.T / 2, similar) / size,
-        "quantisation": gamma * (codes - own).square().sum() / size,
+        "quantization": gamma * (codes - own).square().sum() / size,
         "balance": eta * (rest + own.sum(0)).square().sum() / size,
     }
 
@@ -40,34 +41,34 @@ class Trainer(HashTrainer):
     """Each epoch: the image encoder against G, the text encoder against F, then B = sign(F + G)."""
 
     def prepare(self) -> None:
-        """An optimiser per encoder, and the buffers, which are part of the run's state."""
+        """Make an optimizer for each encoder, and the buffers, which are part of the run's state."""
         train, bits = self.dataset.split.train, self.config.student.bits
         self.train_rows = torch.from_numpy(train)
         self.place = torch.full((len(self.dataset.ids),), -1)
         self.place[self.train_rows] = torch.arange(len(train))
-        self.filled = seeded(self.config.seed, lambda: Buffers(len(train), bits)).to(self.fabric.device)
-        self.state = nn.ModuleDict({"network": self.network, "filled": self.filled})
+        self.buffers = seeded(self.config.seed, lambda: Buffers(len(train), bits)).to(self.fabric.device)
+        self.state = nn.ModuleDict({"network": self.network, "buffers": self.buffers})
         self.optimizers = [adam(self.network, self.config, part=part) for part in ("image_encoder", "text_encoder")]
 
     def epoch(self, number: int) -> dict[str, float]:
-        """See :class:`Trainer`."""
+        """One pass for the image encoder, one for the text encoder, then new codes."""
         self.network.train()
         losses = {}
         for part, name in enumerate(("image", "text")):
             terms = self.each_batch(number, part, self.optimizers[part], getattr(self, f"_{name}_terms"))
             losses |= {f"{name} {term}": value for term, value in terms.items()}
-        self.filled.codes.copy_(signs(self.filled.image + self.filled.text))
+        self.buffers.codes.copy_(signs(self.buffers.image + self.buffers.text))
         return losses
 
     def _image_terms(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
         with self.fabric.autocast():
             own = self.network.encode_images(images)
-        return self._terms(rows, own.float(), self.filled.image, self.filled.text)
+        return self._terms(rows, own.float(), self.buffers.image, self.buffers.text)
 
     def _text_terms(self, rows: Tensor, _) -> dict[str, Tensor]:
         with self.fabric.autocast():
-            own = self.network.encode_texts(self.words(rows))
-        return self._terms(rows, own.float(), self.filled.text, self.filled.image)
+            own = self.network.encode_texts(self.text_batch(rows))
+        return self._terms(rows, own.float(), self.buffers.text, self.buffers.image)
 
     def _terms(self, rows: Tensor, own: Tensor, buffer: Tensor, others: Tensor) -> dict[str, Tensor]:
         place = self.place[rows].to(own.device)
@@ -75,7 +76,7 @@ class Trainer(HashTrainer):
         rest = buffer.sum(0) - own.detach().sum(0)
         similar = self.similar(rows, self.train_rows)
         return batch_terms(
-            own, others, self.filled.codes[place], similar, rest, self.options["gamma"], self.options["eta"]
+            own, others, self.buffers.codes[place], similar, rest, self.options["gamma"], self.options["eta"]
         )
 
 

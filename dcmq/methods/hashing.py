@@ -1,4 +1,4 @@
-"""What the hashing methods share: encoders whose outputs' signs are the bits, trained on batches of pairs."""
+"""The common ground of the hashing methods: encoders whose outputs' signs are the bits, trained on batches of pairs."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,10 @@ from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.networks.features import embed
 from dcmq.networks.inputs import image_inputs, text_inputs
 from dcmq.retrieval.retriever import Retriever
-from dcmq.training.batches import augment, epoch_batches, random_stream
+from dcmq.training.batches import augment, epoch_batches
 from dcmq.training.loop import EpochTrainer
-from dcmq.training.start import adam, make_encoders
+from dcmq.training.optimizer import adam
+from dcmq.training.seeds import make_encoders, random_stream
 
 
 def signs(embeddings: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ class SignRetriever(Retriever):
         self.bytes_per_item = network.config.bits / 8
 
     def embed(self, rows):
-        """See :class:`Retriever`."""
+        """The outputs before their signs are taken, each (len(rows), c)."""
         return embed(self.network, self.dataset, rows)
 
     def codes(self, embeddings):
@@ -84,7 +85,7 @@ class HashTrainer(EpochTrainer):
         self.prepare()
 
     def strategy(self) -> DDPStrategy:
-        """See :class:`EpochTrainer`."""
+        """Refused: the hashing methods train in one process."""
         raise DcmqError(f"{self.config.method} trains in one process: run it without torchrun")
 
     def make_network(self) -> DualEncoder:
@@ -92,7 +93,7 @@ class HashTrainer(EpochTrainer):
         return make_encoders(self.config, self.dataset.bow.shape[1], self.config.student.bits)
 
     def prepare(self) -> None:
-        """One optimiser over the network; a subclass may set ``state`` and ``optimisers`` otherwise."""
+        """Make one optimizer over the network; a subclass may set ``state`` and ``optimizers`` otherwise."""
         self.optimizers = [adam(self.network, self.config)]
 
     def loss(self, rows: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
@@ -105,17 +106,17 @@ class HashTrainer(EpochTrainer):
 
         def terms(rows: Tensor, images: Tensor) -> dict[str, Tensor]:
             with self.fabric.autocast():
-                image, text = self.network.encode_images(images), self.network.encode_texts(self.words(rows))
+                image, text = self.network.encode_images(images), self.network.encode_texts(self.text_batch(rows))
             return self.loss(rows, image.float(), text.float())
 
         return self.each_batch(number, 0, self.optimizers[0], terms)
 
     def each_batch(self, number: int, part: int, optimizer, terms) -> dict[str, float]:
-        """An optimiser step for each batch of a shuffled train; returns the mean of each term over samples.
+        """Take an optimizer step for each batch of the shuffled training samples; returns the mean of each term over samples.
 
         Args:
             part: of the epoch, so that each has its own order.
-            terms: of (rows, pictures) to the terms of the loss.
+            terms: a function of (rows, images) to the terms of the loss.
         """
         order, changes = (random_stream(self.config.seed, number, 10 + 2 * part + i) for i in range(2))
         sums, seen = {}, 0
@@ -131,7 +132,7 @@ class HashTrainer(EpochTrainer):
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
         return {name: value / seen for name, value in sums.items()}
 
-    def words(self, rows: Tensor) -> Tensor:
+    def text_batch(self, rows: Tensor) -> Tensor:
         """The text encoder's input of ``rows``."""
         return self.texts(rows.numpy()).to(self.fabric.device)
 
@@ -145,11 +146,11 @@ class TanhEncoder(DualEncoder):
     """Encoders whose outputs are squashed to (-1, 1)."""
 
     def encode_images(self, images: Tensor) -> Tensor:
-        """See :class:`dcmq.networks.dual_encoder.DualEncoder`."""
+        """(b, H, W, 3) uint8 images to (b, c) in (-1, 1)."""
         return torch.tanh(super().encode_images(images))
 
     def encode_texts(self, texts: Tensor) -> Tensor:
-        """See :class:`dcmq.networks.dual_encoder.DualEncoder`."""
+        """(b, V) 0/1 bags of words, or (b, L) tokens, to (b, c) in (-1, 1)."""
         return torch.tanh(super().encode_texts(texts))
 
 

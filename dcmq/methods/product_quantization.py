@@ -1,6 +1,6 @@
 """PQ and OPQ without any alignment of the modalities: the floor that cross-modal methods stand on.
 
-Pictures are the pooled features of the backbone without its new layer, texts bags of words; a PCA of each modality, fitted
+Images are the pooled features of the backbone without its new layer, texts bags of words; a PCA of each modality, fitted
 on train, gives both the same length, and one set of codebooks is trained on both. faiss does the clustering.
 """
 
@@ -19,7 +19,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.methods.base import AS_PUBLISHED, FitResult, FitTask, Method, register_method
 from dcmq.networks.features import image_features
 from dcmq.retrieval.retriever import Retriever
-from dcmq.training.start import make_encoders
+from dcmq.training.seeds import make_encoders
 
 NUM_CODEWORDS = 16  # K: 4 bits per codebook, as DCMQ's
 LONGEST = 512  # the paper's image features have that many numbers
@@ -47,7 +47,7 @@ class Codec:
     codebooks: Tensor
 
     def numbers(self) -> int:
-        """How many numbers it holds."""
+        """The count of numbers that it holds."""
         return self.codebooks.numel() + (0 if self.rotation is None else self.rotation.numel())
 
     def rotated(self, x: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def squared_distances(x: Tensor, codebooks: Tensor) -> Tensor:
 def train_codebooks(
     x: Tensor, num_codebooks: int, num_codewords: int = NUM_CODEWORDS, rotate: bool = False, seed: int = 0
 ) -> Codec:
-    """faiss' product quantiser of all rows of (n, D), after its OPQ rotation where ``rotate``.
+    """faiss' product quantizer of all rows of (n, D), after its OPQ rotation where ``rotate``.
 
     Raises:
         DcmqError: fewer rows than codewords, D not a multiple of ``num_codebooks``, or no faiss.
@@ -118,15 +118,15 @@ def _quantizer(engine, dimension: int, num_codebooks: int, num_codewords: int, p
 
 
 class PcaRetriever(Retriever):
-    """Both modalities by their own PCA, one quantiser, asymmetric squared distances."""
+    """Both modalities by their own PCA, one quantizer, asymmetric squared distances."""
 
     def __init__(self, task: FitTask, rotate: bool):
         self.dataset, split = task.dataset, task.dataset.split
         num_codebooks = codebooks_for_bits(task.config.student.bits, NUM_CODEWORDS)
         texts = self.dataset.bow
         network = make_encoders(task.config, texts.shape[1], task.config.student.bits)  # its head is not used
-        self.pictures = image_features(network, self.dataset).numpy()
-        limit = min(self.pictures.shape[1], texts.shape[1], len(split.train), LONGEST)
+        self.image_features = image_features(network, self.dataset).numpy()
+        limit = min(self.image_features.shape[1], texts.shape[1], len(split.train), LONGEST)
         dimension = limit // num_codebooks * num_codebooks
         if not dimension:
             raise DcmqError(
@@ -134,7 +134,7 @@ class PcaRetriever(Retriever):
             )
         self.pca = [
             PCA(dimension, random_state=0).fit(part)
-            for part in (self.pictures[split.train], texts[split.train].toarray())
+            for part in (self.image_features[split.train], texts[split.train].toarray())
         ]
         self.codec = train_codebooks(
             torch.cat(self.embed(split.train)), num_codebooks, rotate=rotate, seed=task.config.seed
@@ -143,11 +143,11 @@ class PcaRetriever(Retriever):
         self.bytes_per_item = task.config.student.bits / 8
 
     def embed(self, rows):
-        """See :class:`dcmq.retrieval.retriever.Retriever`."""
-        pictures, texts = self.pictures[rows], self.dataset.bow[rows].toarray()
+        """The principal components of image features and of bags of words, each (len(rows), D) float32."""
+        images, texts = self.image_features[rows], self.dataset.bow[rows].toarray()
         return tuple(
             torch.from_numpy(np.ascontiguousarray(pca.transform(part), np.float32))
-            for pca, part in zip(self.pca, (pictures, texts), strict=True)
+            for pca, part in zip(self.pca, (images, texts), strict=True)
         )
 
     def codes(self, embeddings):
@@ -172,7 +172,7 @@ def fit(task: FitTask, rotate: bool) -> FitResult:
     return FitResult(retriever, numbers, time.perf_counter() - start)
 
 
-NOTE = "picture features are those of the backbone's starting weights, which are random where none were given"
+NOTE = "image features are those of the backbone's starting weights, which are random where none were given"
 register_method(
     Method(
         name="PQ",

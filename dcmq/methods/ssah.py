@@ -9,13 +9,14 @@ from dcmq.methods.base import RECONSTRUCTION
 from dcmq.methods.hashing import HashTrainer, pair_likelihood_loss, register_hashing, share_a_label, signs
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.networks.features import embed
-from dcmq.training.start import adam, seeded
+from dcmq.training.optimizer import adam
+from dcmq.training.seeds import seeded
 
 SEMANTIC = 512  # length of a feature
 
 
 class Heads(nn.Module):
-    """What follows a feature (b, 512): a hash output in (-1, 1) and logits of the labels."""
+    """The layers behind a feature (b, 512): a hash output in (-1, 1) and logits of the labels."""
 
     def __init__(self, bits: int, classes: int):
         super().__init__()
@@ -34,7 +35,7 @@ class Encoders(DualEncoder):
         self.image_heads, self.text_heads = Heads(config.bits, classes), Heads(config.bits, classes)
 
     def image_outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Feature, hash output and label logits of pictures."""
+        """Feature, hash output and label logits of images."""
         return self.image_heads(torch.tanh(super().encode_images(images)))
 
     def text_outputs(self, texts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,7 +60,7 @@ class LabelNetwork(nn.Module):
         self.heads = Heads(bits, classes)
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See :class:`Heads`."""
+        """Feature (b, 512), hash output (b, c) and label logits (b, C) of (b, C) labels."""
         return self.heads(self.body(labels))
 
 
@@ -77,7 +78,7 @@ def squared_pair_loss(theta: Tensor, similar: Tensor) -> Tensor:
 
 def supervised_terms(
     outputs: tuple[Tensor, Tensor, Tensor],
-    guide: tuple[Tensor, Tensor],
+    label_outputs: tuple[Tensor, Tensor],
     codes: Tensor,
     labels: Tensor,
     weights: dict[str, float],
@@ -86,7 +87,7 @@ def supervised_terms(
 
     Args:
         outputs: feature (b, 512), hash output (b, c) and label logits (b, C) of the network that learns.
-        guide: feature and hash output of the label network for the same samples.
+        label_outputs: feature and hash output of the label network for the same samples.
         codes: B, (b, c) of -1 and 1. labels: (b, C) 0/1.
         weights: ``alpha``, ``gamma``, ``beta``, ``eta``; ``released``, whether pairs cost as in the released code.
     """
@@ -95,9 +96,9 @@ def supervised_terms(
     pair_loss = squared_pair_loss if weights["released"] else pair_likelihood_loss
     similar = 0.999 * similar if weights["released"] else similar
     return {
-        "feature": weights["alpha"] * pair_loss(guide[0] @ feature.T / 2, similar) / pairs,
-        "hash": weights["gamma"] * pair_loss(guide[1] @ hashed.T / 2, similar) / pairs,
-        "quantisation": weights["beta"] * (hashed - codes).square().sum() / pairs,
+        "feature": weights["alpha"] * pair_loss(label_outputs[0] @ feature.T / 2, similar) / pairs,
+        "hash": weights["gamma"] * pair_loss(label_outputs[1] @ hashed.T / 2, similar) / pairs,
+        "quantization": weights["beta"] * (hashed - codes).square().sum() / pairs,
         "label": weights["eta"] * (torch.sigmoid(logits) - labels).square().sum() / pairs,
     }
 
@@ -117,12 +118,12 @@ class Trainer(HashTrainer):
     """
 
     def make_network(self) -> DualEncoder:
-        """See :class:`HashTrainer`."""
+        """Encoders that end in a feature, with heads for hash outputs and labels."""
         vocab_size, classes = self.dataset.bow.shape[1], len(self.dataset.classes)
         return seeded(self.config.seed, lambda: Encoders(self.config.student, vocab_size, classes))
 
     def prepare(self) -> None:
-        """Label network, discriminators, and an optimiser for each of the four."""
+        """Make the label network, the discriminators, and an optimizer for each of the four."""
         classes, student = len(self.dataset.classes), self.config.student
 
         def more() -> nn.ModuleDict:
@@ -132,21 +133,21 @@ class Trainer(HashTrainer):
 
         self.helpers = seeded(self.config.seed + 1, more).to(self.fabric.device)
         self.state = nn.ModuleDict({"network": self.network, "helpers": self.helpers})
-        judges = [*self.helpers["image"].parameters(), *self.helpers["text"].parameters()]
+        discriminators = [*self.helpers["image"].parameters(), *self.helpers["text"].parameters()]
         rate = self.config.learning_rate
         label = {"params": list(self.helpers["label"].parameters()), "lr_factor": self.options["label_rate"]}
         self.optimizers = [
-            torch.optim.Adam([group], lr=rate) for group in (label, {"params": judges, "lr_factor": 1.0})
+            torch.optim.Adam([group], lr=rate) for group in (label, {"params": discriminators, "lr_factor": 1.0})
         ]
         self.optimizers += [adam(self.network, self.config, part=part) for part in ("image_", "text_")]
 
     def epoch(self, number: int) -> dict[str, float]:
-        """See :class:`Trainer`."""
+        """New codes, then the passes of the label network, the discriminators and both encoders."""
         self._update_codes()
         self.network.train()
         steps = [("labels", 0, self._label_terms)] * int(self.options["passes"])
         if not self.options["released"]:  # there the discriminators cannot reach the encoders
-            steps.append(("judges", 1, self._judge_terms))
+            steps.append(("judges", 1, self._discriminator_terms))
         steps += [("image", 2, self._image_terms), ("text", 3, self._text_terms)]
         losses = {}
         for part, (name, place, terms) in enumerate(steps):
@@ -174,15 +175,15 @@ class Trainer(HashTrainer):
         outputs = self.helpers["label"](labels)
         return supervised_terms(outputs, outputs[:2], self._codes(rows, outputs[1]), labels, self.options)
 
-    def _judge_terms(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
+    def _discriminator_terms(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
             label = self.helpers["label"](self._labels(rows))[0]
             features = {
                 "image": self.network.image_outputs(images)[0],
-                "text": self.network.text_outputs(self.words(rows))[0],
+                "text": self.network.text_outputs(self.text_batch(rows))[0],
             }
         return {
-            name: (_judged(self.helpers[name], label, 1) + _judged(self.helpers[name], feature, 0)) / 2
+            name: (_adversarial_loss(self.helpers[name], label, 1) + _adversarial_loss(self.helpers[name], feature, 0)) / 2
             for name, feature in features.items()
         }
 
@@ -193,22 +194,22 @@ class Trainer(HashTrainer):
 
     def _text_terms(self, rows: Tensor, _) -> dict[str, Tensor]:
         with self.fabric.autocast():
-            outputs = self.network.text_outputs(self.words(rows))
+            outputs = self.network.text_outputs(self.text_batch(rows))
         return self._encoder_terms("text", rows, outputs)
 
     def _encoder_terms(self, name: str, rows: Tensor, outputs) -> dict[str, Tensor]:
         outputs = tuple(part.float() for part in outputs)
         labels = self._labels(rows)
         with torch.no_grad():
-            guide = self.helpers["label"](labels)[:2]
-        terms = supervised_terms(outputs, guide, self._codes(rows, outputs[1]), labels, self.options)
+            label_outputs = self.helpers["label"](labels)[:2]
+        terms = supervised_terms(outputs, label_outputs, self._codes(rows, outputs[1]), labels, self.options)
         if not self.options["released"]:  # the encoder wants its features taken for the label network's
-            terms["adversary"] = self.options["adversary"] * _judged(self.helpers[name], outputs[0], 1)
+            terms["adversary"] = self.options["adversary"] * _adversarial_loss(self.helpers[name], outputs[0], 1)
         return terms
 
 
-def _judged(judge: nn.Module, feature: Tensor, truth: int) -> Tensor:
-    logits = judge(feature)
+def _adversarial_loss(network: nn.Module, feature: Tensor, truth: int) -> Tensor:
+    logits = network(feature)
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth))
 
 

@@ -1,2 +1,2 @@
-"""What training any method takes: epochs, checkpoints from which a run goes on to the same result, batches, random streams, Adam.
-What a method trains for is its own."""
+"""Training that any method shares: epochs, checkpoints from which a run goes on to the same result, batches, random streams, Adam.
+The goal of training is each method's own."""

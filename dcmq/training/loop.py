@@ -1,4 +1,4 @@
-"""What training any method takes: batches, epochs, and checkpoints from which a run continues to the same result."""
+"""The loop over epochs that any method trains in, with checkpoints from which a run goes on to the same result."""
 
 import os
 import time
@@ -22,7 +22,11 @@ from dcmq.teachers.base import TeacherEmbeddings
 
 @dataclass(frozen=True)
 class Progress:
-    """Told after each epoch: how many are done of how many, and the mean of each loss term."""
+    """The state of a run after an epoch.
+
+    Attributes:
+        epoch: how many are done. epochs: how many there are to be. losses: mean of each term over the samples of the epoch.
+    """
 
     epoch: int
     epochs: int
@@ -30,14 +34,14 @@ class Progress:
 
 
 class EpochTrainer(ABC):
-    """One run of any method, epoch by epoch, each ending in a checkpoint of the full state.
+    """One run of a method: it trains epoch by epoch, and keeps a checkpoint of the full state after each.
 
-    Subclasses make ``network``, ``state`` (all that is learnt, the network in it) and ``optimisers``, and train an epoch.
+    Subclasses make ``network``, ``state`` (all that is learnt, the network in it) and ``optimizers``, and train an epoch.
 
     Args:
         config: the run's settings.
         dataset: rows ``dataset.split.train`` are trained on.
-        teacher: embeddings of every row's picture and label sentence.
+        teacher: embeddings of every row's image and label sentence.
         checkpoint: file of the full state; if it is there, the run goes on from it.
         key: identifies the run; a checkpoint with another key is refused.
     """
@@ -64,7 +68,7 @@ class EpochTrainer(ABC):
 
     @abstractmethod
     def strategy(self) -> DDPStrategy:
-        """How several processes work together. Raises DcmqError where they cannot."""
+        """The strategy by which several processes work together. Raises DcmqError where they cannot."""
 
     @abstractmethod
     def epoch(self, number: int) -> dict[str, float]:
@@ -93,7 +97,7 @@ class EpochTrainer(ABC):
         return self.network.eval()
 
     def require_finite(self, loss: Tensor) -> Tensor:
-        """``loss``. Raises DcmqError if it is not finite."""
+        """The ``loss`` itself. Raises DcmqError if it is not finite."""
         if not torch.isfinite(loss):
             raise DcmqError(
                 f"the loss is {loss.item()} in epoch {len(self.history) + 1}: lower learning_rate or raise tau"

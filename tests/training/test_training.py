@@ -20,7 +20,8 @@ from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.networks.encoders import image_encoder
 from dcmq.networks.inputs import image_inputs
 from dcmq.search.runs import model_of
-from dcmq.training.batches import augment, epoch_batches, random_stream
+from dcmq.training.batches import augment, epoch_batches
+from dcmq.training.seeds import random_stream
 
 
 def weights(trainer):
@@ -290,7 +291,7 @@ import sys, torch
 sys.path.insert(0, {tests!r})
 from tiny import config, tiny_dataset
 from dcmq.methods.dcmq.trainer import Trainer
-from dcmq.training.batches import random_stream
+from dcmq.training.seeds import random_stream
 # Batch statistics are per process; everything else must agree.
 torch.nn.BatchNorm2d.forward = lambda self, x: x * self.weight[:, None, None] + self.bias[:, None, None]
 trainer = Trainer(config(schedule={schedule!r}), *tiny_dataset(), {checkpoint!r}, "key")

@@ -18,7 +18,7 @@ LOSSES: Registry[Callable[["LossInputs"], dict[str, Tensor]]] = Registry("loss")
 
 @dataclass(frozen=True)
 class LossInputs:
-    """What a loss sees of a batch.
+    """A batch as a loss sees it.
 
     Attributes:
         image, text: the student's continuous embeddings, (b, D) float32.

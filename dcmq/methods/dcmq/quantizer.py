@@ -74,7 +74,7 @@ class ProductQuantizer(nn.Module):
         return unit_subvectors(x, len(self.codebooks)) if self.normalize_subvectors else x
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Eq. 2: the soft-quantised form of (n, D) embeddings, float32; without ``noise`` (n, M, K) the first term only.
+        """Eq. 2: the soft-quantized form of (n, D) embeddings, float32; without ``noise`` (n, M, K) the first term only.
 
         Runs in float32 whatever the precision around it.
         """

@@ -1,4 +1,4 @@
-"""How DCMQ's student ranks (§3.5): items are codes, queries are look-up tables."""
+"""The ranking by DCMQ's student (§3.5): items are codes, queries are look-up tables."""
 
 from dcmq.codes.assign import assign, lookup_tables
 from dcmq.codes.score import scores
@@ -17,7 +17,7 @@ class QuantizedRetriever(Retriever):
         self.bytes_per_item = student.config.bits / 8
 
     def embed(self, rows):
-        """See :class:`Retriever`."""
+        """The student's continuous embeddings."""
         return embed(self.student, self.dataset, rows)
 
     def codes(self, embeddings):

@@ -9,7 +9,7 @@ from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.storage import load_tensors, under
 from dcmq.methods.dcmq.quantizer import ProductQuantizer
 from dcmq.networks.dual_encoder import DualEncoder
-from dcmq.training.start import seeded
+from dcmq.training.seeds import seeded
 
 
 class Student(DualEncoder):
@@ -30,11 +30,11 @@ class Student(DualEncoder):
         )
 
     def encode_images(self, images: Tensor) -> Tensor:
-        """See :meth:`DualEncoder.embed_images`; as training compares them."""
+        """(b, H, W, 3) uint8 images to (b, D) float32 embeddings as training compares them."""
         return self.quantizer.embedding(super().encode_images(images))
 
     def encode_texts(self, texts: Tensor) -> Tensor:
-        """See :meth:`DualEncoder.embed_texts`; as training compares them."""
+        """(b, V) 0/1 bags of words, or (b, L) tokens, to (b, D) float32 embeddings as training compares them."""
         return self.quantizer.embedding(super().encode_texts(texts))
 
     def forward(
@@ -45,9 +45,9 @@ class Student(DualEncoder):
         text_noise: Tensor | None = None,
         part: str = "all",
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Continuous and quantised embeddings, image then text, each (b, D) float32; noise (b, M, K) as in Eq. 5.
+        """Continuous and quantized embeddings, image then text, each (b, D) float32; noise (b, M, K) as in Eq. 5.
 
-        ``part``: what the result's gradients reach. ``encoders`` leaves the quantiser out: the quantised embeddings are
+        ``part``: the part that gradients of the result reach. ``encoders`` leaves the quantizer out: the quantized embeddings are
         the continuous ones. ``codebooks`` leaves the encoders as they are.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and part != "codebooks"):

@@ -16,9 +16,10 @@ from dcmq.methods.dcmq.student import Student, make_student
 from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds
 from dcmq.networks.inputs import image_inputs, text_inputs
 from dcmq.teachers.base import TeacherEmbeddings
-from dcmq.training.batches import augment, epoch_batches, random_stream
+from dcmq.training.batches import augment, epoch_batches
 from dcmq.training.loop import EpochTrainer
-from dcmq.training.start import adam
+from dcmq.training.optimizer import adam
+from dcmq.training.seeds import random_stream
 
 
 class Trainer(EpochTrainer):
@@ -48,7 +49,7 @@ class Trainer(EpochTrainer):
 
     @property
     def part(self) -> str:
-        """What this epoch trains: ``all``, or in separate training first ``encoders``, then ``codebooks``."""
+        """The part that this epoch trains: ``all``, or in separate training first ``encoders``, then ``codebooks``."""
         if self.config.schedule == "joint":
             return "all"
         return "encoders" if len(self.history) < self.config.epochs else "codebooks"
