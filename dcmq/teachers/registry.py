@@ -3,6 +3,7 @@ its import below."""
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.registry import suggestion
+from dcmq.teachers import albef, blip, bundled, declip, openclip, precomputed  # noqa: F401 (they register themselves)
 from dcmq.teachers.base import TEACHERS, Teacher
 
 
