@@ -11,10 +11,10 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --editable
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks reports benchmarks clean distclean
+.PHONY: help demo test test-fast lint notebooks reports benchmarks clean distclean
 
 help: ## list the targets
-	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "dcmq needs Python 3.11 or newer, and there is no '$(PYTHON)': install it, or name one with make PYTHON=/path/to/python"; exit 1; }
@@ -42,8 +42,12 @@ demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in a few 
 	@echo && echo "executed notebook  out.ipynb"
 	@$(BIN)/python -m dcmq.where ablation_npc
 
-test: $(VENV)/.installed-test ## all tests, the notebooks among them
+# pytest's own settings stand in pyproject.toml: two processes of one thread each, and the longest 15 tests at the end.
+test: $(VENV)/.installed-test ## all tests, the notebooks among them (minutes)
 	$(IN_VENV) pytest --nbval
+
+test-fast: $(VENV)/.installed-test ## what neither trains nor runs a notebook (within a minute)
+	$(IN_VENV) pytest -m "not slow" tests
 
 # PROFILE=paper DATASET=coco DATA_ROOT=DIR ... are passed to the notebooks; NOTEBOOKS="a b" runs only those.
 REPORT_OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATASET),--dataset $(DATASET)) \

@@ -1,4 +1,4 @@
-"""The compared methods: every loss term against loops over single pairs, the quantisers against faiss, runs that resume."""
+"""The compared methods: every loss term against loops over single pairs, the quantizers against faiss, runs that resume."""
 
 import builtins
 import math
@@ -15,10 +15,10 @@ from dcmq.core.errors import DcmqError
 from dcmq.experiments.keys import run_key, training_fingerprint
 from dcmq.experiments.settings import parsed_settings
 from dcmq.methods import cmhh, cmmq, dch_scr, dcmh, hashing, ssah
+from dcmq.methods import product_quantization as pq
 from dcmq.methods.base import CONTROL, FitTask
 from dcmq.methods.hashing import signs
 from dcmq.methods.registry import METHODS
-from dcmq.methods.registry import product_quantization as pq
 from dcmq.retrieval.evaluate import evaluate
 from dcmq.training.batches import epoch_batches
 
@@ -26,7 +26,7 @@ SMALL = EncodersConfig(**{k: v for k, v in STUDENT.model_dump().items() if k in 
 HASHING = ["DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR"]
 
 
-def job(name, folder, **changes):
+def task_of(name, folder, **changes):
     settings = dict(method=name, student=SMALL, epochs=3, batch_size=16, learning_rate=3e-3) | changes
     dataset, teacher = tiny_dataset()
     return FitTask(MethodConfig(**settings), dataset, teacher, folder / name, "key")
@@ -78,14 +78,14 @@ def test_dcmh_counts_the_rest_of_the_buffer_in_the_balance():
 
 def test_dcmhs_buffers_hold_what_the_networks_said(tmp_path):
     """A buffer whose rows are not the data set's freezes the method at chance."""
-    given = job("DCMH", tmp_path, learning_rate=1e-12, epochs=1)
-    trainer = dcmh.Trainer(given, METHODS["DCMH"].chosen(given.config))
+    given = task_of("DCMH", tmp_path, learning_rate=1e-12, epochs=1)
+    trainer = dcmh.Trainer(given, METHODS["DCMH"].chosen_options(given.config))
     trainer.run()
     train = given.dataset.split.train
     with torch.no_grad():
-        texts = trainer.network.encode_texts(trainer.words(torch.from_numpy(train)))
-    assert torch.allclose(trainer.filled.text, texts, atol=1e-6)
-    assert torch.equal(trainer.filled.codes, signs(trainer.filled.image + trainer.filled.text))
+        texts = trainer.network.encode_texts(trainer.text_batch(torch.from_numpy(train)))
+    assert torch.allclose(trainer.buffers.text, texts, atol=1e-6)
+    assert torch.equal(trainer.buffers.codes, signs(trainer.buffers.image + trainer.buffers.text))
 
 
 # --- SSAH
@@ -94,18 +94,18 @@ def test_dcmhs_buffers_hold_what_the_networks_said(tmp_path):
 def test_ssahs_terms_are_sums_over_pairs_and_samples():
     b, bits, classes = 3, 4, 2
     outputs = numbers(b, 5), torch.tanh(numbers(b, bits, seed=1)), numbers(b, classes, seed=2)
-    guide = numbers(b, 5, seed=3), torch.tanh(numbers(b, bits, seed=4))
+    label_outputs = numbers(b, 5, seed=3), torch.tanh(numbers(b, bits, seed=4))
     codes, labels = signs(numbers(b, bits, seed=5)), torch.tensor([[1.0, 0], [1, 1], [0, 1]])
     weights = dict(alpha=1.0, gamma=2.0, beta=3.0, eta=4.0, released=0)
-    found = ssah.supervised_terms(outputs, guide, codes, labels, weights)
+    found = ssah.supervised_terms(outputs, label_outputs, codes, labels, weights)
     expected = dict(feature=0.0, hash=0.0, quantization=0.0, label=0.0)
     for i in range(b):
         for j in range(b):
             similar = float((labels[i] * labels[j]).sum() > 0)
             for name, place, weight in (("feature", 0, 1.0), ("hash", 1, 2.0)):
-                theta = (guide[place][i] @ outputs[place][j]).item() / 2
+                theta = (label_outputs[place][i] @ outputs[place][j]).item() / 2
                 expected[name] += weight * (math.log(1 + math.exp(theta)) - similar * theta) / b**2
-        expected["quantisation"] += 3 * ((outputs[1][i] - codes[i]) ** 2).sum().item() / b**2
+        expected["quantization"] += 3 * ((outputs[1][i] - codes[i]) ** 2).sum().item() / b**2
         guess = 1 / (1 + (-outputs[2][i]).exp())
         expected["label"] += 4 * ((guess - labels[i]) ** 2).sum().item() / b**2
     assert {k: v.item() for k, v in found.items()} == pytest.approx(expected, rel=1e-4)
@@ -121,8 +121,8 @@ def test_ssahs_released_pair_loss_is_squared():
 
 def test_ssahs_adversary_reaches_the_encoders_and_the_released_code_has_none(tmp_path):
     for released in (0, 1):
-        given = job("SSAH", tmp_path / str(released), options={"released": released, "adversary": 1.0})
-        trainer = ssah.Trainer(given, METHODS["SSAH"].chosen(given.config))
+        given = task_of("SSAH", tmp_path / str(released), options={"released": released, "adversary": 1.0})
+        trainer = ssah.Trainer(given, METHODS["SSAH"].chosen_options(given.config))
         rows = torch.from_numpy(given.dataset.split.train[:8])
         terms = trainer._text_terms(rows, None)
         assert ("adversary" in terms) == (not released)
@@ -241,7 +241,7 @@ def test_a_perfect_ranking_costs_nothing():
     assert dch_scr.ranking_loss(wanted, wanted, 1.0).item() == 0
 
 
-# --- quantisers
+# --- quantizers
 
 
 @pytest.fixture(scope="module")
@@ -260,17 +260,17 @@ def test_more_bits_distort_less_and_a_rotation_helps(cloud):
 
 def test_codes_and_distances_are_those_of_faiss(cloud):
     faiss = pq.faiss()
-    num_codebooks = pq.train_codebooks(cloud, 4)
+    codec = pq.train_codebooks(cloud, 4)
     index = faiss.IndexPQ(16, 4, 4)
-    faiss.copy_array_to_vector(num_codebooks.words.numpy().ravel(), index.pq.centroids)
+    faiss.copy_array_to_vector(codec.codebooks.numpy().ravel(), index.pq.centroids)
     index.is_trained = True
     index.add(cloud.numpy())
     distance, found = index.search(cloud[:20].numpy(), 600)
-    tables = pq.squared_distances(cloud[:20], num_codebooks.words)
-    codes = num_codebooks.assign(cloud)
+    tables = pq.squared_distances(cloud[:20], codec.codebooks)
+    codes = codec.assign(cloud)
     ours = sum(tables[:, m, codes[:, m]] for m in range(4))
     assert torch.allclose(ours.gather(1, torch.from_numpy(found)), torch.from_numpy(distance), rtol=1e-3, atol=1e-2)
-    assert torch.allclose(num_codebooks.reconstructed(codes), torch.from_numpy(index.reconstruct_n(0, 600)), atol=1e-5)
+    assert torch.allclose(codec.reconstructed(codes), torch.from_numpy(index.reconstruct_n(0, 600)), atol=1e-5)
 
 
 def test_what_faiss_cannot_train_is_refused(cloud, monkeypatch):
@@ -295,7 +295,7 @@ def test_what_faiss_cannot_train_is_refused(cloud, monkeypatch):
 
 @pytest.mark.parametrize("name", HASHING)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, tmp_path):
-    whole = METHODS[name].fit(job(name, tmp_path))
+    whole = METHODS[name].fit(task_of(name, tmp_path))
 
     class Stop(Exception):
         pass
@@ -304,7 +304,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, tmp_path):
         if progress.epoch == 2:
             raise Stop
 
-    other = job(name, tmp_path / "again")
+    other = task_of(name, tmp_path / "again")
     with pytest.raises(Stop):
         METHODS[name].fit(FitTask(**(vars(other) | {"report": stop})))
     resumed = METHODS[name].fit(other)
@@ -317,9 +317,9 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, tmp_path):
     "name", [n for n in METHODS if METHODS[n].algorithm != "DCMQ" and not n.endswith(("captions", "tags"))]
 )
 def test_every_method_ranks_and_says_its_bytes(name, tmp_path):
-    given = job(name, tmp_path, student=SMALL.model_copy(update={"bits": 8}), epochs=1)
+    given = task_of(name, tmp_path, student=SMALL.model_copy(update={"bits": 8}), epochs=1)
     if name in ("PQ", "OPQ"):  # three words make too short a vector for two sub-vectors of K = 16 from 50 samples
-        given = job(name, tmp_path, student=SMALL.model_copy(update={"bits": 4}))
+        given = task_of(name, tmp_path, student=SMALL.model_copy(update={"bits": 4}))
     fitted = METHODS[name].fit(given)
     result = evaluate(fitted.retriever, given.dataset, 10)
     for direction in ("i2t", "t2i"):
@@ -331,14 +331,14 @@ def test_every_method_ranks_and_says_its_bytes(name, tmp_path):
 
 def test_the_learning_methods_learn(tmp_path):
     for name in HASHING:
-        given = job(name, tmp_path, epochs=20, options={"eta": 0.01} if name == "DCMH" else {})
+        given = task_of(name, tmp_path, epochs=20, options={"eta": 0.01} if name == "DCMH" else {})
         result = evaluate(METHODS[name].fit(given).retriever, given.dataset, 10)
         for direction in ("i2t", "t2i"):
             assert result[direction]["gallery"]["mAP@all"] > given.dataset.chance() + 0.2, (name, direction)
 
 
 def test_the_floor_is_blind_across_modalities_and_sees_within_one(tmp_path):
-    given = job("PQ", tmp_path, student=SMALL.model_copy(update={"bits": 4}))
+    given = task_of("PQ", tmp_path, student=SMALL.model_copy(update={"bits": 4}))
     retriever = METHODS["PQ"].fit(given).retriever
     split, labels = given.dataset.split, torch.from_numpy(given.dataset.labels).float()
     image, _ = retriever.embed(np.arange(90))
@@ -366,7 +366,7 @@ def test_unknown_methods_and_options_are_refused_by_name(tmp_path):
     with pytest.raises(DcmqError, match="'DCMHH' is not registered; did you mean DCMH"):
         METHODS["DCMHH"]
     with pytest.raises(DcmqError, match=r"DCMH.beta is no option of DCMH \(known: gamma, eta\)"):
-        METHODS["DCMH"].fit(job("DCMH", tmp_path, options={"beta": 1.0}))
+        METHODS["DCMH"].fit(task_of("DCMH", tmp_path, options={"beta": 1.0}))
     with pytest.raises(DcmqError, match="'DCMH.etta' is no setting; did you mean DCMH.eta"):
         parsed_settings("DCMH.etta=1")
     with pytest.raises(DcmqError, match="'PQ.beta' is no setting"):
@@ -374,7 +374,7 @@ def test_unknown_methods_and_options_are_refused_by_name(tmp_path):
 
 
 def test_captions_are_not_read_where_nobody_can(tmp_path):
-    given = job("teacher-captions", tmp_path)
+    given = task_of("teacher-captions", tmp_path)
     held = FitTask(
         **(vars(given) | {"teacher": type(given.teacher)(**(vars(given.teacher) | {"name": "precomputed:x"}))})
     )
@@ -385,7 +385,7 @@ def test_captions_are_not_read_where_nobody_can(tmp_path):
 def test_hashing_in_several_processes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(DcmqError, match="CMHH trains in one process"):
-        METHODS["CMHH"].fit(job("CMHH", tmp_path))
+        METHODS["CMHH"].fit(task_of("CMHH", tmp_path))
 
 
 def test_every_row_says_what_it_is():
@@ -396,10 +396,9 @@ def test_every_row_says_what_it_is():
 
 
 def test_a_methods_runs_have_their_own_key(tmp_path):
-    prints = {name: training_fingerprint(name) for name in HASHING}
-    assert len(set(prints.values())) == len(HASHING)
-    given = [job(name, tmp_path) for name in HASHING]
-    keys = {run_key(j.config, j.dataset, j.teacher) for j in given}
+    tasks = [task_of(name, tmp_path) for name in HASHING]
+    assert len({training_fingerprint(task.config) for task in tasks}) == len(HASHING)
+    keys = {run_key(task.config, task.dataset, task.teacher) for task in tasks}
     assert len(keys) == len(HASHING)
 
 

@@ -1,6 +1,5 @@
 """Training: bit-identical repeats, resuming, refused checkpoints, two processes, and a run that learns."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,10 @@ from tiny import STUDENT, config, tiny_dataset
 
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.experiments import runs as experiments
 from dcmq.methods.dcmq.student import load_student
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.networks.encoders import image_encoder
 from dcmq.networks.inputs import image_inputs
-from dcmq.search.runs import model_of
 from dcmq.training.batches import augment, epoch_batches
 from dcmq.training.seeds import random_stream
 
@@ -124,65 +121,6 @@ def test_a_cut_checkpoint_is_refused(tmp_path):
     (tmp_path / "c").write_bytes(content[: len(content) // 2])
     with pytest.raises(DcmqError, match="cannot be read"):
         Trainer(config(epochs=1), *data, tmp_path / "c", "key").run()
-
-
-@pytest.mark.parametrize("target", ["identity", "multihot", "raw", "npc"])
-def test_every_target_trains_and_is_far_above_chance(tmp_path, monkeypatch, target):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
-    dataset, teacher = tiny_dataset()
-    record = experiments.run(config(target=target, epochs=12), dataset, teacher, r=10)
-    assert record["evaluation"]["i2t"]["gallery"]["mAP@all"] > dataset.chance() + 0.2
-    assert record["evaluation"]["t2i"]["unseen"]["mAP@all"] > dataset.chance() + 0.2
-
-
-def test_a_finished_run_is_found_and_not_repeated(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
-    data = tiny_dataset()
-    first = experiments.run(config(epochs=1), *data)
-    monkeypatch.setattr(experiments, "Trainer", None)  # training again would fail
-    assert experiments.run(config(epochs=1), *data) == first
-    assert len(list((tmp_path / "runs").glob("*/record.json"))) == 1
-
-
-def test_where_measuring_changes_a_run_is_measured_again_but_not_trained(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
-    data, trained = tiny_dataset(), []
-    first = experiments.run(config(epochs=1), *data, report=trained.append)
-    assert len(trained) == 1
-    monkeypatch.setattr(experiments, "evaluation_fingerprint", lambda: "another")
-    second = experiments.run(config(epochs=1), *data, report=trained.append)
-    assert len(trained) == 1 and second["losses"] == first["losses"] and second["key"] == first["key"]
-    assert second["evaluation"]["code"] == "another"
-    metrics = [{k: v for k, v in r["evaluation"].items() if k not in ("code", "seconds")} for r in (first, second)]
-    assert metrics[0] == metrics[1]
-    other_r = experiments.run(config(epochs=1), *data, report=trained.append, r=7)
-    assert len(trained) == 1 and other_r["evaluation"]["R"] == 7
-
-
-def test_a_run_leaves_what_its_student_must_be_told_to_read_more(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
-    data = tiny_dataset()
-    record = experiments.run(config(epochs=1), *data)
-    model = model_of(experiments.run_folder(config(epochs=1), record["key"]))
-    assert model.vocabulary == data[0].vocabulary and model.dataset_image_size == 16
-
-
-def test_a_backbone_file_is_known_by_its_content(tmp_path):
-    dataset, teacher = tiny_dataset()
-    torch.manual_seed(0)
-    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "a.pth")
-    shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
-
-    def key(name):
-        student = StudentConfig(bits=16, subvector_dim=4, image_size=32, backbone_weights=str(tmp_path / name))
-        return experiments.run_key(config(student=student), dataset, teacher)
-
-    first = key("a.pth")
-    assert key("b.pth") == first  # the same weights elsewhere
-    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "a.pth")
-    assert key("a.pth") != first  # other weights under the same name
-    with pytest.raises(DcmqError, match="no file"):
-        key("c.pth")
 
 
 def test_pretrained_layers_start_from_the_file_and_learn_at_their_own_rate(tmp_path):

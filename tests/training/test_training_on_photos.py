@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.data.__main__ import main
-from dcmq.data.datasets import load_dataset
+from dcmq.data.catalog import ReadOptions
+from dcmq.data.datasets import load_dataset, read_source
+from dcmq.data.prepare import prepare
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.setup import ExperimentSetup
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "ablation_npc.ipynb"
 SETS = {
-    "mirflickr:20015": (miniature.mirflickr, ["--expect", "none", "--query", "5", "--train", "20"]),
-    "nuswide:tc10": (miniature.nuswide, ["--expect", "none", "--query", "10", "--train", "40"]),
-    "folder": (miniature.folder, []),
-    "coco": (miniature.coco, ["--expect", "none", "--query", "5", "--train", "20"]),
+    "mirflickr:20015": (miniature.mirflickr, {"query": 5, "train": 20}),
+    "nuswide:tc10": (miniature.nuswide, {"query": 10, "train": 40}),
+    "folder": (miniature.folder, {}),
+    "coco": (miniature.coco, {"query": 5, "train": 20}),
 }
 
 
@@ -28,25 +29,14 @@ SETS = {
 def test_a_run_from_files_to_metrics(tmp_path, monkeypatch, name):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path / "reports"))
-    make, words = SETS[name]
+    make, sizes = SETS[name]
     make(tmp_path / "files")
-    main(
-        [
-            "prepare",
-            name,
-            "--root",
-            str(tmp_path / "files"),
-            "--out",
-            str(tmp_path / "out"),
-            "--image-size",
-            "16",
-            *words,
-        ]
-    )
+    source = read_source(name, tmp_path / "files", ReadOptions())
+    prepare(source, tmp_path / "out", image_size=16, official=False, **sizes)
     data, rng = load_dataset(name, str(tmp_path / "out")), np.random.default_rng(0)
     texts = (data.labels @ rng.normal(size=(len(data.classes), 8))).astype(np.float32)
-    pictures = texts + rng.normal(size=texts.shape).astype(np.float32)
-    np.savez(tmp_path / "teacher.npz", image_id=data.ids, image=pictures, text=texts)
+    images = texts + rng.normal(size=texts.shape).astype(np.float32)
+    np.savez(tmp_path / "teacher.npz", image_id=data.ids, image=images, text=texts)
     student = StudentConfig(image_encoder="small_resnet", image_size=16, text_hidden=(16, 16), bits=16, subvector_dim=4)
     config = TrainConfig(student=student, epochs=1, batch_size=8)
     setup = ExperimentSetup(name, f"precomputed:{tmp_path / 'teacher.npz'}", str(tmp_path / "out"))

@@ -1,0 +1,74 @@
+"""Runs: recorded, found again, measured again without training, and never mistaken for another."""
+
+import shutil
+
+import pytest
+import torch
+import torchvision
+from dcmq.runs.keys import run_key
+from tiny import config, tiny_dataset
+
+from dcmq.config import StudentConfig
+from dcmq.core.errors import DcmqError
+from dcmq.experiments import runs
+from dcmq.search.runs import model_of
+
+
+@pytest.mark.parametrize("target", ["identity", "multihot", "raw", "npc"])
+def test_every_target_trains_and_is_far_above_chance(tmp_path, monkeypatch, target):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    dataset, teacher = tiny_dataset()
+    record = runs.run(config(target=target, epochs=12), dataset, teacher, r=10)
+    assert record["evaluation"]["i2t"]["gallery"]["mAP@all"] > dataset.chance() + 0.2
+    assert record["evaluation"]["t2i"]["unseen"]["mAP@all"] > dataset.chance() + 0.2
+
+
+def test_a_finished_run_is_found_and_not_repeated(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data = tiny_dataset()
+    first = runs.run(config(epochs=1), *data)
+    trained = []
+    assert runs.run(config(epochs=1), *data, on_epoch_end=trained.append) == first and not trained
+    assert len(list((tmp_path / "runs").glob("*/record.json"))) == 1
+
+
+def test_where_measuring_changes_a_run_is_measured_again_but_not_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data, trained = tiny_dataset(), []
+    first = runs.run(config(epochs=1), *data, on_epoch_end=trained.append)
+    assert len(trained) == 1
+    for module in (runs, records):
+        monkeypatch.setattr(module, "evaluation_fingerprint", lambda: "another")
+    second = runs.run(config(epochs=1), *data, on_epoch_end=trained.append)
+    assert len(trained) == 1 and second["losses"] == first["losses"] and second["key"] == first["key"]
+    assert second["evaluation"]["code"] == "another"
+    metrics = [{k: v for k, v in r["evaluation"].items() if k not in ("code", "seconds")} for r in (first, second)]
+    assert metrics[0] == metrics[1]
+    other_r = runs.run(config(epochs=1), *data, on_epoch_end=trained.append, r=7)
+    assert len(trained) == 1 and other_r["evaluation"]["R"] == 7
+
+
+def test_a_run_leaves_what_its_student_must_be_told_to_read_more(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data = tiny_dataset()
+    record = runs.run(config(epochs=1), *data)
+    model = model_of(runs.run_folder(config(epochs=1), record["key"]))
+    assert model.vocabulary == data[0].vocabulary and model.dataset_image_size == 16
+
+
+def test_a_backbone_file_is_known_by_its_content(tmp_path):
+    dataset, teacher = tiny_dataset()
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "a.pth")
+    shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
+
+    def key(name):
+        student = StudentConfig(bits=16, subvector_dim=4, image_size=32, backbone_weights=str(tmp_path / name))
+        return run_key(config(student=student), dataset, teacher)
+
+    first = key("a.pth")
+    assert key("b.pth") == first  # the same weights elsewhere
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "a.pth")
+    assert key("a.pth") != first  # other weights under the same name
+    with pytest.raises(DcmqError, match="no file"):
+        key("c.pth")
