@@ -1,0 +1,3 @@
+from dcmq.cli.app import app
+
+app(prog_name="dcmq")

@@ -1,0 +1,178 @@
+"""``dcmq search``: make images and texts of one's own searchable with a trained student, and search them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Search images and texts of your own with a trained student.")
+
+Folder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder of the searchable collection.")]
+
+
+@app.command(
+    epilog="""Examples:
+
+  dcmq search build photos --run npc-64bits --images ~/Pictures --texts captions.txt
+  dcmq search build photos --images ~/Pictures    (again: only what is new is encoded)"""
+)
+def build(
+    collection: Folder,
+    run: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="Trained run: its folder, or the beginning of its name or key; needed once.",
+            show_default=False,
+        ),
+    ] = "",
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of images, searched through with all its folders.")
+    ] = None,
+    texts: Annotated[Path | None, typer.Option(metavar="FILE", help="UTF-8 file with a text in each line.")] = None,
+    lists: Annotated[
+        bool, typer.Option("--lists", help="Add inverted lists, for many millions of items (needs faiss).")
+    ] = False,
+) -> None:
+    """Encode images or texts that are new, and forget images that are gone."""
+    if images is None and texts is None:
+        raise typer.BadParameter("say what to encode", param_hint="'--images' or '--texts'")
+    from dcmq.search.collection import KINDS, Collection
+
+    if run:
+        from dcmq.search.runs import find_run, model_of
+
+        opened = Collection.create(collection, model_of(find_run(run)))
+    else:
+        opened = Collection(collection)
+    if images is not None:
+        added, gone, broken = opened.update_images(images)
+        total = len(opened.index("images"))
+        print(f"{'images':<10} {added} added, {gone} forgotten because they are gone, {total} in all")
+        if broken:
+            more = " ..." * (len(broken) > 10)
+            print(f"{'left out':<10} {len(broken)} that cannot be read: {', '.join(broken[:10])}{more}")
+    if texts is not None:
+        added, unread = opened.add_texts(_lines(texts))
+        print(f"{'texts':<10} {added} added, {len(opened.index('texts'))} in all")
+        if unread:
+            print(f"{'left out':<10} {len(unread)} without a word that the student knows, such as {unread[0]!r}")
+    if lists:
+        for kind in KINDS:
+            index = opened.index(kind)
+            if len(index):
+                index.cluster()
+                opened.put(kind, index)
+                print(f"{'lists':<10} {len(index.lists[0])} of {kind}: faster, and no longer exact")
+    print(f"{'search it':<10} dcmq search query {collection} --text 'WORDS'")
+
+
+@app.command(
+    epilog="""Examples:
+
+  dcmq search query photos --text "red boat at sea" -k 20 --sheet hits.png
+  dcmq search query photos --image ~/Pictures/boat.jpg
+  dcmq search query photos --image ~/Pictures/boat.jpg --among images --json
+
+Each line is rank, score (mean of the M cosines, from -1 to 1), and the image's path or the text."""
+)
+def query(
+    collection: Folder,
+    text: Annotated[str | None, typer.Option(metavar="WORDS", help="Words that the student knows.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="Image file.")] = None,
+    among: Annotated[
+        str,
+        typer.Option(
+            metavar="images|texts", help="What to rank.", show_default="images for a text, texts for an image"
+        ),
+    ] = "",
+    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PNG file for a contact sheet of the images.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="What searches; a name that is not known lists all.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: rank, score, id of each.")] = False,
+) -> None:
+    """Rank images for a text, or texts for an image."""
+    if (text is None) == (image is None):
+        raise typer.BadParameter("exactly one of the two is needed", param_hint="'--text' / '--image'")
+    from dcmq.cli.console import require_known
+    from dcmq.codes.index import ENGINES
+    from dcmq.core.errors import DcmqError
+    from dcmq.search.collection import KINDS, Collection
+
+    kind = require_known(among or ("images" if image is None else "texts"), KINDS, "--among")
+    require_known(engine, ENGINES, "--engine")
+    opened = Collection(collection)
+    hits = opened.find(kind, text=text or "", image=image, k=k, engine=engine)
+    if unknown := opened.model.unread(text or ""):
+        print(f"not known to the student: {', '.join(unknown)}", file=sys.stderr)
+    if as_json:
+        print(json.dumps([{"rank": hit.rank, "score": hit.score, "id": hit.id} for hit in hits], ensure_ascii=False))
+    else:
+        for hit in hits:
+            print(f"{hit.rank:>4}  {hit.score:.3f}  {hit.id}")
+    if sheet is not None:
+        if kind != "images" or opened.root is None:
+            raise DcmqError("--sheet shows images, and the hits are no image files")
+        from dcmq.search.sheet import contact_sheet
+
+        contact_sheet(sheet, text or f"like {image}", opened.root, hits)
+        print(f"contact sheet  {sheet}", file=sys.stderr)
+
+
+@app.command(
+    epilog="""Examples:
+
+  dcmq search export photos plain
+  dcmq search export photos plain-texts --kind texts --without-faiss"""
+)
+def export(
+    collection: Folder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that does not exist yet.")],
+    kind: Annotated[str, typer.Option(metavar="images|texts", help="What to export.")] = "images",
+    without_faiss: Annotated[bool, typer.Option("--without-faiss", help="Write no index.faiss.")] = False,
+) -> None:
+    """Write codebooks, codes and ids as .npy files, and an index for faiss."""
+    from dcmq.cli.console import require_known
+    from dcmq.codes.export import export as export_index
+    from dcmq.search.collection import KINDS, Collection
+
+    require_known(kind, KINDS, "--kind")
+    index = Collection(collection).index(kind)
+    print(f"{len(index)} {kind} written to {export_index(index, out, not without_faiss)}")
+
+
+@app.command(
+    epilog="""Examples:
+
+  dcmq search info photos"""
+)
+def info(collection: Folder) -> None:
+    """Say what a collection holds, and which student made it."""
+    from dcmq.search.collection import KINDS, Collection
+
+    opened = Collection(collection)
+    for kind in KINDS:
+        index = opened.index(kind)
+        lists = f", {len(index.lists[0])} lists" if len(index.lists[0]) else ""
+        print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}")
+    student, vocabulary = opened.model.config.student, opened.model.vocabulary
+    encoders = f"{student.image_encoder} at {student.image_size} px, {student.text_encoder} over {student.text_input}"
+    print(f"{'student':<10} {encoders}")
+    print(f"{'words':<10} {len(vocabulary)}, such as {', '.join(vocabulary[:12])}")
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file that hold anything. Raises DcmqError where it cannot be read."""
+    from dcmq.core.errors import DcmqError
+
+    try:
+        lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DcmqError(f"--texts {path}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}") from None
+    return [line for line in lines if line]

@@ -1,0 +1,226 @@
+"""The runs that there are: read from their folders, filtered, sorted, and found by the beginning of a name.
+
+Nothing slow is imported, so that a list of many runs is there at once.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+
+from dcmq.core.errors import DcmqError
+from dcmq.core.paths import display_path, runs_dir
+
+RECORD, CHECKPOINT, INPUTS = "record.json", "checkpoint.safetensors", "inputs.json"  # in a run's folder
+_NAME = re.compile(r"(?P<label>.+)-(?P<bits>\d+)bits-seed(?P<seed>\d+)-(?P<key>[0-9a-f]+)")
+_NEWEST = 4  # named where a run is not found
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """What a list says of a run; what its folder does not say is None.
+
+    Attributes:
+        label: the target of a run of DCMQ, else the method, as in the name of the folder.
+        epochs: how many are trained.
+        i2t, t2i: mAP@all on the whole gallery. i2t_at_r, t2i_at_r: mAP@R (hits). r: that R.
+        seconds: of training. finished: when, in ISO format; None for a run that is not.
+    """
+
+    folder: Path
+    key: str
+    label: str
+    method: str | None = None
+    target: str | None = None
+    bits: int | None = None
+    dataset: str | None = None
+    teacher: str | None = None
+    seed: int | None = None
+    epochs: int | None = None
+    i2t: float | None = None
+    t2i: float | None = None
+    r: int | None = None
+    i2t_at_r: float | None = None
+    t2i_at_r: float | None = None
+    seconds: float | None = None
+    finished: str | None = None
+
+    def to_dict(self) -> dict:
+        """The attributes as plain values, for JSON."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+
+COLUMNS = tuple(name for name in RunRow.__dataclass_fields__ if name not in ("folder", "label"))  # to sort by
+
+
+def list_runs() -> tuple[list[RunRow], list[str]]:
+    """All runs, the newest first and the unfinished after them; and a line for each folder that cannot be read."""
+    rows, problems = [], []
+    for folder in run_folders():
+        try:
+            rows.append(run_row(folder))
+        except DcmqError as error:
+            problems.append(str(error))
+    return sorted_runs(rows, "finished", reverse=True), problems
+
+
+def run_folders() -> list[Path]:
+    """Every folder of a run, finished or not, by name."""
+    return [folder for folder in sorted(runs_dir().iterdir()) if _is_run(folder)]
+
+
+def run_row(folder: Path) -> RunRow:
+    """The row of the run in ``folder``. Raises DcmqError where its record or its checkpoint is damaged."""
+    if not (folder / RECORD).is_file():
+        return _unfinished_row(folder)
+    try:
+        return _finished_row(folder, read_record(folder))
+    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+        lacking = f" (it lacks {error})" if isinstance(error, KeyError) else ""
+        raise DcmqError(f"{folder / RECORD} is no record of a run{lacking}: delete it, and run again") from None
+
+
+def _finished_row(folder: Path, record: dict) -> RunRow:
+    config, measured = record["config"], record["evaluation"]
+    whole = {direction: measured[direction]["gallery"] for direction in ("i2t", "t2i")}
+    return RunRow(
+        folder=folder,
+        key=record["key"],
+        label=config.get("target") or config["method"],
+        method=config["method"],
+        target=config.get("target"),
+        bits=config["student"]["bits"],
+        dataset=record["dataset"]["name"],
+        teacher=record["teacher"]["name"],
+        seed=config["seed"],
+        epochs=len(record["losses"]),
+        i2t=whole["i2t"]["mAP@all"],
+        t2i=whole["t2i"]["mAP@all"],
+        r=measured["R"],
+        i2t_at_r=_at_r(whole["i2t"]),
+        t2i_at_r=_at_r(whole["t2i"]),
+        seconds=record["training_seconds"],
+        finished=record["finished"],
+    )
+
+
+def read_record(folder: Path) -> dict:
+    """The record of the finished run in ``folder``.
+
+    Raises:
+        DcmqError: the run is not finished, or its record is damaged.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DcmqError(f"{folder} is no finished run; {newest_runs()}") from None
+    except (OSError, ValueError) as error:
+        raise DcmqError(f"{path} cannot be read ({error}): delete it, and run again") from None
+    if not isinstance(record, dict):
+        raise DcmqError(f"{path} is no record of a run: delete it, and run again")
+    return record
+
+
+def select_runs(rows: Iterable[RunRow], **wanted: str | int | None) -> list[RunRow]:
+    """The rows whose columns have the values in ``wanted``; None asks for nothing.
+
+    The label of an unfinished run stands for its method or its target, whichever is asked for.
+    """
+    asked = {name: value for name, value in wanted.items() if value is not None}
+
+    def fits(row: RunRow, name: str, value: str | int) -> bool:
+        own = getattr(row, name)
+        return value == (row.label if own is None and name in ("method", "target") and not row.finished else own)
+
+    return [row for row in rows if all(fits(row, name, value) for name, value in asked.items())]
+
+
+def sorted_runs(rows: Iterable[RunRow], column: str, reverse: bool = False) -> list[RunRow]:
+    """The rows by one of :data:`COLUMNS`; those without a value in it come last, in either direction."""
+    rows = list(rows)
+    known = [row for row in rows if getattr(row, column) is not None]
+    known.sort(key=lambda row: getattr(row, column), reverse=reverse)
+    return known + [row for row in rows if getattr(row, column) is None]
+
+
+def find_run_folder(name: str, finished: bool = True) -> Path:
+    """The folder of a run, named by its path, or by the beginning of its key or of its folder's name.
+
+    Args:
+        finished: only a run with a record is looked for.
+
+    Raises:
+        DcmqError: no run is called so, or several are.
+    """
+    if name and Path(name).is_dir():
+        return Path(name)
+    candidates = [folder for folder in run_folders() if not finished or (folder / RECORD).is_file()]
+    folders = [folder for folder in candidates if name and is_called(folder, name)]
+    if len(folders) == 1:
+        return folders[0]
+    if not folders:
+        raise DcmqError(f"there is no run {name!r}; {newest_runs()}")
+    some = ", ".join(folder.name for folder in folders[:_NEWEST]) + (", ..." if len(folders) > _NEWEST else "")
+    raise DcmqError(f"{len(folders)} runs are called {name!r}: {some}; name one by its key")
+
+
+def is_called(folder: Path, name: str) -> bool:
+    """Whether ``name`` is the beginning of the name or of the key of the run in ``folder``."""
+    return folder.name.startswith(name) or run_key_of(folder).startswith(name)
+
+
+def run_key_of(folder: Path) -> str:
+    """The key of the run in ``folder``, from the folder's name."""
+    return folder.name.rpartition("-")[2]
+
+
+def newest_runs() -> str:
+    """Words for a message: which finished runs are the newest, or how to make one."""
+    files = sorted(runs_dir().glob(f"*/{RECORD}"), key=lambda file: -file.stat().st_mtime)
+    names = ", ".join(display_path(file.parent) for file in files[:_NEWEST])
+    return f"the newest are {names}" if names else "run a notebook first, such as notebooks/quickstart.ipynb"
+
+
+def is_in_training(folder: Path) -> bool:
+    """Whether a process holds the lock of the run in ``folder``."""
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _is_run(folder: Path) -> bool:
+    return not folder.name.startswith(".") and any((folder / name).is_file() for name in (RECORD, CHECKPOINT, INPUTS))
+
+
+def _unfinished_row(folder: Path) -> RunRow:
+    name = _NAME.fullmatch(folder.name)
+    facts = {"label": folder.name, "key": run_key_of(folder)}
+    if name:
+        facts = {"label": name["label"], "key": name["key"], "bits": int(name["bits"]), "seed": int(name["seed"])}
+    return RunRow(folder, **facts, epochs=_trained_epochs(folder / CHECKPOINT))
+
+
+def _trained_epochs(checkpoint: Path) -> int:
+    """How many epochs a checkpoint has behind it: the length of its loss history."""
+    if not checkpoint.is_file():
+        return 0
+    try:
+        with safe_open(str(checkpoint), framework="numpy") as file:
+            histories = [name for name in file.keys() if name.startswith("history.")]  # noqa: SIM118 (not a dict)
+            return file.get_slice(histories[0]).get_shape()[0] if histories else 0
+    except (SafetensorError, OSError) as error:
+        raise DcmqError(f"{checkpoint} cannot be read ({error}): delete it, and run again") from None
+
+
+def _at_r(metrics: dict) -> float:
+    """mAP@R (hits), whatever R is."""
+    return next(value for name, value in metrics.items() if name.endswith("(hits)"))
