@@ -1,7 +1,5 @@
 """What a model costs, measured: parameters, multiplications, seconds per item, and bytes in a file."""
 
-import difflib
-import json
 import logging
 import statistics
 import tempfile
@@ -17,18 +15,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dcmq.codes.assign import assign
 from dcmq.core.errors import DcmqError
-from dcmq.core.storage import load_tensors, save_tensors
+from dcmq.core.registry import suggestion
+from dcmq.core.storage import save_tensors
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.methods.base import count_parameters
 from dcmq.methods.dcmq.student import Student
 from dcmq.networks.inputs import text_inputs
-from dcmq.networks.small_clip import bundled_file, load_bundled
 from dcmq.teachers.base import Encoder, Teacher
-from dcmq.teachers.bundled import BundledClip
 
 
 @dataclass(frozen=True)
 class Size:
-    """Parameters and MACs of a model that embeds pictures and texts; ``shared`` parameters serve both."""
+    """Parameters and MACs of a model that embeds images and texts.
+
+    Attributes:
+        image_parameters, text_parameters: of each half. shared_parameters: those that serve both.
+        image_macs, text_macs: multiply-accumulates for one item.
+    """
 
     image_parameters: int
     text_parameters: int
@@ -50,15 +53,10 @@ class Stored:
     header: int
 
 
-def parameters(module: nn.Module) -> int:
-    """How many numbers ``module`` learns, or once learned; batch statistics are not among them."""
-    return sum(p.numel() for p in module.parameters())
-
-
 def macs(call: Callable[..., Tensor], *inputs: Tensor) -> int:
     """Multiply-accumulates of ``call(*inputs)``: matrix products, convolutions and attention, half of torch's FLOPs.
 
-    What works element by element (activations, normalisations, sums) is not counted. On the ``meta`` device nothing is
+    What works element by element (activations, normalizations, sums) is not counted. On the ``meta`` device nothing is
     computed, and the count is the same.
     """
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -72,99 +70,96 @@ def macs(call: Callable[..., Tensor], *inputs: Tensor) -> int:
 
 
 def seconds_per_item(call: Callable[[], object], items: int, repeats: int = 7) -> float:
-    """Median over ``repeats`` of the time of ``call()`` on one CPU thread, after one call to warm up, over ``items``."""
+    """Seconds of ``call()`` on one CPU thread, over ``items``: the median of ``repeats`` calls, after one to warm up."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             call()
-            taken = []
+            seconds = []
             for _ in range(repeats):
                 start = time.perf_counter()
                 call()
-                taken.append(time.perf_counter() - start)
+                seconds.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)
-    return statistics.median(taken) / items
+    return statistics.median(seconds) / items
 
 
 def stored(array: Tensor | np.ndarray) -> Stored:
-    """Write ``array`` as packages of ours are written, look at the file, and remove it."""
+    """The size of the file that ``array`` becomes when it is saved as this package saves arrays."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "array.safetensors"
         save_tensors(path, {"items": array})
         with path.open("rb") as file:
             header = 8 + int.from_bytes(
                 file.read(8), "little"
-            )  # safetensors: the header's length, the header, the data
+            )  # in the file: the header's length, the header, the data
         return Stored(path.stat().st_size, header)
 
 
 def clip_size(model: nn.Module) -> Size:
-    """Of an open_clip model: one picture at its own size, one text of full length (CLIP pads every text to it)."""
+    """The size of an open_clip model; MACs for one image at its own size and one text of full length, to which CLIP pads all."""
     device = next(model.parameters()).device
     height, width = np.broadcast_to(model.visual.image_size, 2).tolist()
     image = torch.zeros(1, 3, height, width, device=device)
     text = torch.zeros(1, model.context_length, dtype=torch.long, device=device)
-    pictures = parameters(model.visual)
+    image_parameters = count_parameters(model.visual)
     return Size(
-        image_parameters=pictures,
-        text_parameters=parameters(model) - pictures,
+        image_parameters=image_parameters,
+        text_parameters=count_parameters(model) - image_parameters,
         shared_parameters=0,
         image_macs=macs(model.encode_image, image),
         text_macs=macs(model.encode_text, text),
     )
 
 
+def teacher_size(teacher: Teacher) -> Size | None:
+    """The size of the model that ``teacher`` runs; None where its embeddings were made elsewhere, or where the model is not
+    built as open_clip's are."""
+    return clip_size(teacher.network) if hasattr(teacher.network, "visual") else None
+
+
 def student_size(student: Student, text: Tensor) -> Size:
-    """Of a student, up to the codeword numbers: one picture at its own size, and ``text``, a single input of its own."""
+    """The size of a student.
+
+    Args:
+        text: one input of its text encoder, with a first axis of 1; MACs are for it and for one image at the student's size,
+            up to the codeword numbers.
+    """
     codebooks = student.quantizer.codebooks.detach()
     side = student.config.image_size
     image = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=codebooks.device)
     return Size(
-        image_parameters=parameters(student.image_encoder) + parameters(student.frozen),
-        text_parameters=parameters(student.text_encoder),
+        image_parameters=count_parameters(student.image_encoder) + count_parameters(student.frozen),
+        text_parameters=count_parameters(student.text_encoder),
         shared_parameters=codebooks.numel(),
         image_macs=macs(lambda x: assign(student.encode_images(x), codebooks), image),
         text_macs=macs(lambda x: assign(student.encode_texts(x), codebooks), text.to(codebooks.device)),
     )
 
 
-def teacher_network(teacher: Teacher) -> nn.Module | None:
-    """The open_clip model that ``teacher`` runs; none where embeddings were made elsewhere."""
-    if isinstance(teacher, BundledClip):
-        return load_bundled(teacher.name)[0]
-    return getattr(teacher, "model", None)
-
-
-def teacher_training(teacher: Teacher) -> float | None:
-    """Seconds that the teacher's own training took, if its file says so, as the bundled ones do."""
-    if not isinstance(teacher, BundledClip):
-        return None
-    return json.loads(load_tensors(bundled_file(teacher.name))[1]["training"])["seconds"]
-
-
 def teacher_seconds(teacher: Encoder, data: RetrievalDataset, rows: np.ndarray, repeats: int) -> tuple[float, float]:
-    """Per picture and per label sentence, from pixels and words to embeddings, encoded in one batch of ``rows``."""
-    pictures, sentences = np.array(data.images[rows]), data.label_sentences(rows)
+    """Seconds per image and per label sentence, from pixels and words to embeddings, encoded in one batch of ``rows``."""
+    images, sentences = np.array(data.images[rows]), data.label_sentences(rows)
     return (
-        seconds_per_item(lambda: teacher.encode_images(pictures), len(rows), repeats),
+        seconds_per_item(lambda: teacher.encode_images(images), len(rows), repeats),
         seconds_per_item(lambda: teacher.encode_texts(sentences), len(rows), repeats),
     )
 
 
 def student_seconds(student: Student, data: RetrievalDataset, rows: np.ndarray, repeats: int) -> tuple[float, float]:
-    """Per picture and per text, from pixels and words to codeword numbers, encoded in one batch of ``rows``."""
-    pictures, words = torch.from_numpy(np.array(data.images[rows])), text_inputs(student, data)
+    """Seconds per image and per text, from pixels and words to codeword numbers, encoded in one batch of ``rows``."""
+    images, texts = torch.from_numpy(np.array(data.images[rows])), text_inputs(student, data)
     codebooks = student.quantizer.codebooks.detach()
     return (
-        seconds_per_item(lambda: assign(student.encode_images(pictures), codebooks), len(rows), repeats),
-        seconds_per_item(lambda: assign(student.encode_texts(words(rows)), codebooks), len(rows), repeats),
+        seconds_per_item(lambda: assign(student.encode_images(images), codebooks), len(rows), repeats),
+        seconds_per_item(lambda: assign(student.encode_texts(texts(rows)), codebooks), len(rows), repeats),
     )
 
 
 def architecture_size(name: str) -> tuple[Size, int]:
-    """Size of an open_clip architecture, and how many numbers its embeddings have.
+    """The size of an open_clip architecture, and how many numbers its embeddings have.
 
     It is built on the ``meta`` device, shapes without numbers: nothing is fetched, filled or computed.
 
@@ -174,10 +169,9 @@ def architecture_size(name: str) -> tuple[Size, int]:
     import open_clip  # takes seconds, which only its users should wait
 
     if name not in open_clip.list_models():
-        close = difflib.get_close_matches(name, open_clip.list_models(), 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = suggestion(name, open_clip.list_models())
         raise DcmqError(f"architectures: open_clip has no {name!r}{hint} (see open_clip.list_models())")
-    before = logging.root.manager.disable
+    level = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns that there are no weights, which is what is wanted
     try:
         with torch.device("meta"):
@@ -187,4 +181,4 @@ def architecture_size(name: str) -> tuple[Size, int]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DcmqError(f"architectures: {name} cannot be built without its weights ({reason}); leave it out") from None
     finally:
-        logging.disable(before)
+        logging.disable(level)

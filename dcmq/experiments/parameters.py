@@ -1,6 +1,5 @@
 """A notebook's parameters: their defaults, and a check, as papermill itself only warns of an unknown name and exits 0."""
 
-import difflib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +9,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.registry import suggestion
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
-
-
 Value = TypeVar("Value", int, float, str)
-
-
 _IPYTHON = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
@@ -34,15 +30,15 @@ def validated(model: type[Parameters], namespace: dict) -> Parameters:
     """A ``model`` made of the plain values in ``namespace``, a notebook's ``globals()``.
 
     Call it in the cell after the parameters (and after the one that papermill injects), before any other variable is
-    set. ``model`` should forbid extra names: they are how a misspelt parameter is noticed. Names that start with an
+    set. ``model`` should forbid extra names, since that is how a misspelt parameter is noticed. Names that start with an
     underscore, IPython's own, modules and callables are no parameters.
 
     Raises:
         DcmqError: names that are no parameters (each with the closest that is), a missing one, a wrong type or value.
     """
-    given = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
+    values = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
     try:
-        return model(**given)
+        return model(**values)
     except ValidationError as error:
         problems = error.errors()
         unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden" and len(p["loc"]) == 1]
@@ -54,13 +50,11 @@ def _is_parameter(name: str, value: object) -> bool:
     return not (name.startswith("_") or name in _IPYTHON or isinstance(value, ModuleType) or callable(value))
 
 
-def _unknown(names: list[str], known: list[str]) -> str:
-    told = []
-    for name in names:
-        close = difflib.get_close_matches(name.lower(), known, 1)
-        told.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+def _unknown(names: list[str], known_names: list[str]) -> str:
+    hints = [suggestion(name.lower(), known_names).removeprefix("; ") for name in names]
+    words = [f"{name!r}" + (f" ({hint})" if hint else "") for name, hint in zip(names, hints, strict=True)]
     verb = "is no parameter" if len(names) == 1 else "are no parameters"
-    return f"{', '.join(told)} {verb} of this notebook; it has {', '.join(known)}"
+    return f"{', '.join(words)} {verb} of this notebook; it has {', '.join(known_names)}"
 
 
 def _wrong(problem: dict) -> str:
@@ -69,9 +63,9 @@ def _wrong(problem: dict) -> str:
         return f"parameter {name!r} is not set; set it with -p {name} VALUE or in the parameters cell"
     reason = " ".join(problem["msg"].removeprefix("Value error, ").split())
     reason = reason[:1].lower() + reason[1:]
-    shown = repr(problem["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"parameter {name!r}: {reason}, not {shown} ({type(problem['input']).__name__})"
+    value = repr(problem["input"])
+    value = value if len(value) <= 60 else value[:57] + "..."
+    return f"parameter {name!r}: {reason}, not {value} ({type(problem['input']).__name__})"
 
 
 def comma_list(text: str | int | float, cast: Callable[[str], Value]) -> list[Value]:

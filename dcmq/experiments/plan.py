@@ -12,7 +12,10 @@ class Variant:
     """A row of a study's table.
 
     Attributes:
-        settings: what it changes in them. teacher: if not the notebook's. method: by what name its runs go.
+        name: as the table has it.
+        settings: what it changes in the settings of a run.
+        teacher: if it is not the notebook's.
+        method: the registered method that its runs are of.
         lr_factor, epoch_factor: factors on the profile's learning rate and epochs.
     """
 
@@ -36,8 +39,13 @@ class PlannedRun:
 
 def method_variants(names: str) -> list[Variant]:
     """A row for each method of the comma-separated ``names``. Raises DcmqError for one that is not registered."""
-    rows = [METHODS[name] for name in comma_list(names, str)]
     return [
-        Variant(row.name, dict(row.settings), "", row.algorithm or row.name, row.lr_factor, row.epoch_factor)
-        for row in rows
+        Variant(
+            method.name,
+            dict(method.settings),
+            method=method.algorithm or method.name,
+            lr_factor=method.lr_factor,
+            epoch_factor=method.epoch_factor,
+        )
+        for method in (METHODS[name] for name in comma_list(names, str))
     ]

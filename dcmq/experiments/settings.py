@@ -1,10 +1,11 @@
 """Settings as a notebook's parameters give them: profiles, and words of NAME=VALUE."""
 
-import difflib
 import json
+from collections.abc import Mapping
 
-from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
+from dcmq.core.registry import suggestion
+from dcmq.data.datasets import DATASETS
 from dcmq.methods.registry import METHODS
 
 # ``demo`` fits a coffee break on two CPU cores. ``paper`` is the paper's student and schedule; what the paper does not
@@ -27,42 +28,61 @@ PROFILES = {
         text_hidden=(4096, 1024),
     ),
 }
-
-
 R = {"demo": 500, "paper": 5000}  # of mAP@R (hits)
 
+# Fields that a notebook has a parameter of its own for, or that are made of others.
+_ELSEWHERE = {"method", "student", "seed", "bits", "options"}
 
-NOT_SETTINGS = {"method", "student", "seed", "bits"}  # said elsewhere
+
+def stated_settings(dataset: str) -> Mapping[str, float]:
+    """What the paper states for ``dataset`` alone; nothing for one that is not registered, which is refused when it is loaded."""
+    name = dataset.partition(":")[0]
+    return DATASETS[name].settings if name in DATASETS else {}
 
 
 def parsed_settings(text: str) -> dict:
-    """``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` to fields of :class:`TrainConfig` and :class:`StudentConfig`,
-    and options of methods under their dotted names.
+    """``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` as values by name: fields of the settings of any registered method
+    or of its student, and options of a method under their dotted names.
 
     Raises:
         DcmqError: a word that is no NAME=VALUE, or a name that is no setting.
     """
-    known = sorted((TrainConfig.model_fields.keys() | StudentConfig.model_fields.keys()) - NOT_SETTINGS)
-    dotted = [f"{row.name}.{option}" for row in METHODS.values() for option in row.options]
-    changes = {}
+    plain_names, dotted_names = _plain_names(), _dotted_names()
+    values = {}
     for word in text.split():
         name, equals, value = word.partition("=")
         if not equals:
             raise DcmqError(f"settings: {word!r} is not NAME=VALUE; write them like 'learning_rate=1e-4 tau_q=0.1'")
-        if name not in known + dotted:
-            close = difflib.get_close_matches(name, known + dotted, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            there = dotted if "." in name else known
-            raise DcmqError(f"settings: {name!r} is no setting{hint} (known: {', '.join(there)})")
+        if name not in plain_names + dotted_names:
+            hint = suggestion(name, plain_names + dotted_names)
+            alike = dotted_names if "." in name else plain_names
+            raise DcmqError(f"settings: {name!r} is no setting{hint} (known: {', '.join(alike)})")
         try:
-            changes[name] = json.loads(value)
+            values[name] = json.loads(value)
         except ValueError:
-            changes[name] = value
-    return changes
+            values[name] = value
+    return values
+
+
+def _plain_names() -> list[str]:
+    """Settings of all registered methods and of their students, sorted."""
+    names: set[str] = set()
+    for method in METHODS.values():
+        fields = method.settings_type.model_fields
+        names |= fields.keys() | fields["student"].annotation.model_fields.keys()
+    return sorted(names - _ELSEWHERE)
+
+
+def _dotted_names() -> list[str]:
+    return [f"{method.name}.{option}" for method in METHODS.values() for option in method.options]
 
 
 def data_options(text: str) -> dict:
-    """``"query=219 train=1100 ignore_classes=person,cat"`` to keyword arguments of the data set's loader."""
+    """``"query=219 train=1100 ignore_classes=person,cat"`` as keyword arguments of the data set's loader.
+
+    Raises:
+        DcmqError: a word that is neither NAME=NUMBER nor a list of classes.
+    """
     options = {}
     for word in text.split():
         name, _, value = word.partition("=")

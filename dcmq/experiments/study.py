@@ -1,5 +1,6 @@
 """What every study is: parameters that a notebook may be given, and the plan of runs that follows from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -9,13 +10,14 @@ from dcmq.config import RunConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import reports_dir
-from dcmq.data.datasets import DATASETS
+from dcmq.core.registry import Registry
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.settings import PROFILES, R, data_options, parsed_settings
+from dcmq.experiments.settings import PROFILES, R, data_options, parsed_settings, stated_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.methods.registry import METHODS
+from dcmq.teachers.registry import TEACHERS
 
 
 def _registered(names: str) -> str:
@@ -27,7 +29,7 @@ Methods = Annotated[str, AfterValidator(_registered)]  # comma-separated names o
 
 
 class Study(BaseModel):
-    """What all notebooks may be asked; everything else is refused by name."""
+    """The parameters that all notebooks have; a name that is no parameter is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -46,29 +48,46 @@ class Study(BaseModel):
     @classmethod
     def _as_papermill_means_it(cls, value, info):
         """papermill turns ``-p seeds 0`` and ``-p tau 1`` into numbers; where text or a decimal is wanted they are that."""
-        wanted = cls.model_fields[info.field_name].annotation
+        kind = cls.model_fields[info.field_name].annotation
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        return str(value) if wanted is str else float(value) if wanted is float else value
+        return str(value) if kind is str else float(value) if kind is float else value
 
     @property
     def seed_list(self) -> list[int]:
         """The seeds as numbers."""
         return comma_list(self.seeds, int)
 
+    @property
+    def teacher_list(self) -> list[str]:
+        """The names of the teachers."""
+        return comma_list(self.teacher, str)
+
     def setup(self, teacher: str = "") -> ExperimentSetup:
-        """Data set and teacher, by name."""
+        """Data set and teacher, by name; ``teacher`` where it is not the study's only one."""
         return ExperimentSetup(self.dataset, teacher or self.teacher, self.data_root, data_options(self.data_options))
 
     @property
     def name(self) -> str:
-        """Folder name of the report: what its numbers depend on, in short."""
-        return "-".join([short_name(self.dataset), *map(short_name, comma_list(self.teacher, str))])
+        """The name of the report's folder: what its numbers depend on, in short."""
+        return "-".join([file_name(self.dataset), *map(teacher_label, self.teacher_list)])
 
     @property
     def folder(self) -> Path:
-        """Where the report goes."""
+        """The report's folder."""
         return reports_dir() / self.notebook / self.name
+
+
+STUDIES: Registry[type[Study]] = Registry("study")
+
+
+def register_study(parameters: type[Study]) -> type[Study]:
+    """Make a study known by the name of its notebook; decorates the class of its parameters, and returns it.
+
+    Raises:
+        DcmqError: a study of the package has that name.
+    """
+    return STUDIES.register(parameters.notebook, parameters)
 
 
 class TrainingStudy(Study):
@@ -88,7 +107,7 @@ class TrainingStudy(Study):
         return [self.run(v, bits, seed) for v in self.variants() for bits in self.bit_list for seed in self.seed_list]
 
     def run(self, variant: Variant, bits: int, seed: int, **tags) -> PlannedRun:
-        """One run of ``variant``."""
+        """One run of ``variant``; ``tags`` tell it apart in tables, beside its bits and seed."""
         config = self.config(variant.method, bits=bits, seed=seed, **variant.settings)
         if variant.lr_factor != 1 or variant.epoch_factor != 1:
             schedule = {
@@ -99,32 +118,30 @@ class TrainingStudy(Study):
         return PlannedRun(variant.name, config, variant.teacher or self.teacher, {"bits": bits, **tags})
 
     def config(self, method: str = "DCMQ", **settings) -> RunConfig:
-        """The profile's settings, changed by the parameters, changed by ``settings``; what ``method`` does not have is
-        left out.
+        """The settings of a run of ``method``: the profile's, changed by what the paper states for the data set, by the
+        notebook's parameters, and by ``settings``. What ``method`` does not have is left out.
 
         Raises:
-            DcmqError: a value that makes no sense.
+            DcmqError: a value that a setting cannot have, or a name in one that is not registered.
         """
         epochs = {"epochs": self.epochs} if self.epochs else {}
-        of_data = (
-            DATASETS[self.dataset.partition(":")[0]].settings if self.dataset.partition(":")[0] in DATASETS else {}
-        )
-        merged = PROFILES[self.profile] | of_data | epochs | parsed_settings(self.settings) | settings
+        stated = stated_settings(self.dataset)
+        values = PROFILES[self.profile] | stated | epochs | parsed_settings(self.settings) | settings
         kind = METHODS[method].settings_type
-        encoders = kind.model_fields["student"].annotation
-        student = {name: value for name, value in merged.items() if name in encoders.model_fields}
-        fields = {name: value for name, value in merged.items() if name in kind.model_fields}
+        student_kind = kind.model_fields["student"].annotation
+        student = {name: value for name, value in values.items() if name in student_kind.model_fields}
+        fields = {name: value for name, value in values.items() if name in kind.model_fields}
         if "options" in kind.model_fields:
-            own = {name.partition(".")[2]: value for name, value in merged.items() if name.startswith(f"{method}.")}
-            fields["options"] = own
+            prefix = f"{method}."
+            fields["options"] = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
         try:
-            config = kind(student=encoders(**student), **fields | {"method": method})
+            config = kind(student=student_kind(**student), **fields | {"method": method})
         except ValidationError as error:
             problem = error.errors()[0]
             name, reason = ".".join(map(str, problem["loc"])), problem["msg"]
             raise DcmqError(f"settings: {name}: {reason[:1].lower()}{reason[1:]}, not {problem['input']!r}") from None
         for name, registry in METHODS[method].named_parts.items():
-            registry[getattr(config, name)]  # says what there is, where it is not registered
+            registry[getattr(config, name)]  # which raises where that is not registered
         return config
 
     @property
@@ -139,18 +156,26 @@ class TrainingStudy(Study):
 
     @property
     def name(self) -> str:
-        """See :class:`Study`; bits, profile and whatever changes all runs besides."""
+        """The name of the report's folder, with bits, profile, and a hash of whatever else changes all runs."""
         words = [super().name, f"{str(self.bits).replace(',', '-')}bits", self.profile]
         words += [f"{self.epochs}epochs"] if self.epochs else []
         return "-".join(words + ([digest(self.settings)[:6]] if self.settings else []))
 
 
-def short_name(name: str) -> str:
-    """The name of a teacher or data set as part of a file name; of a file only that it is one."""
-    return name.split(":")[0] if name.startswith("precomputed") else name.replace("/", "_").replace(":", "_")
+def file_name(name: str) -> str:
+    """``name`` as part of a file's name: ``/`` and ``:`` become ``_``."""
+    return name.replace("/", "_").replace(":", "_")
 
 
-def run_plan(study: TrainingStudy, plan: list[PlannedRun] | None = None) -> list[dict]:
+def teacher_label(name: str) -> str:
+    """The name of a teacher in tables and as part of a file's name: of one that is read from a file, its kind alone, since the
+    place of that file is the user's affair."""
+    kind = name.partition(":")[0]
+    forms = TEACHERS[kind].forms if kind in TEACHERS else ()
+    return kind if any(form.endswith((":FILE", ":FOLDER")) for form in forms) else file_name(name)
+
+
+def run_plan(study: TrainingStudy, plan: Sequence[PlannedRun] | None = None) -> list[dict]:
     """The records of ``plan`` (default: the study's), in its order; finished runs are reused."""
     plan = study.plan() if plan is None else plan
     records: dict[int, dict] = {}

@@ -69,7 +69,7 @@ def provenance(records: Sequence[dict]) -> dict:
 
     return {
         "data": distinct(f"{r['dataset']['name']}, split {r['dataset']['split']}" for r in records),
-        "teachers": distinct(r["teacher"]["resolved"] for r in records),
+        "teachers": distinct(r["teacher"]["description"] for r in records),
         "configurations": digest(*sorted({r["key"] for r in records})),
         "runs": len({r["key"] for r in records}),
         "seeds": sorted({r["config"]["seed"] for r in records}),
