@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -55,6 +54,7 @@ def run(
     from dcmq.core.paths import display_path
     from dcmq.reporting.page import write_page
     from dcmq.reporting.run_notebooks import run_notebooks
+    from dcmq.studies.registry import reading_order
 
     parameters = {
         "profile": profile,
@@ -67,11 +67,11 @@ def run(
         "settings": settings,
     }
     failures = run_notebooks(
-        names or [name for name in _reading_order() if name in _notebooks("")],
+        names or [name for name in reading_order() if name in _notebooks("")],
         {name: value for name, value in parameters.items() if value},
         jobs or os.cpu_count() or 1,
     )
-    print("written to", display_path(write_page()))
+    print("written to", display_path(write_page(reading_order())))
     for name, problem in failures.items():
         print(f"{name} failed: {problem}", file=sys.stderr)
     if failures:
@@ -87,8 +87,9 @@ def page() -> None:
     """Write README.md over all reports anew, from their records and tables."""
     from dcmq.core.paths import display_path
     from dcmq.reporting.page import write_page
+    from dcmq.studies.registry import reading_order
 
-    print("written to", display_path(write_page()))
+    print("written to", display_path(write_page(reading_order())))
 
 
 @app.command(
@@ -103,9 +104,3 @@ def where(
     from dcmq.reporting.page import where as report_files
 
     print(report_files(name))
-
-
-def _reading_order() -> Sequence[str]:
-    from dcmq.reporting.page import NOTEBOOKS
-
-    return NOTEBOOKS

@@ -42,30 +42,31 @@ def build(
     from dcmq.search.collection import KINDS, Collection
 
     if run:
-        from dcmq.search.runs import find_run, model_of
+        from dcmq.experiments.run_list import find_run_folder
+        from dcmq.search.runs import model_of
 
-        opened = Collection.create(collection, model_of(find_run(run)))
+        opened = Collection.create(collection, model_of(find_run_folder(run)))
     else:
         opened = Collection(collection)
     if images is not None:
         added, gone, broken = opened.update_images(images)
-        total = len(opened.index("images"))
+        total = len(opened.load_index("images"))
         print(f"{'images':<10} {added} added, {gone} forgotten because they are gone, {total} in all")
         if broken:
             more = " ..." * (len(broken) > 10)
             print(f"{'left out':<10} {len(broken)} that cannot be read: {', '.join(broken[:10])}{more}")
     if texts is not None:
         added, unread = opened.add_texts(_lines(texts))
-        print(f"{'texts':<10} {added} added, {len(opened.index('texts'))} in all")
+        print(f"{'texts':<10} {added} added, {len(opened.load_index('texts'))} in all")
         if unread:
             print(f"{'left out':<10} {len(unread)} without a word that the student knows, such as {unread[0]!r}")
     if lists:
         for kind in KINDS:
-            index = opened.index(kind)
+            index = opened.load_index(kind)
             if len(index):
                 index.cluster()
-                opened.put(kind, index)
-                print(f"{'lists':<10} {len(index.lists[0])} of {kind}: faster, and no longer exact")
+                opened.save_index(kind, index)
+                print(f"{'lists':<10} {index.nlist} of {kind}: faster, and no longer exact")
     print(f"{'search it':<10} dcmq search query {collection} --text 'WORDS'")
 
 
@@ -101,15 +102,16 @@ def query(
     if (text is None) == (image is None):
         raise typer.BadParameter("exactly one of the two is needed", param_hint="'--text' / '--image'")
     from dcmq.cli.console import require_known
-    from dcmq.codes.index import ENGINES
+    from dcmq.codes.engines import ENGINES
+    from dcmq.codes.index import AUTO
     from dcmq.core.errors import DcmqError
     from dcmq.search.collection import KINDS, Collection
 
     kind = require_known(among or ("images" if image is None else "texts"), KINDS, "--among")
-    require_known(engine, ENGINES, "--engine")
+    require_known(engine, (AUTO, *ENGINES), "--engine")
     opened = Collection(collection)
-    hits = opened.find(kind, text=text or "", image=image, k=k, engine=engine)
-    if unknown := opened.model.unread(text or ""):
+    hits = opened.search(kind, text=text or "", image=image, k=k, engine=engine)
+    if unknown := opened.model.unknown_words(text or ""):
         print(f"not known to the student: {', '.join(unknown)}", file=sys.stderr)
     if as_json:
         print(json.dumps([{"rank": hit.rank, "score": hit.score, "id": hit.id} for hit in hits], ensure_ascii=False))
@@ -139,11 +141,11 @@ def export(
 ) -> None:
     """Write codebooks, codes and ids as .npy files, and an index for faiss."""
     from dcmq.cli.console import require_known
-    from dcmq.codes.export import export as export_index
+    from dcmq.codes.export import export_index
     from dcmq.search.collection import KINDS, Collection
 
     require_known(kind, KINDS, "--kind")
-    index = Collection(collection).index(kind)
+    index = Collection(collection).load_index(kind)
     print(f"{len(index)} {kind} written to {export_index(index, out, not without_faiss)}")
 
 
@@ -158,8 +160,8 @@ def info(collection: Folder) -> None:
 
     opened = Collection(collection)
     for kind in KINDS:
-        index = opened.index(kind)
-        lists = f", {len(index.lists[0])} lists" if len(index.lists[0]) else ""
+        index = opened.load_index(kind)
+        lists = f", {index.nlist} lists" if index.nlist else ""
         print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}")
     student, vocabulary = opened.model.config.student, opened.model.vocabulary
     encoders = f"{student.image_encoder} at {student.image_size} px, {student.text_encoder} over {student.text_input}"

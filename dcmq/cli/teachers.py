@@ -17,19 +17,12 @@ app = typer.Typer(no_args_is_help=True, help="List the teachers, and check their
 def list_() -> None:
     """List all teachers: how each is named in a notebook, and what is known of it."""
     from dcmq.cli.console import print_table
-    from dcmq.teachers.base import TEACHERS, TeacherKind
-    from dcmq.teachers.registry import teacher_names
+    from dcmq.teachers.base import TeacherFacts
+    from dcmq.teachers.registry import TEACHERS
 
-    assert teacher_names()  # imports every file that registers one
-    facts = [field.name for field in dataclasses.fields(TeacherKind) if field.name not in ("forms", "make")]
-    rows = [
-        [form, *(_text(getattr(kind, fact)) for fact in facts)] for kind in TEACHERS.values() for form in kind.forms
-    ]
-    print_table(["teacher", *(fact.replace("_", " ") for fact in facts)], rows, left=len(facts) + 1)
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else "" if value is None else str(value)
+    facts = [field.name for field in dataclasses.fields(TeacherFacts)]
+    rows = [[form, *dataclasses.astuple(kind.description)] for kind in TEACHERS.values() for form in kind.forms]
+    print_table(["teacher", *facts], rows, left=len(facts) + 1)
 
 
 @app.command(
