@@ -5,15 +5,17 @@ import hashlib
 import io
 import threading
 import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import miniature
 import pytest
+from commands import run_command
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.__main__ import main
-from dcmq.data.datasets import addresses, downloads, load_dataset
+from dcmq.data import downloads
+from dcmq.data.datasets import DATASETS, load_dataset
 from dcmq.data.downloads import Archive, download_all, fetch, unpack
 
 
@@ -168,7 +170,7 @@ def test_disk_full(server, archive, tmp_path, monkeypatch):
         free = 1000
 
     with monkeypatch.context() as patch:
-        patch.setattr("dcmq.data.decode.shutil.disk_usage", lambda _: Usage)
+        patch.setattr("dcmq.core.storage.shutil.disk_usage", lambda _: Usage)
         with pytest.raises(DcmqError, match="downloading 1 archives needs"):
             download_all((archive,), tmp_path)
         (tmp_path / "data.zip").write_bytes(CONTENT)
@@ -215,10 +217,10 @@ def test_one_command_from_nothing_to_a_data_set(server, tmp_path, monkeypatch):
         Archive(f"{server.url}/{name}.zip", into="" if name == "mirflickr" else name)
         for name in ("mirflickr", "mirflickr25k_annotations_v080")
     )
-    monkeypatch.setitem(addresses.ARCHIVES, "mirflickr", archives)
+    monkeypatch.setitem(DATASETS._entries, "mirflickr", replace(DATASETS["mirflickr"], archives=archives))
     root = tmp_path / "new" / "root"
     words = ["--download", "--expect", "none", "--query", "5", "--train", "20", "--image-size", "8"]
-    assert main(["prepare", "mirflickr", "--root", str(root), *words]) == 0
+    run_command("data", "prepare", "mirflickr", "--root", str(root), *words)
     assert len(load_dataset("mirflickr", str(root)).ids) == 37
     with pytest.raises(DcmqError, match="nothing to download"):
-        main(["prepare", "folder", "--root", str(root), "--download"])
+        run_command("data", "prepare", "folder", "--root", str(root), "--download")

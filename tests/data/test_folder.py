@@ -5,9 +5,9 @@ import unicodedata
 import miniature
 import pandas as pd
 import pytest
+from commands import run_command
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.__main__ import main
 from dcmq.data.datasets import load_dataset
 from dcmq.data.prepare import prepare
 from dcmq.data.readers.folder import read_folder
@@ -24,7 +24,7 @@ def own(tmp_path):
 
 
 def prepared(root, *words):
-    assert main(["prepare", "folder", "--root", str(root), "--image-size", "8", *words]) == 0
+    run_command("data", "prepare", "folder", "--root", str(root), "--image-size", "8", *words)
     return load_dataset("folder", str(root))
 
 
@@ -118,7 +118,7 @@ def test_tables_that_are_none(own, tmp_path):
     (own / "b.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DcmqError, match="is no table"):
         prepared(own, "--table", "b.parquet")
-    with pytest.raises(DcmqError, match="folder is not prepared under .*: python -m dcmq.data prepare folder --root"):
+    with pytest.raises(DcmqError, match="folder is not prepared under .*: dcmq data prepare folder --root"):
         load_dataset("folder", str(own))
 
 

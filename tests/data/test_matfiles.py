@@ -4,11 +4,11 @@ import h5py
 import miniature
 import numpy as np
 import pytest
+from commands import run_command
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.__main__ import main
 from dcmq.data.datasets import load_dataset
 from dcmq.data.readers.matfiles import CLASSES, read_mat
 
@@ -34,24 +34,8 @@ def hdf5(path, **arrays):
 
 
 def prepared(root, name="mirflickr", *words):
-    main(
-        [
-            "prepare",
-            name,
-            "--root",
-            str(root),
-            "--mat",
-            "--expect",
-            "none",
-            "--image-size",
-            "8",
-            "--query",
-            "5",
-            "--train",
-            "20",
-            *words,
-        ]
-    )
+    sizes = ["--expect", "none", "--image-size", "8", "--query", "5", "--train", "20"]
+    run_command("data", "prepare", name, "--root", str(root), "--mat", *sizes, *words)
     return load_dataset(name, str(root))
 
 
@@ -71,7 +55,7 @@ def test_flickr_25k_in_both_layouts(tmp_path, turned):
     assert np.array_equal(source.images.read(7), IMAGES[8]) and source.classes == CLASSES["mirflickr"]
     data = prepared(tmp_path)
     assert data.images.shape == (39, 8, 8, 3) and data.choices["dropped"]["without label or text"] == 1
-    assert main(["verify", "mirflickr", "--root", str(tmp_path)]) == 0
+    run_command("data", "verify", "mirflickr", "--root", str(tmp_path))
 
 
 def test_three_files_of_two_containers_and_named_columns(tmp_path):
@@ -84,7 +68,7 @@ def test_three_files_of_two_containers_and_named_columns(tmp_path):
     assert source.classes[23] == "class 23" and source.choices["class_names"] == "classes.txt"
     assert source.tags[0] == tuple(f"wört{i}" for i in np.flatnonzero(WORDS[0]))
     with pytest.raises(DcmqError, match=r"vocabulary \(the tag list\) is 30, not 1,386; kept .* is 39, not 20,015"):
-        main(["prepare", "mirflickr", "--root", str(tmp_path), "--mat"])
+        run_command("data", "prepare", "mirflickr", "--root", str(tmp_path), "--mat")
 
 
 def test_index_caption_label_with_paths_of_another_machine(tmp_path):

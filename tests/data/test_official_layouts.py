@@ -3,9 +3,9 @@
 import miniature
 import numpy as np
 import pytest
+from commands import run_command
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.__main__ import main
 from dcmq.data.datasets import load_dataset
 from dcmq.data.readers.mirflickr import read_mirflickr
 from dcmq.data.readers.nuswide import read_nuswide
@@ -47,9 +47,10 @@ def test_mirflickr_rows_labels_and_tags(mir):
     assert len(read_mirflickr(mir, "24581").ids) == 39
 
 
-def test_mirflickr_populations_prepared_side_by_side(mir, capsys):
+def test_mirflickr_populations_prepared_side_by_side(mir):
     for name in ("mirflickr", "mirflickr:24581"):
-        main(["prepare", name, "--root", str(mir), "--query", "5", "--train", "20", *SMALL])
+        printed = run_command("data", "prepare", name, "--root", str(mir), "--query", "5", "--train", "20", *SMALL)
+        assert "use it       -p dataset mirflickr:" in printed and f"-p data_root {mir}" in printed
     data, other = load_dataset("mirflickr", str(mir)), load_dataset("mirflickr:24581", str(mir))
     assert len(data.ids) == 37 and len(other.ids) == 39 and data.choices["population"] == "20015"
     assert len(data.split.query) == 5 and len(data.split.gallery) == 32 and len(data.split.train) == 20
@@ -59,16 +60,14 @@ def test_mirflickr_populations_prepared_side_by_side(mir, capsys):
     assert channels[12] == 0 < channels[13]  # 12 is a grey JPEG
     again = load_dataset("mirflickr", str(mir / "prepared" / "mirflickr-20015"))
     assert again.fingerprint == data.fingerprint != other.fingerprint
-    assert f"use it       -p dataset mirflickr:20015 -p data_root {mir}" in capsys.readouterr().out
-    assert main(["info", "mirflickr", "--root", str(mir)]) == 0
-    assert "counts not compared" in capsys.readouterr().out
+    assert "counts not compared" in run_command("data", "info", "mirflickr", "--root", str(mir))
     with pytest.raises(DcmqError, match="holds mirflickr:20015, not mirflickr:24581"):
         load_dataset("mirflickr:24581", str(mir / "prepared" / "mirflickr-20015"))
 
 
 def test_mirflickr_counts_are_those_of_the_official_files(mir):
     with pytest.raises(DcmqError, match=r"pictures .* is 40, not 25,000.*vocabulary \(the tag list\) is 5, not 1,386"):
-        main(["prepare", "mirflickr", "--root", str(mir)])
+        run_command("data", "prepare", "mirflickr", "--root", str(mir))
 
 
 def test_mirflickr_says_what_is_missing(mir):
@@ -108,7 +107,7 @@ def test_nuswide_keeps_the_largest_concepts(nus, population, classes):
 
 
 def test_nuswide_prepared(nus):
-    main(["prepare", "nuswide:tc10", "--root", str(nus), "--query", "20", "--train", "30", *SMALL])
+    run_command("data", "prepare", "nuswide:tc10", "--root", str(nus), "--query", "20", "--train", "30", *SMALL)
     data = load_dataset("nuswide:tc10", str(nus))
     assert load_dataset("nuswide", str(nus)).fingerprint == data.fingerprint  # the only one there
     assert (
@@ -116,7 +115,7 @@ def test_nuswide_prepared(nus):
         and len(data.split.query) == 20
         and len(data.split.train) == 30
     )
-    assert main(["verify", "nuswide:tc10", "--root", str(nus)]) == 0
+    run_command("data", "verify", "nuswide:tc10", "--root", str(nus))
 
 
 def test_nuswide_broken_and_short_files_are_named(nus):
@@ -147,7 +146,7 @@ def test_nuswide_placeholders_are_left_out_and_counted(nus):
     for i in ids:
         miniature.picture(nus / "Flickr" / f"{i}.jpg", "photo unavailable")
     with pytest.warns(UserWarning, match="12 samples left out"):
-        main(["prepare", "nuswide", "--root", str(nus), "--query", "21", "--train", "21", *SMALL])
+        run_command("data", "prepare", "nuswide", "--root", str(nus), "--query", "21", "--train", "21", *SMALL)
     data = load_dataset("nuswide", str(nus))
     assert data.choices["dropped"]["one file under many names"] == 12 and not set(ids) & set(data.ids)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import miniature
 import numpy as np
 import pytest
+from commands import run_command
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.__main__ import main, population_name
-from dcmq.data.datasets import load_dataset
-from dcmq.data.populations import OFFICIAL, check_counts
+from dcmq.data.catalog import official_counts
+from dcmq.data.datasets import load_dataset, preparable
+from dcmq.data.populations import check_counts
 from dcmq.data.prepare import verify
 from dcmq.data.prepared import description
 from dcmq.data.splits import per_class_split
@@ -28,15 +29,15 @@ def own(tmp_path):
 
 
 def prepared(root, *words):
-    assert main(["prepare", "folder", "--root", str(root), "--image-size", "8", *words]) == 0
+    run_command("data", "prepare", "folder", "--root", str(root), "--image-size", "8", *words)
     return load_dataset("folder", str(root))
 
 
-def test_coco_prepared_is_the_same_data_set(tmp_path, capsys):
+def test_coco_prepared_is_the_same_data_set(tmp_path):
     root = miniature.coco(tmp_path / "coco")
     options = dict(query=5, train=12, image_size=8)
     words = ["--query", "5", "--train", "12", "--expect", "none", "--out", str(tmp_path / "out")]
-    assert main(["prepare", "coco", "--root", str(root), "--image-size", "8", *words]) == 0
+    printed = run_command("data", "prepare", "coco", "--root", str(root), "--image-size", "8", *words)
     direct, stored = load_dataset("coco", str(root), **options), load_dataset("coco", str(tmp_path / "out"), **options)
     assert stored.fingerprint == direct.fingerprint and stored.split.hash == direct.split.hash
     assert stored.captions == direct.captions and stored.vocabulary == direct.vocabulary
@@ -48,15 +49,14 @@ def test_coco_prepared_is_the_same_data_set(tmp_path, capsys):
     )
     assert stored.fingerprint == direct.fingerprint and (stored.bow != direct.bow).nnz == 0
     assert (tmp_path / "out" / "splits" / "6-9-3.json").is_file()
-    said = capsys.readouterr().out
-    assert "2 without label" in said and "fingerprint" in said
+    assert "2 without label" in printed and "fingerprint" in printed
 
 
 def test_official_counts_are_asked_for_unless_told_otherwise(tmp_path):
     root = miniature.coco(tmp_path / "coco")
     with pytest.raises(DcmqError, match=r"pictures \(the list of samples.* is 30, not 123,287.*--expect none"):
-        main(["prepare", "coco", "--root", str(root)])
-    for name, counts in OFFICIAL.items():
+        run_command("data", "prepare", "coco", "--root", str(root))
+    for name, counts in official_counts().items():
         check_counts(name, counts)
         with pytest.raises(DcmqError, match=r"kept \(the last filter"):
             check_counts(name, counts | {"kept": counts["kept"] - 1})
@@ -94,7 +94,8 @@ def test_links_are_followed_and_decoding_is_not_repeated(own, tmp_path):
 def test_damage_is_noticed(own):
     prepared(own)
     out = own / "prepared" / "folder"
-    assert verify(out)["name"] == "folder" and main(["verify", "folder", "--root", str(own)]) == 0
+    assert verify(out)["name"] == "folder"
+    assert "files by SHA-256" in run_command("data", "verify", "folder", "--root", str(own))
     for name in ("images.npy", "bow.npz", "manifest.parquet"):
         whole = (out / name).read_bytes()
         (out / name).write_bytes(whole[:-1])
@@ -122,7 +123,7 @@ def test_no_space_and_no_permission(own, monkeypatch):
         free = 1000
 
     with monkeypatch.context() as patch:
-        patch.setattr("dcmq.data.decode.shutil.disk_usage", lambda _: Usage)
+        patch.setattr("dcmq.core.storage.shutil.disk_usage", lambda _: Usage)
         with pytest.raises(DcmqError, match="needs 0.0 GB at .* free some"):
             prepared(own)
 
@@ -147,17 +148,17 @@ def test_no_space_and_no_permission(own, monkeypatch):
 
 
 def test_names_of_populations():
-    assert population_name("mirflickr") == "mirflickr:20015" and population_name("folder") == "folder"
+    assert preparable("mirflickr") == "mirflickr:20015" and preparable("folder") == "folder"
     for name in ("mirflickr:2015", "scenes", "coco:x"):
         with pytest.raises(DcmqError, match="known: coco, folder, mirflickr:20015"):
-            population_name(name)
+            preparable(name)
 
 
 def test_one_class_only_is_refused_wherever_it_comes_from(tmp_path):
     root = miniature.coco(tmp_path / "coco")
     words = ["prepare", "coco", "--root", str(root), "--expect", "none", "--ignore-classes", "person,car,dog"]
     with pytest.raises(DcmqError, match="coco: one class only, 'toothbrush', in .*relevant to every query"):
-        main(words)
+        run_command("data", *words)
     with pytest.raises(DcmqError, match="one class only"):
         load_dataset("coco", str(root), query=5, train=5, ignore_classes=("person", "car", "dog"))
 
