@@ -10,13 +10,8 @@ import seaborn as sns
 from dcmq.core.storage import atomic_write
 
 PALETTE = "colorblind"
-
-
 MARKERS = "osD^vPX*"  # beside colour, so that a grey print still tells lines apart
-
-
 SIZE = (6.4, 3.6)  # inches, of one panel; no text below 8 points at this size
-
 
 # Without these two a figure's bytes change from run to run.
 _REPEATABLE = {"svg.hashsalt": "dcmq", "savefig.bbox": "tight"}
@@ -29,14 +24,14 @@ def use_style() -> None:
 
 
 def save(figure: plt.Figure, stem: Path | str) -> list[Path]:
-    """Write ``stem``.svg and ``stem``.png; the same figure gives the same bytes. Returns both paths.
+    """Write ``figure`` to ``stem``.svg and ``stem``.png, and return both paths; the same figure gives the same bytes.
 
     Raises:
         DcmqError: the files cannot be written.
     """
     stem = Path(stem)
     paths = []
-    # No date, and in the picture no name of the matplotlib version that drew it.
+    # No date, and in the PNG no name of the matplotlib version that drew it.
     for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
         content = io.BytesIO()
         with mpl.rc_context(_REPEATABLE):

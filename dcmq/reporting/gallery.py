@@ -1,4 +1,4 @@
-"""What pictures and texts of a data set look like in a figure, and which of them a trained student finds."""
+"""Samples of a data set in a figure: their images, texts and labels, and those that a trained student finds."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,7 +33,8 @@ def search(student: Student, data: RetrievalDataset, direction: str, first: int)
 def ranked_rows(
     tables: Tensor, codes: Tensor, data: RetrievalDataset, first: int, chunk: int = 128
 ) -> tuple[np.ndarray, np.ndarray]:
-    """See :func:`search`, from (q, M, K) tables of the queries and (g, M) codes of the gallery; ``chunk`` queries at a time."""
+    """The same as :func:`search` returns, of (q, M, K) tables of the queries and (g, M) codes of the gallery; ``chunk`` queries are
+    scored at a time."""
     order = tie_permutation(len(codes))
     items = codes[order]
     best = [scores(part, items).argsort(dim=1, descending=True, stable=True)[:, :first] for part in tables.split(chunk)]
@@ -42,28 +43,29 @@ def ranked_rows(
     return rows, (labels[rows] & labels[data.split.query[: len(rows)], None]).any(-1)
 
 
-def text_of(data: RetrievalDataset, row: int, words: int = 12) -> str:
-    """The tags of a sample as the student reads them, else its first caption; the first ``words`` words. Empty where it has neither."""
+def text_of(data: RetrievalDataset, row: int, length: int = 12) -> str:
+    """The first ``length`` words of a sample's tags, else of its first caption; empty where it has neither."""
     tags = data.tags[row] if data.tags else ()
     captions = data.captions[row] if data.captions else ()
-    found = list(tags) or (captions[0].split() if captions else [])
-    return " ".join(found[:words]) + (" ..." if len(found) > words else "")
+    words = list(tags) or (captions[0].split() if captions else [])
+    return " ".join(words[:length]) + (" ..." if len(words) > length else "")
 
 
-def names_of(data: RetrievalDataset, row: int) -> str:
-    """The true labels of a sample."""
-    return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row]))
+def labels_of(data: RetrievalDataset, row: int, other: int | None = None) -> str:
+    """The true labels of a sample, separated by commas; with ``other``, those that it shares with that sample."""
+    labels = data.labels[row] if other is None else data.labels[row] & data.labels[other]
+    return ", ".join(data.classes[c] for c in np.flatnonzero(labels))
 
 
 def show_image(axis: plt.Axes, data: RetrievalDataset, row: int, hit: bool | None = None) -> None:
-    """The picture; framed and marked where it was found: right with a full line, wrong with a dashed one."""
+    """Draw the image of a sample; where ``hit`` is given, with a mark and a frame: a full line if it is right, dashed if not."""
     axis.imshow(np.asarray(data.images[row]), interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
     axis.grid(False)
     if hit is None:
         return
-    colour = plots.colours()[2 if hit else 1]
+    color = plots.colors()[2 if hit else 1]
     for spine in axis.spines.values():
-        spine.set(edgecolor=colour, linewidth=3, linestyle="-" if hit else "--")
-    axis.set_title(RIGHT if hit else WRONG, color=colour, fontsize=12, fontfamily="DejaVu Sans", pad=3)
+        spine.set(edgecolor=color, linewidth=3, linestyle="-" if hit else "--")
+    axis.set_title(RIGHT if hit else WRONG, color=color, fontsize=12, fontfamily="DejaVu Sans", pad=3)

@@ -1,28 +1,25 @@
-"""What the choice between mAP@R (hits) and mAP@all can do to a lead."""
+"""The question of the metric: how much of a lead the choice between mAP@R (hits) and mAP@all can make."""
 
 import pandas as pd
 
 from dcmq.reporting.paper.tables import published
-from dcmq.reporting.results import METRICS, metric_name
+from dcmq.reporting.results import METRICS, metric_name, select
 
 COMPARED = ("PQ", "OPQ", "DCMH", "SSAH", "CMHH", "CMMQ", "DCH-SCR")  # the paper's Table 1
-
-
 OWN = ("DCMQ(CLIP-ViT-B32)", "DCMQ(DeCLIP-ViT-B32)")
 
 
 def metric_table(frame: pd.DataFrame, r: int) -> pd.DataFrame:
     """Both conventions on the same codes, and their difference: means over code lengths, directions and seeds."""
-    chosen = frame[(frame.gallery == "gallery") & frame.metric.isin(METRICS)]
-    means = chosen.groupby(["variant", "metric"], sort=False).value.mean().unstack()
+    means = select(frame).groupby(["variant", "metric"], sort=False).value.mean().unstack()
     means = means.loc[list(dict.fromkeys(frame.variant)), list(METRICS)]
     means["difference"] = means[METRICS[0]] - means[METRICS[1]]
-    shown = means.rename(columns={METRICS[0]: metric_name(METRICS[0], r)}).map("{:.3f}".format)
-    return shown.rename_axis(None).rename_axis(None, axis=1)
+    cells = means.rename(columns={METRICS[0]: metric_name(METRICS[0], r)}).map("{:.3f}".format)
+    return cells.rename_axis(None).rename_axis(None, axis=1)
 
 
 def published_lead() -> pd.Series:
-    """By data set: DCMQ's (CLIP) printed mAP less the best printed mAP of the compared methods, mean over bits and tasks."""
+    """DCMQ's (CLIP) printed mAP less the best printed mAP of the compared methods, mean over bits and tasks, by data set."""
     numbers = published(1)
     cells = numbers.pivot(index=["dataset", "bits", "task"], columns="variant", values="map")
     rivals = [name for name in COMPARED if name in cells]
@@ -30,9 +27,12 @@ def published_lead() -> pd.Series:
 
 
 def metric_paragraph(frame: pd.DataFrame, r: int, chance: float) -> str:
-    """What the choice of mAP@R (hits) or mAP@all can do to a lead, computed on the codes at hand."""
-    chosen = frame[(frame.gallery == "gallery") & frame.metric.isin(METRICS)]
-    means = chosen.groupby(["metric", "variant"]).value.mean()
+    """A paragraph on what the choice of mAP@R (hits) or mAP@all can do to a lead, computed on the codes of ``frame``.
+
+    Args:
+        chance: mAP@all of a random ranking.
+    """
+    means = select(frame).groupby(["metric", "variant"]).value.mean()
     hits, over_all = means[METRICS[0]], means[METRICS[1]]
     rivals = [name for name in COMPARED if name in hits.index]
     if "DCMQ" not in hits.index or not rivals:

@@ -11,22 +11,27 @@ from dcmq.reporting.results import select
 from dcmq.reporting.verdicts import seed_means
 
 
-def colours() -> list[str]:
-    """The style's colours in order."""
+def colors() -> list[str]:
+    """The style's colours in order, as matplotlib takes them."""
     return plt.rcParams["axes.prop_cycle"].by_key()["color"]
 
 
-def dots(axis: plt.Axes, chosen: pd.DataFrame, label: str, by: str = "variant") -> None:
-    """A mark per seed and direction for each variant: filled i2t, hollow t2i. ``chosen`` holds one metric."""
-    names = list(dict.fromkeys(chosen[by]))
+def dots(axis: plt.Axes, rows: pd.DataFrame, label: str, by: str = "variant") -> None:
+    """Draw a mark per seed and direction for each variant: filled i2t, hollow t2i.
+
+    Args:
+        rows: results of one metric and one gallery.
+        label: of the y axis.
+    """
+    names = list(dict.fromkeys(rows[by]))
     for i, name in enumerate(names):
         for shift, direction, style in ((-0.14, "i2t", "full"), (0.14, "t2i", "none")):
-            values = chosen[(chosen[by] == name) & (chosen.direction == direction)].value
+            values = rows[(rows[by] == name) & (rows.direction == direction)].value
             axis.plot(
                 np.full(len(values), i + shift),
                 values,
                 MARKERS[i % len(MARKERS)],
-                color=colours()[i % len(colours())],
+                color=colors()[i % len(colors())],
                 fillstyle=style,
                 markersize=6,
             )
@@ -47,7 +52,7 @@ def wrapped(text: str, width: int = 14) -> str:
 
 
 def lines(axis: plt.Axes, frame: pd.DataFrame, x: str, metric: str, label: str, by: str = "variant", **tags) -> None:
-    """The mean of both directions against column ``x``, with sd over seeds as bars; a line per value of ``by``."""
+    """Draw the mean of both directions against column ``x``, with sd over seeds as bars; a line per value of ``by``."""
     names = list(dict.fromkeys(frame[by]))
     for i, name in enumerate(names):
         means = seed_means(frame[frame[by] == name], metric, by=x, **tags).sort_index(axis=1)
@@ -55,7 +60,7 @@ def lines(axis: plt.Axes, frame: pd.DataFrame, x: str, metric: str, label: str, 
             means.columns,
             means.mean(),
             means.std(ddof=1).fillna(0) if len(means) > 1 else None,
-            color=colours()[i % len(colours())],
+            color=colors()[i % len(colors())],
             marker=MARKERS[i % len(MARKERS)],
             capsize=3,
             label=str(name),
@@ -64,7 +69,7 @@ def lines(axis: plt.Axes, frame: pd.DataFrame, x: str, metric: str, label: str, 
 
 
 def bits_axis(axis: plt.Axes, frame: pd.DataFrame) -> None:
-    """Code lengths as powers of two."""
+    """Make the x axis one of code lengths, as powers of two."""
     bits = sorted(frame.bits.unique())
     axis.set_xscale("log", base=2)
     axis.set_xticks(bits, [str(b) for b in bits])
@@ -72,15 +77,15 @@ def bits_axis(axis: plt.Axes, frame: pd.DataFrame) -> None:
 
 
 def curve(axis: plt.Axes, curves: pd.DataFrame, name: str, direction: str) -> None:
-    """``precision@N`` or ``recall@N`` against N, a line per variant and a band of one sd over seeds."""
-    chosen = curves[(curves.curve == name) & (curves.direction == direction)]
-    for i, variant in enumerate(dict.fromkeys(chosen.variant)):
-        per_seed = chosen[chosen.variant == variant].groupby(["seed", "n"]).value.mean().unstack("n")
-        mean, colour = per_seed.mean(), colours()[i % len(colours())]
-        axis.plot(mean.index, mean, color=colour, marker=MARKERS[i % len(MARKERS)], markersize=4, label=variant)
+    """Draw ``precision@N`` or ``recall@N`` against N, a line per variant and a band of one sd over seeds."""
+    points = curves[(curves.curve == name) & (curves.direction == direction)]
+    for i, variant in enumerate(dict.fromkeys(points.variant)):
+        per_seed = points[points.variant == variant].groupby(["seed", "n"]).value.mean().unstack("n")
+        mean, color = per_seed.mean(), colors()[i % len(colors())]
+        axis.plot(mean.index, mean, color=color, marker=MARKERS[i % len(MARKERS)], markersize=4, label=variant)
         if len(per_seed) > 1:
             sd = per_seed.std(ddof=1)
-            axis.fill_between(mean.index, mean - sd, mean + sd, color=colour, alpha=0.2, linewidth=0)
+            axis.fill_between(mean.index, mean - sd, mean + sd, color=color, alpha=0.2, linewidth=0)
     axis.set_xscale("log")
     axis.set_xlabel("N items retrieved")
     axis.set_ylabel({"precision@N": "top-N precision", "recall@N": "recall@N"}[name])
@@ -91,13 +96,13 @@ def curve(axis: plt.Axes, curves: pd.DataFrame, name: str, direction: str) -> No
 
 def curves_figure(curves: pd.DataFrame) -> plt.Figure:
     """Top-N precision (above) and recall@N (below), a column per direction."""
-    drawn, axes = plt.subplots(2, 2, figsize=(10.5, 6.4), sharey="row")
+    figure, axes = plt.subplots(2, 2, figsize=(10.5, 6.4), sharey="row")
     for row, name in zip(axes, ("precision@N", "recall@N"), strict=True):
         for axis, direction in zip(row, ("i2t", "t2i"), strict=True):
             curve(axis, curves, name, direction)
     axes[0, 1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
-    drawn.tight_layout()
-    return drawn
+    figure.tight_layout()
+    return figure
 
 
 def dots_figure(frame: pd.DataFrame, metrics: Sequence[tuple[str, str]], **tags) -> plt.Figure:

@@ -1,4 +1,4 @@
-"""What a notebook says of its data and leaves under ``reports/``."""
+"""The lines in which a notebook says what it works on, and the files that it leaves under ``reports/``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from dcmq.teachers.base import TeacherEmbeddings
 
 
 def plan_text(plan: Sequence[PlannedRun]) -> str:
-    """How many runs of which variants, and what their students have in common or in turn."""
+    """Lines on the planned runs: how many of how many variants, their seeds, and the students' encoders and codes."""
     variants = list(dict.fromkeys(run.variant for run in plan))
     seeds = sorted({run.config.seed for run in plan})
     students = [run.config.student for run in plan]
@@ -48,7 +48,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def data_text(data: RetrievalDataset, *teachers: TeacherEmbeddings) -> str:
-    """Teachers as resolved, the choices made of the data, the split with its hash, and chance."""
+    """Lines on the data: what each teacher is, the choices made, the split with its hash, and chance."""
     split = data.split
     return "\n".join(
         [
@@ -62,7 +62,7 @@ def data_text(data: RetrievalDataset, *teachers: TeacherEmbeddings) -> str:
 
 
 def provenance(records: Sequence[dict]) -> dict:
-    """What stands behind ``records``: data, teachers, code, versions, dates, and one hash of all run keys."""
+    """The origins of ``records``: data, teachers, code, versions, devices, the last date, and one hash of all run keys."""
 
     def distinct(values) -> list:
         return list(dict.fromkeys(values))
@@ -92,9 +92,13 @@ def write_report(
     """Write tables (CSV, Markdown, LaTeX), figures (SVG, PNG), single values and the record; return the folder.
 
     Args:
-        tables: ``table`` is the one that an overview shows, ``paper`` the paper's numbers; empty ones are left out.
-        figures: ``figure`` is the one that an overview shows.
-        more: whatever else JSON can hold.
+        tables: ``table`` is the one that the page over all reports shows, ``paper`` the paper's numbers; empty ones are left out.
+        figures: ``figure`` is the one that the page shows.
+        frame: single values, as :func:`dcmq.reporting.results.results_frame` gives them.
+        more: further entries of the record, whatever JSON can hold.
+
+    Raises:
+        DcmqError: content that JSON cannot hold, or a file that cannot be written.
     """
     folder = study.folder
     for name, table in tables.items():
@@ -126,7 +130,7 @@ def write_record(path: Path | str, parameters: dict, records: list[dict], **more
         path: the file; ``.json`` is added where it is missing.
         parameters: the validated parameters.
         records: what the runs left, as :func:`dcmq.experiments.parallel.run_all` returns them.
-        more: whatever else JSON can hold, such as ``teacher`` or ``verdicts``.
+        more: further entries, whatever JSON can hold, such as ``teacher`` or ``verdicts``.
 
     Raises:
         DcmqError: content that JSON cannot hold (NaN among it), or a file that cannot be written.

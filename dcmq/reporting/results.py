@@ -10,8 +10,6 @@ from dcmq.reporting.tables import mean_sd
 from dcmq.retrieval.evaluate import DIRECTIONS
 
 METRICS = ("mAP@R (hits)", "mAP@all")
-
-
 KEYS = ["variant", "seed", "direction", "gallery", "metric"]
 
 
@@ -30,7 +28,7 @@ def results_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.Dat
 
 
 def curves_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
-    """One row per run, direction, curve (``precision@N``, ``recall@N``) and N, on the whole quantised gallery."""
+    """One row per run, direction, curve (``precision@N``, ``recall@N``) and N, on the whole quantized gallery."""
     rows = []
     for run, record in zip(plan, records, strict=True):
         for direction in DIRECTIONS:
@@ -42,10 +40,8 @@ def curves_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.Data
 
 
 def statistics_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
-    """One row per run and gallery modality: variant, seed, tags, modality, entropy, dead, cosine, and ``usage``, a list.
-
-    See :func:`dcmq.codes.usage.codeword_statistics`.
-    """
+    """One row per run and gallery modality: variant, seed, tags, modality, and the statistics of its codewords that
+    :func:`dcmq.codes.usage.codeword_statistics` gives: entropy, dead, cosine, and ``usage``, a list."""
     rows = []
     for run, record in zip(plan, records, strict=True):
         for modality, statistics in record["evaluation"]["codewords"].items():
@@ -74,32 +70,39 @@ def size_table(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFr
     ).T
 
 
-def select(frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, gallery: str = "gallery", **tags):
-    """Rows of one gallery, of the metrics named, and with these values of further columns."""
+def select(
+    frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, gallery: str = "gallery", **tags
+) -> pd.DataFrame:
+    """The rows of ``frame`` of one gallery, of the metrics named, and with the values ``tags`` in further columns."""
     names = [metric] if isinstance(metric, str) else list(metric)
-    chosen = frame[(frame.gallery == gallery) & frame.metric.isin(names)]
+    rows = frame[(frame.gallery == gallery) & frame.metric.isin(names)]
     for name, value in tags.items():
-        chosen = chosen[chosen[name] == value]
-    return chosen
+        rows = rows[rows[name] == value]
+    return rows
 
 
-def table(chosen: pd.DataFrame, rows: str = "variant", columns: Sequence[str] = ("metric", "direction"), r: int = 0):
-    """Cells: mean ± sd over seeds. Row and column names in order of appearance; with ``r``, R has its number.
+def table(
+    frame: pd.DataFrame, rows: str = "variant", columns: Sequence[str] = ("metric", "direction"), r: int = 0
+) -> pd.DataFrame:
+    """Mean ± sd over seeds, row and column names in the order in which ``frame`` has them; empty if ``frame`` is: where all of
+    the gallery was trained on, nothing in it is unseen.
 
-    Of no rows, a table of none: where all of the gallery was trained on, nothing in it is unseen.
+    Args:
+        frame: as :func:`select` gives it.
+        r: R of mAP@R (hits), to be written in its column's name.
     """
-    if chosen.empty:
+    if frame.empty:
         return pd.DataFrame()
-    cells = chosen.groupby([rows, *columns], sort=False).value.apply(lambda v: mean_sd(list(v)))
-    order = list(dict.fromkeys(zip(*(chosen[c] for c in columns), strict=True)))
-    order.sort(key=lambda names: [list(dict.fromkeys(chosen[c])).index(n) for c, n in zip(columns, names, strict=True)])
-    shown = cells.unstack(list(columns)).reindex(index=list(dict.fromkeys(chosen[rows])))
-    shown = shown[order if len(columns) > 1 else [name for (name,) in order]]
-    shown.columns = [" ".join(_named(c, n, r) for c, n in zip(columns, names, strict=True)) for names in order]
-    return shown.rename_axis(None if rows == "variant" else rows).fillna("")
+    cells = frame.groupby([rows, *columns], sort=False).value.apply(lambda v: mean_sd(list(v)))
+    order = list(dict.fromkeys(zip(*(frame[c] for c in columns), strict=True)))
+    order.sort(key=lambda names: [list(dict.fromkeys(frame[c])).index(n) for c, n in zip(columns, names, strict=True)])
+    cells = cells.unstack(list(columns)).reindex(index=list(dict.fromkeys(frame[rows])))
+    cells = cells[order if len(columns) > 1 else [name for (name,) in order]]
+    cells.columns = [" ".join(_heading(c, n, r) for c, n in zip(columns, names, strict=True)) for names in order]
+    return cells.rename_axis(None if rows == "variant" else rows).fillna("")
 
 
-def _named(column: str, name, r: int) -> str:
+def _heading(column: str, name, r: int) -> str:
     if column == "bits":
         return f"{name} bits"
     return metric_name(name, r) if column == "metric" else str(name)
@@ -111,16 +114,19 @@ def metric_name(metric: str, r: int) -> str:
 
 
 def paper_table(number: int, variants: dict[str, str], bits: Sequence[int] = ()) -> pd.DataFrame:
-    """The paper's numbers as it prints them (its R is not known): rows named as ours, columns data set, bits where several, direction.
+    """The paper's numbers as it prints them; the R of its mAP is not known. Columns: data set, bits where there are several,
+    direction.
 
     Args:
-        number: of the table. variants: the paper's row names (see :func:`dcmq.reporting.paper.tables.published`) to ours.
+        number: of the table.
+        variants: the paper's names of rows (see :func:`dcmq.reporting.paper.tables.published`) to ours.
+        bits: code lengths, where not all.
     """
     numbers = published(number)
     numbers = numbers[numbers.variant.isin(variants) & (numbers.bits.isin(bits) if bits else True)]
     several = numbers.bits.nunique() > 1
     keys = ["dataset", "bits", "task"] if several else ["dataset", "task"]
-    shown = numbers.pivot(index="variant", columns=keys, values="map").sort_index(axis=1)
-    shown = shown.reindex([v for v in variants if v in set(numbers.variant)]).rename(index=variants)
-    shown.columns = [" ".join(_named(k, n, 0) for k, n in zip(keys, names, strict=True)) for names in shown.columns]
-    return shown.rename_axis(None).map("{:.3f}".format)
+    cells = numbers.pivot(index="variant", columns=keys, values="map").sort_index(axis=1)
+    cells = cells.reindex([v for v in variants if v in set(numbers.variant)]).rename(index=variants)
+    cells.columns = [" ".join(_heading(k, n, 0) for k, n in zip(keys, names, strict=True)) for names in cells.columns]
+    return cells.rename_axis(None).map("{:.3f}".format)

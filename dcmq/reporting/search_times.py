@@ -1,4 +1,5 @@
-"""How long a search takes, read from what ``make benchmarks`` measured: other runs, other items, the same kinds of search."""
+"""Times of searches, read from what ``make benchmarks`` measured: other runs and other items than a report's, the same kinds of
+search."""
 
 import json
 import os
@@ -14,32 +15,30 @@ from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.verdicts import seed_means
 
 ITEMS = 1_000_000
-
-
 CODES, SIGNS, FLOATS = "DCMQ", "Hamming", "float"  # as the benchmark calls them
-
-
 _LOOKS = (2, 1, 3, 4, 5, 6)  # colours and markers: codes and embeddings as in the figure against bytes, then the others
-
-
-_WHAT = {
+_ROWS = {
     CODES: "DCMQ's codes, exact",
     SIGNS: "hash codes by Hamming distance",
     "plain PQ": "DCMQ's codes by plain faiss PQ",
-    FLOATS: "embeddings of 256 numbers, not quantised",
+    FLOATS: "embeddings of 256 numbers, not quantized",
 }
 
 
-def measured() -> dict | None:
-    """The record of the search benchmark: the newest under ``reports``, else the published one; None if there is none."""
+def benchmark_record() -> dict | None:
+    """The record of the search benchmark: the one under ``reports``, else the published one; None if there is none."""
     folders = [reports_dir(), Path(os.environ.get("DCMQ_PUBLISHED", ""))]
     files = [folder / "benchmarks" / "search.json" for folder in folders]
-    found = next((file for file in files if file.is_file()), None)
-    return json.loads(found.read_text()) if found else None
+    file = next(filter(Path.is_file, files), None)
+    return json.loads(file.read_text()) if file else None
 
 
 def milliseconds(record: dict, kind: str, bits: int) -> float | None:
-    """Median per query among a million items; None where it was not measured."""
+    """Milliseconds per query among a million items, the median; None where that was not measured.
+
+    Args:
+        kind: of search: :data:`CODES`, :data:`SIGNS`, :data:`FLOATS` or another that the benchmark knows.
+    """
     for case in record["result"]["cases"]:
         if (case["items"], case["bits"]) == (ITEMS, bits) and kind in case["seconds per query"]:
             return 1e3 * statistics.median(case["seconds per query"][kind])
@@ -52,20 +51,22 @@ def table(record: dict | None) -> pd.DataFrame:
         return pd.DataFrame({"not measured here": {"ms per query": "run make benchmarks"}})
     lengths = sorted({case["bits"] for case in record["result"]["cases"] if case["items"] == ITEMS})
     rows = {}
-    for kind, what in _WHAT.items():
-        found = {bits: milliseconds(record, kind, bits) for bits in lengths}
-        rows[what] = {f"{bits} bits": "" if ms is None else f"{ms:.3g}" for bits, ms in found.items()}
+    for kind, name in _ROWS.items():
+        times = {bits: milliseconds(record, kind, bits) for bits in lengths}
+        rows[name] = {f"{bits} bits": "" if ms is None else f"{ms:.3g}" for bits, ms in times.items()}
     return pd.DataFrame(rows).T.rename_axis(f"ms per query among {ITEMS:,}")
 
 
 def draw(axis: plt.Axes, record: dict, frame: pd.DataFrame, compared: pd.DataFrame, metric: str) -> None:
-    """Quality against milliseconds per query, mean and sd over seeds, the runs' codes and embeddings timed as if among a
-    million items.
+    """Draw quality (mean and sd over seeds) against milliseconds per query, the runs' codes and embeddings timed as if they were
+    a million.
 
     Args:
-        frame: results of DCMQ's runs. compared: of hashing methods' runs, with the method as ``variant``; may be empty.
+        record: as :func:`benchmark_record` gives it.
+        frame: results of DCMQ's runs.
+        compared: results of hashing methods' runs, with the method as ``variant``; may be empty.
     """
-    lines = [("DCMQ's codes", frame, CODES, "gallery"), ("DCMQ's student, not quantised", frame, FLOATS, "continuous")]
+    lines = [("DCMQ's codes", frame, CODES, "gallery"), ("DCMQ's student, not quantized", frame, FLOATS, "continuous")]
     if len(compared):
         lines += [(f"{name}'s codes", rows, SIGNS, "gallery") for name, rows in compared.groupby("variant", sort=False)]
     for (label, rows, kind, gallery), look in zip(lines, _LOOKS, strict=False):
@@ -76,7 +77,7 @@ def draw(axis: plt.Axes, record: dict, frame: pd.DataFrame, compared: pd.DataFra
             continue
         x = [milliseconds(record, kind, bits) for bits in lengths]
         y, sd = means[lengths].mean(), means[lengths].std(ddof=1).fillna(0)
-        axis.errorbar(x, y, sd, color=plots.colours()[look], marker=MARKERS[look], capsize=3, label=label)
+        axis.errorbar(x, y, sd, color=plots.colors()[look], marker=MARKERS[look], capsize=3, label=label)
         for time, bits in zip(x, lengths, strict=True):
             text = "256 numbers" if kind == FLOATS else f"{bits}"
             place = (0, -15) if kind == SIGNS else (0, 7)

@@ -1,4 +1,4 @@
-"""What a notebook leaves behind: tables as CSV, Markdown and LaTeX, and a record of every run behind them."""
+"""Tables as CSV, Markdown and LaTeX, and the mean ± sd in their cells."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ _LATEX = str.maketrans(
 
 
 def mean_sd(values: Sequence[float]) -> str:
-    """``.516 ± .005``: mean and sample standard deviation (n - 1), three decimals; of a single value the value alone.
+    """Mean and sample standard deviation (n - 1) with three decimals, like ``.516 ± .005``; of a single value, that alone.
 
     Raises:
         DcmqError: no values, or one that is not a finite number.

@@ -1,4 +1,4 @@
-"""Whether a claim holds here, in words that follow from the numbers."""
+"""Verdicts on claims, in words that follow from the numbers."""
 
 import math
 from dataclasses import dataclass
@@ -10,14 +10,20 @@ from dcmq.reporting.results import select
 
 def seed_means(frame: pd.DataFrame, metric: str, by: str = "variant", gallery: str = "gallery", **tags) -> pd.DataFrame:
     """(seeds, variants): the mean of both directions, and of whatever else ``tags`` leave open."""
-    chosen = select(frame, metric, gallery, **tags)
-    order = list(dict.fromkeys(chosen[by]))
-    return chosen.groupby(["seed", by], sort=False).value.mean().unstack(by)[order]
+    rows = select(frame, metric, gallery, **tags)
+    order = list(dict.fromkeys(rows[by]))
+    return rows.groupby(["seed", by], sort=False).value.mean().unstack(by)[order]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a claim holds here. ``word``: holds, does not hold, a tie, one seed cannot tell, or not judged here."""
+    """A claim with what the numbers here say of it.
+
+    Attributes:
+        claim: a sentence or an inequality.
+        word: ``holds``, ``does not hold``, ``a tie``, ``one seed cannot tell`` or ``not judged here``.
+        detail: the numbers that it follows from.
+    """
 
     claim: str
     word: str
@@ -28,12 +34,13 @@ class Verdict:
 
 
 def compare(means: pd.DataFrame, better: str, worse: str, claim: str = "") -> Verdict:
-    """Whether ``better`` beats ``worse``: the mean difference over paired seeds, in units of its sd.
+    """The verdict on ``better`` > ``worse``, from the differences of runs of the same seed.
 
-    Called a tie unless the difference exceeds two standard deviations of the paired differences.
+    It is a tie unless the mean difference exceeds two standard deviations of these differences.
 
     Args:
-        means: as :func:`seed_means` gives them.
+        means: (seeds, variants), as :func:`seed_means` gives them.
+        claim: in words, where ``better > worse`` is not clear.
     """
     gaps = (means[better] - means[worse]).to_numpy()
     gap, sd = gaps.mean(), gaps.std(ddof=1) if len(gaps) > 1 else math.nan
