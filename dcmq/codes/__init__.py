@@ -1,2 +1,2 @@
 """Codes: which codeword each sub-vector takes, how codes are packed, how a query scores them, how the codebooks are used; and the
-gallery of codes with the engines that search it and its export. Embeddings come from elsewhere, and so do codebooks."""
+index of a gallery's codes with the engines that search it, and its export. Embeddings come from elsewhere, and so do codebooks."""

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 
 def lookup_tables(x: Tensor, codebooks: Tensor) -> Tensor:
-    """Cosine of every sub-vector with every codeword of its book: (n, D) and (M, K, D / M) to (n, M, K) in [-1, 1].
+    """Cosines of every sub-vector with every codeword of its codebook: (n, D) and (M, K, D / M) to (n, M, K) in [-1, 1].
 
     For a query this is its look-up table; for training, the ``s`` of Eq. 4 and 5. A zero sub-vector has cosine 0.
     """
-    parts = F.normalize(x.unflatten(1, (len(codebooks), -1)), dim=2)
-    return torch.einsum("nmd,mkd->nmk", parts, F.normalize(codebooks, dim=2))
+    subvectors = F.normalize(x.unflatten(1, (len(codebooks), -1)), dim=2)
+    return torch.einsum("nmd,mkd->nmk", subvectors, F.normalize(codebooks, dim=2))
 
 
 def assign(x: Tensor, codebooks: Tensor) -> Tensor:
@@ -23,5 +23,5 @@ def assign(x: Tensor, codebooks: Tensor) -> Tensor:
 
 
 def unit_subvectors(x: Tensor, num_codebooks: int) -> Tensor:
-    """(n, D) with each of its ``books`` sub-vectors scaled to length 1."""
+    """(n, D): ``x`` with each of its M sub-vectors scaled to length 1."""
     return F.normalize(x.unflatten(1, (num_codebooks, -1)), dim=2).flatten(1)

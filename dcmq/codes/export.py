@@ -1,4 +1,4 @@
-"""A gallery in plain files, for programs that know nothing of this package."""
+"""An index in plain files, for programs that know nothing of this package."""
 
 import os
 import tempfile
@@ -6,42 +6,41 @@ from pathlib import Path
 
 import numpy as np
 
-from dcmq.codes.faiss_engines import faiss, fast_scan, inverted_index, product_index
-from dcmq.codes.index import CodeIndex, default_probes
+from dcmq.codes.faiss_engines import has_fast_scan, inverted_index, product_index, require_faiss
+from dcmq.codes.index import CodeIndex, default_nprobe
 from dcmq.core.errors import DcmqError
 
-_FACTOR = 8  # candidates for each item wanted, which plain faiss ranks by their exact scores
+_CANDIDATE_FACTOR = 8  # candidates for each item wanted, which plain faiss ranks by their exact scores
 
+_README = """# A gallery of product-quantized codes
 
-_README = """# A gallery of product-quantised codes
-
-{items} items, {bits} bits each: M = {books} codebooks of K = {words} codewords.
+{items} items, {bits} bits each: M = {num_codebooks} codebooks of K = {num_codewords} codewords.
 
 | file | what it holds |
 |---|---|
-| `codebooks.npy` | float32 ({books}, {words}, {length}): codeword k of book m; only its direction counts |
-| `codes.npy` | uint8 ({items}, {width}): for each item its M codeword numbers, {each} bits each, book 0 first, most significant bit first, zero bits at the end |
-| `ids.npy` | {kind} ({items},): what each row of `codes.npy` is |
+| `codebooks.npy` | float32 ({num_codebooks}, {num_codewords}, {subvector_dim}): codeword k of codebook m; only its direction counts |
+| `codes.npy` | uint8 ({items}, {code_size}): for each item its M codeword numbers, {bits_each} bits each, codebook 0 first, most significant bit first, zero bits at the end |
+| `ids.npy` | {id_type} ({items},): what each row of `codes.npy` is |
 {faiss}
-**Score of an item.** Cut the query's embedding into M parts of {length} numbers and scale each part to length 1. The score is the
-sum over m of the cosine of part m with the codeword that the item has in book m: between -{books} and {books}, higher is nearer.
+**Score of an item.** Cut the query's embedding into M parts of {subvector_dim} numbers and scale each part to length 1. The score is the
+sum over m of the cosine of part m with the codeword that the item has in codebook m: between -{num_codebooks} and {num_codebooks}, higher is nearer.
 
 ```python
 import numpy as np
 
 codebooks, codes, ids = (np.load(f"{{name}}.npy") for name in ("codebooks", "codes", "ids"))
-parts = query.reshape({books}, {length}) / np.linalg.norm(query.reshape({books}, {length}), axis=1, keepdims=True)
-words = codebooks / np.linalg.norm(codebooks, axis=2, keepdims=True)
-tables = np.einsum("md,mkd->mk", parts, words)  # cosines with all codewords
-bits = np.unpackbits(codes, axis=1, count={bits}).reshape(len(codes), {books}, {each})
-numbers = bits @ (1 << np.arange({each} - 1, -1, -1))
-scores = tables[np.arange({books}), numbers].sum(1)
+parts = query.reshape({num_codebooks}, {subvector_dim})
+parts = parts / np.linalg.norm(parts, axis=1, keepdims=True)
+codewords = codebooks / np.linalg.norm(codebooks, axis=2, keepdims=True)
+tables = np.einsum("md,mkd->mk", parts, codewords)  # cosines with all codewords
+bits = np.unpackbits(codes, axis=1, count={bits}).reshape(len(codes), {num_codebooks}, {bits_each})
+numbers = bits @ (1 << np.arange({bits_each} - 1, -1, -1))
+scores = tables[np.arange({num_codebooks}), numbers].sum(1)
 print(ids[np.argsort(-scores, kind="stable")[:10]])
 ```
 """
 
-
-_FAISS = """| `index.faiss` | the same gallery for faiss: `{description}`; its labels are rows of `ids.npy` |
+_README_FAISS = """| `index.faiss` | the same gallery for faiss: `{index_type}`; its labels are rows of `ids.npy` |
 
 ```python
 import faiss
@@ -53,68 +52,71 @@ scores, rows = index.search(parts.reshape(1, -1).astype("float32"), 10)  # parts
 It finds candidates by rounded scores and ranks them by exact ones; `index.k_factor` ({factor}) says how many for each item wanted.
 {lists}"""
 
-
-_LISTS = """It looks at {probes} of {lists} lists, so items are missed; `faiss.downcast_index(index.base_index).nprobe` says at how many.
+_README_LISTS = """It looks at {nprobe} of {nlist} lists, so items are missed; `faiss.downcast_index(index.base_index).nprobe` says at how many.
 """
 
 
-def export(index: CodeIndex, folder: Path | str, with_faiss: bool = True) -> Path:
+def export_index(index: CodeIndex, folder: Path | str, with_faiss: bool = True) -> Path:
     """Write ``index`` as ``.npy`` files, a README of the format and, with faiss, a file for ``faiss.read_index``.
 
+    Returns:
+        the folder.
+
     Raises:
-        DcmqError: an empty index, a folder that holds something already, one that cannot be written, or no faiss.
+        DcmqError: an empty index, a folder that is not empty or cannot be written, or no faiss.
     """
     folder = Path(folder)
     if not len(index):
         raise DcmqError("export: the index is empty; add codes first")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DcmqError(f"export: {folder} is there already and not empty; choose another folder")
-    described = faiss_index(index) if with_faiss else None
+    exported = faiss_index(index) if with_faiss else None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
-            _write(index, Path(made) / "all", described)
-            os.replace(Path(made) / "all", folder)  # whole or not at all
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            _write(index, exported, Path(temporary) / "all")
+            os.replace(Path(temporary) / "all", folder)  # whole or not at all
     except OSError as error:
         raise DcmqError(f"export: cannot write {folder}: {error.strerror}") from None
     return folder
 
 
 def faiss_index(index: CodeIndex):
-    """faiss' index of the gallery: candidates by the fast scan (K = 16) or the inverted lists, ranked by exact scores."""
-    product, (centroids, lists) = product_index(index.codebooks, index.codes), index.lists
-    base = faiss().IndexPQFastScan(product) if fast_scan(index.words) else product
-    if len(centroids):
-        base = inverted_index(index.codebooks, index.codes, centroids, lists)
-        base.nprobe = default_probes(len(centroids))
+    """A faiss index of the gallery: candidates by the fast scan (K = 16) or the inverted lists, ranked by exact scores."""
+    faiss, product = require_faiss(), product_index(index.codebooks, index.codes)
+    base = faiss.IndexPQFastScan(product) if has_fast_scan(index.num_codewords) else product
+    if index.nlist:
+        base = inverted_index(index.codebooks, index.codes, index.centroids, index.lists)
+        base.nprobe = default_nprobe(index.nlist)
     if base is product:
         return product
-    refined = faiss().IndexRefine(base, product)
-    refined.k_factor = _FACTOR
+    refined = faiss.IndexRefine(base, product)
+    refined.k_factor = _CANDIDATE_FACTOR
     return refined
 
 
-def _write(index: CodeIndex, folder: Path, made) -> None:
+def _write(index: CodeIndex, exported, folder: Path) -> None:
+    """Write all files; ``exported`` is faiss' index, or None."""
     folder.mkdir()
     np.save(folder / "codebooks.npy", index.codebooks.numpy())
     np.save(folder / "codes.npy", index.codes)
     np.save(folder / "ids.npy", index.ids)
-    text = ""
-    if made is not None:
-        faiss().write_index(made, str(folder / "index.faiss"))
-        number = len(index.lists[0])
-        lists = _LISTS.format(probes=default_probes(number), lists=number) if number else ""
-        text = _FAISS.format(description=type(made).__name__, factor=_FACTOR, lists=lists)
-    num_codebooks, words, length = index.codebooks.shape
+    if exported is not None:
+        require_faiss().write_index(exported, str(folder / "index.faiss"))
     readme = _README.format(
         items=len(index),
         bits=index.bits,
-        each=index.bits // num_codebooks,
-        num_codebooks=num_codebooks,
-        words=words,
-        length=length,
-        width=index.width,
-        kind=index.ids.dtype.name,
-        faiss=text,
+        bits_each=index.bits // index.num_codebooks,
+        num_codebooks=index.num_codebooks,
+        num_codewords=index.num_codewords,
+        subvector_dim=index.subvector_dim,
+        code_size=index.code_size,
+        id_type=index.ids.dtype.name,
+        faiss="" if exported is None else _faiss_section(index, type(exported).__name__),
     )
     (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _faiss_section(index: CodeIndex, index_type: str) -> str:
+    lists = _README_LISTS.format(nprobe=default_nprobe(index.nlist), nlist=index.nlist) if index.nlist else ""
+    return _README_FAISS.format(index_type=index_type, factor=_CANDIDATE_FACTOR, lists=lists)

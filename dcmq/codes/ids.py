@@ -1,12 +1,12 @@
-"""Ids of items as an index keeps them: int64, or UTF-8 bytes of one length, which can be mapped into memory."""
+"""Ids of items as an index stores them: int64, or UTF-8 bytes of one length, which can be mapped into memory."""
 
 import numpy as np
 
 from dcmq.core.errors import DcmqError
 
 
-def stored(ids) -> np.ndarray:
-    """(n,) as an index keeps them. Raises DcmqError for anything but whole numbers or texts."""
+def id_array(ids) -> np.ndarray:
+    """(n,) ``ids`` as an index stores them. Raises DcmqError for anything but whole numbers or texts."""
     array = np.asarray(ids)
     if array.ndim == 1 and array.dtype.kind in "iu":
         return array.astype(np.int64)
@@ -19,19 +19,19 @@ def stored(ids) -> np.ndarray:
     )
 
 
-def members(ids: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """(n,) which of ``ids`` are among ``some``; the few are sorted, and the many only looked through."""
-    if not len(some) or not len(ids):
-        return np.zeros(len(ids), bool)
-    ordered = np.sort(some)
-    return ordered[np.searchsorted(ordered, ids).clip(max=len(ordered) - 1)] == ids
+def id_values(array: np.ndarray) -> np.ndarray:
+    """Whole numbers or texts: the inverse of :func:`id_array`."""
+    return array if array.dtype.kind == "i" else np.char.decode(array, "utf-8")
 
 
-def readable(kept: np.ndarray) -> np.ndarray:
-    """The ids that :func:`stored` was given."""
-    return kept if kept.dtype.kind == "i" else np.char.decode(kept, "utf-8")
+def id_label(stored_id) -> str:
+    """One stored id, for messages."""
+    return repr(stored_id.decode()) if isinstance(stored_id, bytes) else str(stored_id)
 
 
-def shown(kept) -> str:
-    """One kept id, for messages."""
-    return repr(kept.decode()) if isinstance(kept, bytes) else str(kept)
+def membership(array: np.ndarray, few: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of the stored ids ``array`` are among ``few``; the few are sorted, the many only looked through."""
+    if not len(few) or not len(array):
+        return np.zeros(len(array), bool)
+    ordered = np.sort(few)
+    return ordered[np.searchsorted(ordered, array).clip(max=len(ordered) - 1)] == array

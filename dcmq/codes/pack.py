@@ -1,7 +1,5 @@
 """Codeword numbers to bytes and back."""
 
-import math
-
 import numpy as np
 from torch import Tensor
 
@@ -9,31 +7,42 @@ from dcmq.codes.bits import bits_per_codeword
 from dcmq.core.errors import DcmqError
 
 
-def pack(indices: Tensor | np.ndarray, words: int = 16) -> np.ndarray:
-    """(n, M) indices below K to (n, ceil(M * log2 K / 8)) uint8, most significant bit first, zero-padded at the end."""
+def code_size(num_codebooks: int, num_codewords: int) -> int:
+    """Bytes of a packed code."""
+    return -(-num_codebooks * bits_per_codeword(num_codewords) // 8)
+
+
+def pack(indices: Tensor | np.ndarray, num_codewords: int = 16) -> np.ndarray:
+    """(n, M) codeword numbers below K to (n, code size) uint8, most significant bit first, zero bits at the end.
+
+    Raises:
+        DcmqError: a number outside 0 to K - 1.
+    """
     indices = np.asarray(indices)
-    each = bits_per_codeword(words)
-    if indices.size and (indices.min() < 0 or indices.max() >= words):
-        raise DcmqError(f"a code holds {indices.max()}, outside 0..{words - 1}: it was made with another K")
-    bits = (indices[..., None] >> np.arange(each - 1, -1, -1)) & 1
-    return np.packbits(bits.astype(np.uint8).reshape(len(indices), indices.shape[1] * each), axis=1)
+    bits_each = bits_per_codeword(num_codewords)
+    if indices.size and (indices.min() < 0 or indices.max() >= num_codewords):
+        raise DcmqError(f"a code holds {indices.max()}, outside 0..{num_codewords - 1}: it was made with another K")
+    bits = (indices[..., None] >> np.arange(bits_each - 1, -1, -1)) & 1
+    return np.packbits(bits.astype(np.uint8).reshape(len(indices), indices.shape[1] * bits_each), axis=1)
 
 
-def unpack(packed: np.ndarray, num_codebooks: int, words: int = 16) -> np.ndarray:
-    """(n, M) int64: the inverse of :func:`pack`. Raises DcmqError if the width is not that of M codes."""
-    each = bits_per_codeword(words)
-    width = math.ceil(num_codebooks * each / 8)
-    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width:
+def unpack(codes: np.ndarray, num_codebooks: int, num_codewords: int = 16) -> np.ndarray:
+    """(n, code size) uint8 to (n, M) int64, the inverse of :func:`pack`.
+
+    Raises:
+        DcmqError: the size is not that of M codewords.
+    """
+    size = code_size(num_codebooks, num_codewords)
+    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != size:
         raise DcmqError(
-            f"packed codes are {packed.dtype} {packed.shape}, not uint8 (n, {width}) for M = {num_codebooks}, K = {words}"
+            f"packed codes are {codes.dtype} {codes.shape}, not uint8 (n, {size}) for M = {num_codebooks}, "
+            f"K = {num_codewords}"
         )
-    if words == 256:
-        return packed.astype(np.int64)
-    if words == 16:  # the usual one, and by halves of a byte several times faster than by bits
-        return np.stack([packed >> 4, packed & 15], axis=2).reshape(len(packed), -1)[:, :num_codebooks].astype(np.int64)
-    bits = (
-        np.unpackbits(packed, axis=1, count=num_codebooks * each)
-        .reshape(len(packed), num_codebooks, each)
-        .astype(np.int64)
-    )
-    return bits @ (1 << np.arange(each - 1, -1, -1))
+    if num_codewords == 256:
+        return codes.astype(np.int64)
+    if num_codewords == 16:  # the usual one, and by halves of a byte several times faster than by bits
+        return np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), -1)[:, :num_codebooks].astype(np.int64)
+    bits_each = bits_per_codeword(num_codewords)
+    bits = np.unpackbits(codes, axis=1, count=num_codebooks * bits_each)
+    bits = bits.reshape(len(codes), num_codebooks, bits_each).astype(np.int64)
+    return bits @ (1 << np.arange(bits_each - 1, -1, -1))

@@ -1,33 +1,44 @@
-"""The first k by falling score, equal scores by rising place in the gallery: one order, whichever engine found them."""
+"""One order for every ranking: by falling score, equal scores by rising position in the gallery.
+
+Score and position are packed into one integer, because plain integers sort several times faster than pairs.
+"""
 
 import numpy as np
 
-_PLACE_BITS = 32  # a gallery holds fewer than 2^32 items
+_POSITION_BITS = 32  # a gallery holds fewer than 2^32 items
 
 
-def keys(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """int64 that rise in the wanted order, for float32 ``scores`` and whole ``places`` >= 0 of one shape.
+def ranking_keys(scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """int64 keys that rise where the ranking goes on, for float32 ``scores`` and whole ``positions`` in [0, 2^32).
 
-    Plain integers sort several times faster than pairs.
+    Keys of equal scores have equal upper 32 bits.
     """
     bits = (scores.astype(np.float32) + 0.0).view(np.int32)  # + 0.0 makes -0.0 equal to 0.0
-    return (~_rising(bits)).astype(np.int64) << _PLACE_BITS | places
+    keys = (~_sortable(bits)).astype(np.int64)
+    keys <<= _POSITION_BITS
+    keys |= positions
+    return keys
 
 
-def unkeyed(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The scores and places that :func:`keys` was made of."""
-    places = keys & ((1 << _PLACE_BITS) - 1)
-    bits = _rising(~(keys >> _PLACE_BITS).astype(np.int32))
-    return bits.view(np.float32), places
+def scores_and_positions(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """float32 scores and int64 positions: the inverse of :func:`ranking_keys`."""
+    positions = keys & ((1 << _POSITION_BITS) - 1)
+    bits = _sortable(~(keys >> _POSITION_BITS).astype(np.int32))
+    return bits.view(np.float32), positions
 
 
-def _rising(bits: np.ndarray) -> np.ndarray:
-    """int32 in the order of the float32 that have these ``bits``; its own inverse."""
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+def equal_scores(keys: np.ndarray) -> np.ndarray:
+    """(n - 1,) bool: whether the score at each of (n,) sorted keys but the last is the next one's."""
+    return (keys[1:] ^ keys[:-1]) >> _POSITION_BITS == 0
 
 
-def first(keys: np.ndarray, k: int) -> np.ndarray:
-    """The ``k`` smallest of each row of (q, n) ``keys``, sorted."""
+def first_k(keys: np.ndarray, k: int) -> np.ndarray:
+    """(q, k): the ``k`` smallest of each row of (q, n) ``keys``, sorted."""
     if k < keys.shape[1]:
         keys = np.partition(keys, k - 1, axis=1)[:, :k]
     return np.sort(keys, axis=1)
+
+
+def _sortable(bits: np.ndarray) -> np.ndarray:
+    """int32 in the order of the float32 that have these ``bits``; its own inverse."""
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)

@@ -1,4 +1,4 @@
-"""How codebooks are used: whether every codeword serves, or a few do all the work."""
+"""Statistics of codebooks: whether every codeword serves, or a few do all the work."""
 
 import math
 
@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def usage(indices: Tensor, words: int) -> Tensor:
-    """(M, K) float64: the share of (n, M) indices that each codeword of each book holds; a row sums to 1."""
-    counts = torch.stack([torch.bincount(column, minlength=words) for column in indices.T])
+def usage(indices: Tensor, num_codewords: int) -> Tensor:
+    """(M, K) float64: the share of (n, M) codeword numbers that each codeword of each codebook holds; a row sums to 1."""
+    counts = torch.stack([torch.bincount(column, minlength=num_codewords) for column in indices.T])
     return counts.double() / len(indices)
 
 
@@ -19,17 +19,19 @@ def normalized_entropy(shares: Tensor) -> Tensor:
 
 
 def pairwise_cosine(codebooks: Tensor) -> Tensor:
-    """(M,) mean cosine between two different codewords of each of (M, K, d) codebooks."""
-    unit = F.normalize(codebooks.double(), dim=2)
-    num_codebooks, words, _ = codebooks.shape
-    return ((unit @ unit.mT).sum((1, 2)) - words) / (words * (words - 1))
+    """(M,) mean cosine between two different codewords of each of (M, K, D / M) codebooks."""
+    normalized = F.normalize(codebooks.double(), dim=2)
+    num_codewords = codebooks.shape[1]
+    totals = (normalized @ normalized.mT).sum((1, 2))
+    return (totals - num_codewords) / (num_codewords * (num_codewords - 1))
 
 
 def codeword_statistics(indices: Tensor, codebooks: Tensor) -> dict:
-    """Plain numbers for records, of (n, M) indices and (M, K, d) codebooks.
+    """Plain numbers for records, of (n, M) codeword numbers and (M, K, D / M) codebooks.
 
-    ``entropy``: mean over books of the normalised entropy. ``dead``: share of codewords that nothing is assigned to.
-    ``usage``: K shares, the most used codeword of each book first, averaged over the books. ``cosine``: mean pairwise.
+    ``entropy``: mean over codebooks of the normalized entropy. ``dead``: share of codewords that nothing is assigned to.
+    ``usage``: K shares, the most used codeword of each codebook first, averaged over the codebooks. ``cosine``: mean
+    pairwise cosine.
     """
     shares = usage(indices, codebooks.shape[1])
     return {

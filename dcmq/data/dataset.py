@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.data.splits import Split
+from dcmq.data.words import LATIN
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class RetrievalDataset:
         captions, tags: the raw texts, a tuple per row; either may be empty.
         fingerprint: identifies content, split and every choice made.
         choices: those choices by name, for the record.
+        word_pattern: what the words of ``vocabulary`` are, as :func:`dcmq.data.words.words` takes it; a search reads its text
+            by the same.
         image_code: fingerprint of the code that made the images, where ``fingerprint`` knows nothing of their content.
     """
 
@@ -41,6 +44,7 @@ class RetrievalDataset:
     fingerprint: str
     choices: dict
     image_code: str = ""
+    word_pattern: str = LATIN
 
     def __post_init__(self):
         n, shape = len(self.ids), (len(self.ids), len(self.classes))

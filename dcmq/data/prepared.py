@@ -24,10 +24,10 @@ from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import full_name
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.splits import Split, draw
+from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS
 
 FORMAT = 2
 DESCRIPTION = "dataset.json"
-ANY_LANGUAGE = r"[^\W\d_]{2,}"
 
 
 def load_prepared(folder: Path, **options) -> RetrievalDataset:
@@ -71,6 +71,7 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
         fingerprint=digest(choices, split.hash, ids, labels, list(vocabulary)),
         choices=choices,
         image_code="" if "content" in choices else about["decoder"],
+        word_pattern=_word_pattern(about["any_language"]) if "words" in choices else LETTERS_AND_DIGITS,
     )
 
 
@@ -103,8 +104,12 @@ def stored_split(folder: Path, recipe: str, labels: np.ndarray, choices: dict) -
 
 def words_of(texts: tuple, split: Split, words: int, any_language: bool) -> tuple[csr_matrix, tuple[str, ...]]:
     """Bags of the ``words`` most frequent words of the training rows' texts."""
-    pattern = {"pattern": ANY_LANGUAGE} if any_language else {}
-    return bag_of_words([" ".join(row) for row in texts], split.train, max_words=words, **pattern)
+    documents = [" ".join(row) for row in texts]
+    return bag_of_words(documents, split.train, max_words=words, pattern=_word_pattern(any_language))
+
+
+def _word_pattern(any_language: bool) -> str:
+    return LETTERS if any_language else LATIN
 
 
 def write_rows(folder: Path, source, split: Split) -> None:

@@ -84,7 +84,12 @@ def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> 
     folder = run_folder(config, key)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / INPUTS).is_file():
-        write_json(folder / INPUTS, {"vocabulary": dataset.vocabulary, "dataset_image_size": dataset.images.shape[1]})
+        inputs = {
+            "vocabulary": dataset.vocabulary,
+            "dataset_image_size": dataset.images.shape[1],
+            "word_pattern": dataset.word_pattern,
+        }
+        write_json(folder / INPUTS, inputs)
     return folder
 
 

@@ -1,1 +1,1 @@
-"""Search one's own pictures and texts with a trained student, and nothing else: no data set, no teacher."""
+"""A search of one's own images and texts with a trained student, and nothing else: no data set, no teacher."""

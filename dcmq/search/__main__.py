@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from dcmq.codes import export
-from dcmq.codes.index import ENGINES
+from dcmq.codes.export import export_index
+from dcmq.codes.engines import ENGINES
+from dcmq.codes.index import AUTO
 from dcmq.core.errors import DcmqError
 from dcmq.search.collection import KINDS, Collection
 
@@ -24,7 +25,7 @@ def build(options: argparse.Namespace) -> None:
     if options.pictures:
         added, gone, broken = there.update_images(options.pictures)
         print(
-            f"{'pictures':<10} {added} added, {gone} forgotten because they are gone, {len(there.index('pictures'))} in all"
+            f"{'pictures':<10} {added} added, {gone} forgotten because they are gone, {len(there.load_index('images'))} in all"
         )
         if broken:
             print(
@@ -32,16 +33,16 @@ def build(options: argparse.Namespace) -> None:
             )
     if options.texts:
         added, unread = there.add_texts(_lines(Path(options.texts)))
-        print(f"{'texts':<10} {added} added, {len(there.index('texts'))} in all")
+        print(f"{'texts':<10} {added} added, {len(there.load_index('texts'))} in all")
         if unread:
             print(f"{'left out':<10} {len(unread)} without a word that the student knows, such as {unread[0]!r}")
     if options.lists:
         for kind in KINDS:
-            index = there.index(kind)
+            index = there.load_index(kind)
             if len(index):
                 index.cluster()
-                there.put(kind, index)
-                print(f"{'lists':<10} {len(index.lists[0])} of {kind}: faster, and no longer exact")
+                there.save_index(kind, index)
+                print(f"{'lists':<10} {index.nlist} of {kind}: faster, and no longer exact")
     print(f"{'search it':<10} python -m dcmq.search query {folder} --text 'WORDS'")
 
 
@@ -49,14 +50,14 @@ def query(options: argparse.Namespace) -> None:
     """Print what is found."""
     there = Collection(options.collection)
     picture = Path(options.picture) if options.picture else None
-    kind = options.among or ("pictures" if picture is None else "texts")
-    hits = there.find(kind, text=options.text, picture=picture, k=options.k, engine=options.engine)
-    if unread := there.model.unread(options.text):
+    kind = options.among or ("images" if picture is None else "texts")
+    hits = there.search(kind, text=options.text, image=picture, k=options.k, engine=options.engine)
+    if unread := there.model.unknown_words(options.text):
         print(f"not known to the student: {', '.join(unread)}", file=sys.stderr)
     for hit in hits:
         print(f"{hit.rank:>4}  {hit.score:.3f}  {hit.id}")
     if options.sheet:
-        if kind != "pictures" or there.root is None:
+        if kind != "images" or there.root is None:
             raise DcmqError("--sheet shows pictures, and what was found are no picture files")
         from dcmq.search.sheet import contact_sheet
 
@@ -66,16 +67,16 @@ def query(options: argparse.Namespace) -> None:
 
 def export_(options: argparse.Namespace) -> None:
     """Write plain files."""
-    index = Collection(options.collection).index(options.kind)
-    print(f"{len(index)} {options.kind} written to {export(index, options.out, not options.without_faiss)}")
+    index = Collection(options.collection).load_index(options.kind)
+    print(f"{len(index)} {options.kind} written to {export_index(index, options.out, not options.without_faiss)}")
 
 
 def info(options: argparse.Namespace) -> None:
     """Print what a collection holds."""
     there = Collection(options.collection)
     for kind in KINDS:
-        index = there.index(kind)
-        lists = f", {len(index.lists[0])} lists" if len(index.lists[0]) else ""
+        index = there.load_index(kind)
+        lists = f", {index.nlist} lists" if index.nlist else ""
         print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}")
     student = there.model.config.student
     print(
@@ -115,10 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--among", choices=KINDS, help="what to rank, if not the other kind than the query is of")
     asked.add_argument("-k", type=int, default=10, help="how many (10)")
     asked.add_argument("--sheet", default="", help="PNG file for a contact sheet of the pictures found")
-    asked.add_argument("--engine", choices=ENGINES, default="auto", help="what searches (auto)")
+    asked.add_argument("--engine", choices=(AUTO, *ENGINES), default=AUTO, help="what searches (auto)")
     written = command("export", export_, "write codebooks, codes and ids as .npy files, and an index for faiss")
     written.add_argument("out", help="folder that does not exist yet")
-    written.add_argument("--kind", choices=KINDS, default="pictures", help="what to export (pictures)")
+    written.add_argument("--kind", choices=KINDS, default="images", help="what to export (pictures)")
     written.add_argument("--without-faiss", action="store_true", help="no index.faiss")
     command("info", info, "what a collection holds")
     return parser

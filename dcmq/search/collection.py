@@ -1,34 +1,49 @@
-"""A folder that holds a student and what it has encoded: pictures, texts or both."""
+"""A folder that holds a student and what it has encoded: images, texts or both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from dcmq.codes.index import CodeIndex
+from dcmq.codes.index import AUTO, CodeIndex
 from dcmq.core.errors import DcmqError
 from dcmq.search.model import SearchModel
 
 SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
-KINDS = ("pictures", "texts")
+KINDS = ("images", "texts")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """``score`` is the mean of the M cosines, from -1 to 1; ``id`` a picture's path under its root, or a text."""
+    """A search result.
+
+    Attributes:
+        rank: from 1.
+        score: mean of the M cosines, from -1 to 1.
+        id: an image's path under the collection's root, or a text.
+    """
 
     rank: int
     score: float
     id: str
 
 
+class ImageUpdate(NamedTuple):
+    """How many images were added and removed, and the files that are no readable images."""
+
+    added: int
+    removed: int
+    unreadable: list[str]
+
+
 class Collection:
-    """Pictures and texts of one student, on disk.
+    """Images and texts as one student's codes, on disk.
 
     Args:
-        folder: with ``model.safetensors``, and ``pictures.safetensors`` or ``texts.safetensors`` or both.
+        folder: with ``model.safetensors``, and ``images.safetensors`` or ``texts.safetensors`` or both.
 
     Raises:
         DcmqError: no such folder, or a file of it that is damaged.
@@ -36,18 +51,18 @@ class Collection:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
-        if not (self.folder / "model.safetensors").is_file():
-            raise DcmqError(f"{self.folder} is no collection: build one with python -m dcmq.search build")
-        self.model = SearchModel.load(self.folder / "model.safetensors")
+        if not self._file("model").is_file():
+            raise DcmqError(f"{self.folder} is no collection: build one with dcmq search build")
+        self.model = SearchModel.load(self._file("model"))
         root = self.folder / "root.txt"
-        self.root = Path(root.read_text(encoding="utf-8").strip()) if root.is_file() else None  # of the pictures
+        self.root = Path(root.read_text(encoding="utf-8").strip()) if root.is_file() else None  # of the images
 
     @classmethod
     def create(cls, folder: Path | str, model: SearchModel, replace: bool = False) -> "Collection":
-        """An empty one, or the one that is there if it has the same student.
+        """A new and empty collection, or the one that is in ``folder`` already if it has the same student.
 
         Args:
-            replace: forget what is there.
+            replace: delete what is in ``folder``.
 
         Raises:
             DcmqError: the folder has another student.
@@ -58,93 +73,92 @@ class Collection:
                 (folder / f"{name}.safetensors").unlink(missing_ok=True)
         if not (folder / "model.safetensors").is_file():
             model.save(folder / "model.safetensors")
-        there = cls(folder)
-        if not torch.equal(there.model.codebooks, model.codebooks) or there.model.config != model.config:
+        collection = cls(folder)
+        if not torch.equal(collection.model.codebooks, model.codebooks) or collection.model.config != model.config:
             raise DcmqError(
                 f"{folder} was built with another student, whose codes mean other things: choose another folder"
             )
-        return there
+        return collection
 
-    def index(self, kind: str) -> CodeIndex:
-        """Of ``pictures`` or ``texts``; empty where none were added."""
-        path = self.folder / f"{kind}.safetensors"
+    def load_index(self, kind: str) -> CodeIndex:
+        """The index of ``images`` or ``texts``; empty where none were added."""
+        path = self._file(kind)
         return CodeIndex.load(path) if path.is_file() else CodeIndex(self.model.codebooks)
 
-    def put(self, kind: str, index: CodeIndex) -> None:
-        """Write ``index`` as what the collection holds of ``kind``. Raises DcmqError as :meth:`CodeIndex.save` does."""
-        index.save(self.folder / f"{kind}.safetensors")
+    def save_index(self, kind: str, index: CodeIndex) -> None:
+        """Write ``index`` as that of ``images`` or ``texts``. Raises DcmqError as :meth:`CodeIndex.save` does."""
+        index.save(self._file(kind))
 
-    def update_images(self, root: Path | str) -> tuple[int, int, list[str]]:
-        """Make the pictures those under ``root``: encode files that are new, forget those that are gone.
-
-        Returns:
-            how many were added, how many forgotten, and the files that are no readable pictures.
+    def update_images(self, root: Path | str) -> ImageUpdate:
+        """Make the images those under ``root``: add files that are new, remove those that are gone.
 
         Raises:
-            DcmqError: no such folder, no picture in it, or other pictures than those under ``root`` are there already.
+            DcmqError: no such folder, no image in it, or the collection holds the images under another folder.
         """
         root = Path(root).expanduser().resolve()
         if self.root and self.root != root:
             raise DcmqError(
-                f"{self.folder} has the pictures under {self.root}: choose another folder for those under {root}"
+                f"{self.folder} has the images under {self.root}: choose another folder for those under {root}"
             )
-        files = image_files(root)
-        index, names = self.index("pictures"), [file.relative_to(root).as_posix() for file in files]
-        there = set(index.ids.tolist())
-        new = [i for i, name in enumerate(names) if name not in there]
-        codes, broken = self.model.quantize_images([files[i] for i in new])
-        good = np.setdiff1d(np.arange(len(new)), broken)
-        gone = sorted(there - set(names))
+        files = {file.relative_to(root).as_posix(): file for file in image_files(root)}
+        index = self.load_index("images")
+        known = set(index.ids.tolist())
+        new, gone = [name for name in files if name not in known], sorted(known - set(files))
+        codes, unreadable = self.model.quantize_images([files[name] for name in new])
+        readable = np.setdiff1d(np.arange(len(new)), unreadable)
         index.remove(gone)
-        index.add(codes, [names[new[i]] for i in good])
+        index.add(codes, [new[i] for i in readable])
         (self.folder / "root.txt").write_text(f"{root}\n", encoding="utf-8")
         self.root = root
-        self.put("pictures", index)
-        return len(good), len(gone), [names[new[i]] for i in broken]
+        self.save_index("images", index)
+        return ImageUpdate(len(readable), len(gone), [new[i] for i in unreadable])
 
     def add_texts(self, texts: Sequence[str]) -> tuple[int, list[str]]:
-        """Encode those of ``texts`` that are not there yet.
+        """Add those of ``texts`` that are not in the collection yet.
 
         Returns:
-            how many were added, and the texts left out, without a word that the student knows.
+            how many were added, and the texts left out because the student knows no word of them.
         """
-        index = self.index("texts")
-        there = set(index.ids.tolist())
-        unread = [text for text in texts if not self.model.reads(text)]
-        there.update(unread)
-        new = [text for text in dict.fromkeys(texts) if text not in there]
+        index = self.load_index("texts")
+        unknown = [text for text in texts if not self.model.can_read(text)]
+        present = {*index.ids.tolist(), *unknown}
+        new = [text for text in dict.fromkeys(texts) if text not in present]
         if new:
             index.add(self.model.quantize_texts(new), new)
-            self.put("texts", index)
-        return len(new), unread
+            self.save_index("texts", index)
+        return len(new), unknown
 
-    def find(
-        self, kind: str, *, text: str = "", picture: Path | None = None, k: int = 10, engine: str = "auto"
+    def search(
+        self, kind: str, *, text: str = "", image: Path | None = None, k: int = 10, engine: str = AUTO
     ) -> list[Hit]:
-        """The first ``k`` pictures or texts for a text or a picture, fewer if there are not so many.
+        """The ``k`` nearest ``images`` or ``texts`` to a text or an image file, best first; fewer if there are not so many.
 
         Raises:
-            DcmqError: none of that kind, a picture that cannot be read, a text without a word that the student knows.
+            DcmqError: none of that kind, an image that cannot be read, a text without a word that the student knows.
         """
-        index = self.index(kind)
+        index = self.load_index(kind)
         if not len(index):
-            raise DcmqError(f"{self.folder} holds no {kind}: add them with python -m dcmq.search build --{kind}")
-        if picture is None:
+            raise DcmqError(f"{self.folder} holds no {kind}: add them with dcmq search build --{kind}")
+        if image is None:
             query = self.model.encode_texts([text])
         else:
-            query, broken = self.model.encode_images([picture])
-            if broken:
-                raise DcmqError(f"{picture} is no picture that can be read")
-        found = index.search(query, min(k, len(index)), engine)
-        scores = found.scores[0] / index.num_codebooks
-        return [Hit(i + 1, float(s), str(name)) for i, (s, name) in enumerate(zip(scores, found.ids[0], strict=True))]
+            query, unreadable = self.model.encode_images([image])
+            if unreadable:
+                raise DcmqError(f"{image} is no image that can be read")
+        result = index.search(query, min(k, len(index)), engine)
+        scores = result.scores[0] / index.num_codebooks
+        ranking = zip(scores, result.ids[0], strict=True)
+        return [Hit(rank, float(score), str(name)) for rank, (score, name) in enumerate(ranking, 1)]
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
 
 
 def image_files(root: Path) -> list[Path]:
-    """All pictures under ``root``, sorted. Raises DcmqError where there is none."""
+    """All image files under ``root``, sorted. Raises DcmqError where there is none."""
     if not root.is_dir():
         raise DcmqError(f"there is no folder {root}")
     files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
-        raise DcmqError(f"{root} holds no picture ({', '.join(sorted(SUFFIXES))})")
+        raise DcmqError(f"{root} holds no image ({', '.join(sorted(SUFFIXES))})")
     return files

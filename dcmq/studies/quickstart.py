@@ -1,7 +1,6 @@
 """A first look: one student, a question in the user's own words, the pictures it finds, and the files that it needs."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -13,10 +12,10 @@ from pydantic import Field
 
 from dcmq.core.paths import runs_dir
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.words import LETTERS_AND_DIGITS, words
 from dcmq.experiments.study import TrainingStudy
 from dcmq.reporting import plots
 from dcmq.reporting.verdicts import Verdict
-from dcmq.search.model import words
 
 YES, NO = "yes", "no"
 ACROSS = 8  # pictures in a row of the figure
@@ -47,7 +46,7 @@ class Parameters(TrainingStudy):
     @property
     def name(self) -> str:
         """See :class:`TrainingStudy`; every question has a folder of its own."""
-        return "-".join([super().name, *words(self.words)])[:120]
+        return "-".join([super().name, *dict.fromkeys(words(self.words, LETTERS_AND_DIGITS))])[:120]
 
     @property
     def gallery_folder(self) -> Path:
@@ -72,8 +71,9 @@ def rows_of(data: RetrievalDataset, ids: np.ndarray) -> np.ndarray:
 
 def asked_classes(text: str, data: RetrievalDataset) -> list[int]:
     """Numbers of the classes whose names stand in ``text``."""
-    words = set(re.findall(r"[a-z]+", text.lower()))
-    return [i for i, name in enumerate(data.classes) if set(re.findall(r"[a-z]+", name.lower())) <= words]
+    named = [set(words(name.replace("_", " "), data.word_pattern)) for name in data.classes]
+    asked = set(words(text, data.word_pattern))
+    return [i for i, parts in enumerate(named) if parts and parts <= asked]
 
 
 def holds(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int]) -> np.ndarray:
@@ -145,7 +145,7 @@ def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], tex
 def files_table(folder: Path, items: int) -> pd.DataFrame:
     """The files of a collection of pictures as they lie on disk: 1 kB is 1,000 bytes."""
     what = {
-        "pictures": f"codes and names of {items:,} pictures, and the codebooks, which say what the codes mean",
+        "images": f"codes and names of {items:,} pictures, and the codebooks, which say what the codes mean",
         "model": "the student and its words, which turn new words and pictures into codes",
     }
     sizes = {name: (folder / f"{name}.safetensors").stat().st_size for name in what}

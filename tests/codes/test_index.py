@@ -1,4 +1,4 @@
-"""The index: every engine against sums done by hand, round trips, growth, and files that are not what they seem."""
+"""The index: every engine against sums worked by hand, round trips, growth, and files that are not what they seem."""
 
 import json
 import re
@@ -9,84 +9,91 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import dcmq.codes.faiss_engines as with_faiss
-from dcmq.codes import export
+import dcmq.codes.faiss_engines as faiss_engines
 from dcmq.codes.assign import lookup_tables
-from dcmq.codes.engines import ExactEngine, Queries
+from dcmq.codes.engines import ENGINES, Engine, Gallery, Queries, register_engine
+from dcmq.codes.export import export_index
 from dcmq.codes.index import CodeIndex
 from dcmq.codes.pack import pack, unpack
 from dcmq.codes.quantize import quantize
-from dcmq.codes.ranking import first, keys, unkeyed
+from dcmq.codes.ranking import equal_scores, first_k, ranking_keys, scores_and_positions
 from dcmq.codes.score import candidate_scores, scores
 from dcmq.core import storage
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import load_tensors, save_tensors
 
 SHAPES = [(16, 16), (7, 16), (8, 256), (5, 32), (3, 2), (4, 16), (32, 16)]  # M odd, K not 16, 16 to 128 bits
-each_shape = pytest.mark.parametrize(("books", "words"), SHAPES)
+each_shape = pytest.mark.parametrize(("num_codebooks", "num_codewords"), SHAPES)
 
 
 def needs_faiss():
     return pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
 
 
-def gallery(num_codebooks=16, words=16, n=3000, q=9, seed=0):
+def gallery(num_codebooks=16, num_codewords=16, n=3000, q=9, seed=0):
     """Codebooks, the indices of n items, and q queries; a tenth of the items are copies of others, so there are ties."""
     draw = torch.Generator().manual_seed(seed)
-    codebooks = torch.randn(num_codebooks, words, 6, generator=draw)
-    indices = torch.randint(0, words, (n, num_codebooks), generator=draw)
+    codebooks = torch.randn(num_codebooks, num_codewords, 6, generator=draw)
+    indices = torch.randint(0, num_codewords, (n, num_codebooks), generator=draw)
     indices[n - n // 10 :] = indices[: n // 10]
     return codebooks, indices, torch.randn(q, num_codebooks * 6, generator=draw)
 
 
-def made(num_codebooks=16, words=16, n=3000, **options):
-    codebooks, indices, queries = gallery(num_codebooks, words, n, **options)
+def make_index(num_codebooks=16, num_codewords=16, n=3000, **options):
+    codebooks, indices, queries = gallery(num_codebooks, num_codewords, n, **options)
     index = CodeIndex(codebooks)
-    index.add(pack(indices, words), [f"item {i}" for i in range(n)])
+    index.add(pack(indices, num_codewords), [f"item {i}" for i in range(n)])
     return index, indices, queries
+
+
+def whole_gallery(index):
+    return Gallery(index.codebooks, index.codes, index.centroids, index.lists, index.nlist)
 
 
 # ---- ranking and engines
 
 
-def test_keys_rank_by_score_then_place_and_give_both_back():
-    score = np.array([[0.5, -0.0, -2.0, 0.5, 0.0, 1e-20]], np.float32)
-    place = np.arange(6)
-    best = first(keys(score, place), 6)
-    found, places = unkeyed(best)
-    assert places.tolist() == [[0, 3, 5, 1, 4, 2]]
-    np.testing.assert_array_equal(found, score[:, places[0]])
-    assert unkeyed(first(keys(score, place), 2))[1].tolist() == [[0, 3]]
+def test_keys_rank_by_score_then_position_and_give_both_back():
+    scores = np.array([[0.5, -0.0, -2.0, 0.5, 0.0, 1e-20]], np.float32)
+    keys = ranking_keys(scores, np.arange(6))
+    best = first_k(keys, 6)
+    ranked_scores, positions = scores_and_positions(best)
+    assert positions.tolist() == [[0, 3, 5, 1, 4, 2]]
+    np.testing.assert_array_equal(ranked_scores, scores[:, positions[0]])
+    assert equal_scores(best[0]).tolist() == [True, False, False, True, False]
+    assert scores_and_positions(first_k(keys, 2))[1].tolist() == [[0, 3]]
 
 
 @each_shape
-def test_the_reference_is_a_loop_over_items_and_codebooks(num_codebooks, words):
-    codebooks, indices, queries = gallery(num_codebooks, words, 200, 3)
-    found = ExactEngine(codebooks, pack(indices, words)).search(Queries.of(queries, codebooks), 20)
-    for query, row in zip(queries, found, strict=True):
+def test_the_reference_is_a_loop_over_items_and_codebooks(num_codebooks, num_codewords):
+    index, indices, queries = make_index(num_codebooks, num_codewords, 200, q=3)
+    codebooks = index.codebooks
+    ranking = ENGINES["exact"](whole_gallery(index)).search(Queries.from_embeddings(queries, codebooks), 20)
+    for query, row in zip(queries, ranking, strict=True):
         parts = query.view(num_codebooks, -1)
         total = [
             sum(F.cosine_similarity(parts[m], codebooks[m, item[m]], dim=0).item() for m in range(num_codebooks))
             for item in indices
         ]
-        score, place = (part[0] for part in unkeyed(row[None]))
-        np.testing.assert_allclose(score, [total[i] for i in place], atol=1e-5)
+        score, position = (part[0] for part in scores_and_positions(row[None]))
+        np.testing.assert_allclose(score, [total[i] for i in position], atol=1e-5)
         np.testing.assert_allclose(score, sorted(total, reverse=True)[:20], atol=1e-5)
-        assert all(a > b or (a == b and i < j) for a, b, i, j in zip(score, score[1:], place, place[1:], strict=False))
+        neighbours = zip(score, score[1:], position, position[1:], strict=False)
+        assert all(a > b or (a == b and i < j) for a, b, i, j in neighbours)
 
 
 def test_candidates_score_as_the_whole_gallery_does_to_the_bit():
     codebooks, indices, queries = gallery()
     tables = lookup_tables(queries, codebooks)
-    places = torch.randint(0, len(indices), (len(queries), 50), generator=torch.Generator().manual_seed(1))
-    assert torch.equal(candidate_scores(tables, indices[places]), scores(tables, indices).gather(1, places))
+    positions = torch.randint(0, len(indices), (len(queries), 50), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(candidate_scores(tables, indices[positions]), scores(tables, indices).gather(1, positions))
 
 
 @each_shape
 @pytest.mark.parametrize("k", [1, 10, 100])
-def test_faiss_ranks_exactly_as_the_reference(num_codebooks, words, k):
+def test_faiss_ranks_exactly_as_the_reference(num_codebooks, num_codewords, k):
     needs_faiss()
-    index, _, queries = made(num_codebooks, words)
+    index, _, queries = make_index(num_codebooks, num_codewords)
     exact, fast = index.search(queries, k, "exact"), index.search(queries, k, "faiss")
     np.testing.assert_array_equal(exact.ids, fast.ids)
     np.testing.assert_array_equal(exact.scores, fast.scores)
@@ -103,55 +110,75 @@ def test_faiss_asks_for_more_until_nothing_can_be_missing(monkeypatch):
     indices = torch.randint(1, 16, (20_000, 16), generator=draw)
     index = CodeIndex(codebooks)
     index.add(pack(indices), np.arange(20_000))
-    engine = with_faiss.FaissEngine(codebooks, index.codes)
-    queries = Queries.of(codebooks[:, 1].flatten()[None], codebooks)
-    assert not engine._first(queries, 10, 74)[1].any()
+    engine = ENGINES["faiss"](whole_gallery(index))
+    queries = Queries.from_embeddings(codebooks[:, 1].flatten()[None], codebooks)
+    assert not engine._best_candidates(queries, 10, 74)[1].any()
     np.testing.assert_array_equal(engine.search(queries, 10), engine.exact.search(queries, 10))
 
 
 @each_shape
-def test_faiss_packs_codes_as_ours_unpack(num_codebooks, words):
+def test_faiss_packs_codes_as_ours_unpack(num_codebooks, num_codewords):
     faiss = needs_faiss()
-    codebooks, indices, _ = gallery(num_codebooks, words, 50)
-    packed = pack(indices, words)
-    product = with_faiss.product_index(codebooks, packed)
+    codebooks, indices, _ = gallery(num_codebooks, num_codewords, 50)
+    packed = pack(indices, num_codewords)
+    product = faiss_engines.product_index(codebooks, packed)
     restored = product.reconstruct_n(0, 50)
-    np.testing.assert_allclose(restored, with_faiss.decoded(codebooks, packed), atol=1e-6)
-    np.testing.assert_array_equal(unpack(packed, num_codebooks, words), indices)
+    np.testing.assert_allclose(restored, faiss_engines.reconstruct(codebooks, packed), atol=1e-6)
+    np.testing.assert_array_equal(unpack(packed, num_codebooks, num_codewords), indices)
     assert faiss.vector_to_array(product.codes).reshape(50, -1).shape == packed.shape
 
 
 @each_shape
-def test_all_lists_together_are_exact_and_some_miss_items(num_codebooks, words):
+def test_all_lists_together_are_exact_and_some_miss_items(num_codebooks, num_codewords):
     needs_faiss()
-    index, _, queries = made(num_codebooks, words)
+    index, _, queries = make_index(num_codebooks, num_codewords)
     index.cluster(16)
     exact = index.search(queries, 100, "exact")
-    np.testing.assert_array_equal(exact.ids, index.search(queries, 100, probes=16).ids)
-    some = index.search(queries, 100, "lists", probes=4)
+    np.testing.assert_array_equal(exact.ids, index.search(queries, 100, nprobe=16).ids)
+    some = index.search(queries, 100, "lists", nprobe=4)
     assert (some.scores <= exact.scores).all()
     index.cluster(len(index) // 2)  # lists too small to hold a hundred: the query looks at all
-    np.testing.assert_array_equal(exact.ids, index.search(queries, 100, probes=1).ids)
+    np.testing.assert_array_equal(exact.ids, index.search(queries, 100, nprobe=1).ids)
 
 
-# ---- encoding
+class WorstFirst(Engine):
+    """An engine of a user's own: the exact ranking of the whole gallery, backwards."""
+
+    def __init__(self, gallery):
+        self.exact, self.n = ENGINES["exact"](gallery), len(gallery.codes)
+
+    def search(self, queries, k):
+        return self.exact.search(queries, self.n)[:, ::-1][:, :k]
+
+
+def test_an_engine_of_ones_own_is_searched_with_by_its_name(monkeypatch):
+    monkeypatch.setattr(ENGINES, "_entries", dict(ENGINES))
+    index, _, queries = make_index(n=50)
+    register_engine("worst-first")(WorstFirst)
+    ranking = index.search(queries, 50, "exact").ids
+    np.testing.assert_array_equal(index.search(queries, 50, "worst-first").ids, ranking[:, ::-1])
+    with pytest.raises(DcmqError, match="package's own"):
+        register_engine("exact")(WorstFirst)
+
+
+# ---- quantizing
 
 
 @each_shape
-def test_encoded_codewords_are_the_nearest(num_codebooks, words):
-    codebooks, _, items = gallery(num_codebooks, words)
-    codes = unpack(quantize(items, codebooks), num_codebooks, words)
+def test_quantized_codewords_are_the_nearest(num_codebooks, num_codewords):
+    codebooks, _, items = gallery(num_codebooks, num_codewords)
+    codes = unpack(quantize(items, codebooks), num_codebooks, num_codewords)
     for item, row in zip(items, codes, strict=True):
         for m, part in enumerate(item.view(num_codebooks, -1)):
             assert row[m] == F.cosine_similarity(part[None], codebooks[m], dim=1).argmax()
-    assert quantize(items[:0], codebooks).shape == (0, CodeIndex(codebooks).width)
+    assert quantize(items[:0], codebooks).shape == (0, CodeIndex(codebooks).code_size)
 
 
 # ---- growth
 
 
 def test_a_gallery_grows_in_steps_as_at_once():
-    index, indices, queries = made()
+    index, indices, queries = make_index()
     packed, steps = pack(indices), CodeIndex(index.codebooks)
     for start in range(0, 3000, 700):
         steps.add(packed[start : start + 700], index.ids[start : start + 700])
@@ -164,7 +191,7 @@ def test_a_gallery_grows_in_steps_as_at_once():
 def test_a_removed_id_never_comes_back(tmp_path, engine):
     if engine != "exact":
         needs_faiss()
-    index, indices, queries = made()
+    index, indices, queries = make_index()
     if engine == "lists":
         index.cluster(8)
     gone = set(index.search(queries, 30, engine, 8).ids.ravel())
@@ -173,12 +200,12 @@ def test_a_removed_id_never_comes_back(tmp_path, engine):
     index = CodeIndex.load(tmp_path / "index")
     index.add(pack(indices[:5]), [f"new {i}" for i in range(5)])
     assert not gone & set(index.ids) and len(index) == 3005 - len(gone)
-    found = index.search(queries, len(index), engine, 8)
-    assert not gone & set(found.ids.ravel())
+    result = index.search(queries, len(index), engine, 8)
+    assert not gone & set(result.ids.ravel())
     rest = [i for i in range(3000) if f"item {i}" not in gone]
     again = CodeIndex(index.codebooks)
     again.add(pack(torch.cat([indices[rest], indices[:5]])), index.ids)
-    np.testing.assert_array_equal(found.ids, again.search(queries, len(index), "exact").ids)
+    np.testing.assert_array_equal(result.ids, again.search(queries, len(index), "exact").ids)
 
 
 def test_ids_are_whole_numbers_or_texts_of_any_script():
@@ -193,18 +220,17 @@ def test_ids_are_whole_numbers_or_texts_of_any_script():
 
 
 @each_shape
-@pytest.mark.parametrize("lists", [0, 8])
-def test_a_saved_index_is_the_same(tmp_path, num_codebooks, words, lists):
-    index, _, queries = made(num_codebooks, words)
-    if lists:
+@pytest.mark.parametrize("nlist", [0, 8])
+def test_a_saved_index_is_the_same(tmp_path, num_codebooks, num_codewords, nlist):
+    index, _, queries = make_index(num_codebooks, num_codewords)
+    if nlist:
         needs_faiss()
-        index.cluster(lists)
+        index.cluster(nlist)
     index.save(tmp_path / "index")
     again = CodeIndex.load(tmp_path / "index", verify=True)
-    for part in ("codes", "ids", "codebooks"):
+    assert again.nlist == nlist
+    for part in ("codes", "ids", "codebooks", "centroids", "lists"):
         np.testing.assert_array_equal(getattr(again, part), getattr(index, part))
-    for mine, theirs in zip(index.lists, again.lists, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(index.search(queries, 20).ids, again.search(queries, 20).ids)
 
 
@@ -215,7 +241,7 @@ def test_an_empty_index_is_saved_too(tmp_path):
 
 
 def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
-    index, indices, _ = made(n=50)
+    index, indices, _ = make_index(n=50)
     index.save(tmp_path / "index")
     index.add(pack(indices[:1]), ["one more"])
     monkeypatch.setattr(storage.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
@@ -237,7 +263,7 @@ def _add_one(path, name):
 
 def test_of_two_processes_writing_none_undoes_the_other(tmp_path):
     path = tmp_path / "index"
-    made(n=50)[0].save(path)
+    make_index(n=50)[0].save(path)
     with get_context("spawn").Pool(2) as pool:
         saved = [name for name in pool.starmap(_add_one, [(path, "a"), (path, "b")]) if name]
     index = CodeIndex.load(path, verify=True)
@@ -247,7 +273,7 @@ def test_of_two_processes_writing_none_undoes_the_other(tmp_path):
 
 def test_a_file_that_changed_since_is_not_overwritten(tmp_path):
     path = tmp_path / "index"
-    made(n=50)[0].save(path)
+    make_index(n=50)[0].save(path)
     mine, theirs = CodeIndex.load(path), CodeIndex.load(path)
     theirs.remove(["item 0"])
     theirs.save(path)
@@ -264,7 +290,7 @@ def test_files_that_are_no_index_are_refused_by_what_is_wrong(tmp_path):
     path = tmp_path / "index"
     with pytest.raises(DcmqError, match="there is no index"):
         CodeIndex.load(path)
-    made(n=50)[0].save(path)
+    make_index(n=50)[0].save(path)
     whole = path.read_bytes()
     for content in (whole[:-1], whole[: len(whole) // 2], whole[:20], b"", b"\x80\x04." * 40):
         path.write_bytes(content)
@@ -277,7 +303,7 @@ def test_files_that_are_no_index_are_refused_by_what_is_wrong(tmp_path):
     path.write_bytes(whole)
     tensors, meta = load_tensors(path)
     for change, message in (
-        ({"version": "2"}, "format version 2, this dcmq reads 1"),
+        ({"version": "1"}, "format version 1, this dcmq reads 2: build it anew"),
         ({"format": "other"}, "no index of codes"),
     ):
         save_tensors(path, tensors, meta | change)
@@ -343,12 +369,12 @@ def test_codes_of_another_m_or_k_are_refused():
         (dict(embeddings=torch.ones(2, 95)), "not float .n, 96."),
         (dict(embeddings=torch.ones(96)), "not float .n, 96."),
         (dict(embeddings=torch.ones(2, 96, dtype=torch.long)), "int64"),
-        (dict(engine="fast"), "none of auto, exact, faiss, lists"),
+        (dict(engine="fiass"), "'fiass' is not registered; did you mean faiss. .known: exact, faiss, lists"),
         (dict(engine="lists"), "call cluster"),
     ],
 )
 def test_a_query_that_makes_no_sense_gets_one_line(change, message):
-    index, _, queries = made(n=50)
+    index, _, queries = make_index(n=50)
     with pytest.raises(DcmqError, match=message) as caught:
         index.search(**(dict(embeddings=queries, k=3) | change))
     assert "\n" not in str(caught.value)
@@ -360,7 +386,7 @@ def test_more_refusals():
         CodeIndex(codebooks).search(queries, 1)
     with pytest.raises(DcmqError, match="holds NaN"):
         quantize(queries / 0 * 0, codebooks)
-    index = made(n=50)[0]
+    index = make_index(n=50)[0]
     with pytest.raises(DcmqError, match="1 ids are not in the index .first: 'nobody'"):
         index.remove(["item 1", "nobody"])
     with pytest.raises(DcmqError, match="not in the index"):
@@ -371,10 +397,10 @@ def test_more_refusals():
 
 
 def test_without_faiss_the_reference_searches_and_the_rest_says_what_to_install(monkeypatch):
-    index, _, queries = made(n=12_000)
-    found = index.search(queries, 5, "exact")
+    index, _, queries = make_index(n=12_000)
+    result = index.search(queries, 5, "exact")
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
-    np.testing.assert_array_equal(index.search(queries, 5).ids, found.ids)
+    np.testing.assert_array_equal(index.search(queries, 5).ids, result.ids)
     with pytest.raises(DcmqError, match="pip install 'dcmq.faiss.'"):
         index.search(queries, 5, "faiss")
 
@@ -383,27 +409,27 @@ def test_without_faiss_the_reference_searches_and_the_rest_says_what_to_install(
 
 
 @each_shape
-@pytest.mark.parametrize("lists", [0, 8])
-def test_exported_files_search_as_the_index_does(tmp_path, num_codebooks, words, lists):
+@pytest.mark.parametrize("nlist", [0, 8])
+def test_exported_files_search_as_the_index_does(tmp_path, num_codebooks, num_codewords, nlist):
     """The README's own code, run on the files, and plain faiss."""
     faiss = needs_faiss()
-    index, _, queries = made(num_codebooks, words)
-    if lists:
-        index.cluster(lists)
-    folder = export(index, tmp_path / "out")
+    index, _, queries = make_index(num_codebooks, num_codewords)
+    if nlist:
+        index.cluster(nlist)
+    folder = export_index(index, tmp_path / "out")
     exact = index.search(queries, 10, "exact")
     readme = (folder / "README.md").read_text()
     code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     plain = next(block for block in code if "unpackbits" in block).replace('f"{name}.npy"', f'f"{folder}/{{name}}.npy"')
     for query, score in zip(queries.numpy(), exact.scores, strict=True):
-        names = {"query": query, "print": lambda found: None}
-        exec(plain, names)
-        np.testing.assert_allclose(np.sort(names["scores"])[::-1][:10], score, atol=1e-4)
+        variables = {"query": query, "print": lambda ids: None}
+        exec(plain, variables)
+        np.testing.assert_allclose(np.sort(variables["scores"])[::-1][:10], score, atol=1e-4)
     read = faiss.read_index(str(folder / "index.faiss"))
-    if lists:
-        faiss.downcast_index(read.base_index).nprobe = lists
-    unit = F.normalize(queries.view(len(queries), num_codebooks, -1), dim=2).flatten(1).numpy()
-    score, rows = read.search(unit, 10)
+    if nlist:
+        faiss.downcast_index(read.base_index).nprobe = nlist
+    normalized = F.normalize(queries.view(len(queries), num_codebooks, -1), dim=2).flatten(1).numpy()
+    score, rows = read.search(normalized, 10)
     np.testing.assert_allclose(score, exact.scores, atol=1e-4)
     distinct = np.load(folder / "codes.npy")
     for row, mine in zip(rows, exact.ids, strict=True):  # equal codes may change places
@@ -415,16 +441,16 @@ def test_exported_files_search_as_the_index_does(tmp_path, num_codebooks, words,
 
 
 def test_an_export_is_whole_or_not_there(tmp_path):
-    index = made(n=50)[0]
+    index = make_index(n=50)[0]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text(json.dumps("mine"))
     with pytest.raises(DcmqError, match="not empty"):
-        export(index, tmp_path / "full", with_faiss=False)
+        export_index(index, tmp_path / "full", with_faiss=False)
     with pytest.raises(DcmqError, match="empty; add codes"):
-        export(CodeIndex(index.codebooks), tmp_path / "new", with_faiss=False)
+        export_index(CodeIndex(index.codebooks), tmp_path / "new", with_faiss=False)
     with pytest.raises(DcmqError, match="cannot write"):
-        export(index, tmp_path / "full" / "file" / "new", with_faiss=False)
-    export(index, tmp_path / "new", with_faiss=False)
+        export_index(index, tmp_path / "full" / "file" / "new", with_faiss=False)
+    export_index(index, tmp_path / "new", with_faiss=False)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
         "README.md",
         "codebooks.npy",

@@ -1,4 +1,4 @@
-"""Quantiser and codes against explicit loops, and their round trips."""
+"""Quantizer and codes against explicit loops, and their round trips."""
 
 import math
 
@@ -36,12 +36,12 @@ def test_quantized_embedding_equals_loops(quantizer, form):
     z = quantizer(x, noise)
     for n in range(2):
         for m in range(3):
-            book = quantizer.codebooks[m]
-            s = [cosine(x[n, 5 * m : 5 * m + 5], book[k]) for k in range(4)]
+            codebook = quantizer.codebooks[m]
+            s = [cosine(x[n, 5 * m : 5 * m + 5], codebook[k]) for k in range(4)]
             soft = softmax([v / 0.3 for v in s])
             base = [v / 0.3 for v in s] if form == "scaled" else s
             drawn = softmax([(v + g.item()) / 0.7 for v, g in zip(base, noise[n, m], strict=True)])
-            expected = sum((soft[k] + 0.5 * drawn[k]) * book[k] for k in range(4))
+            expected = sum((soft[k] + 0.5 * drawn[k]) * codebook[k] for k in range(4))
             torch.testing.assert_close(z[n, 5 * m : 5 * m + 5], expected, atol=1e-5, rtol=1e-5)
 
 
@@ -72,8 +72,8 @@ def test_normalized_subvectors_make_the_search_score_the_training_cosine():
     quantizer = ProductQuantizer(3, 4, 5, normalize_subvectors=True)
     query, item = quantizer.embedding(torch.randn(2, 15)), torch.randn(6, 15)
     codes = assign(item, quantizer.codebooks.detach())
-    words = torch.stack([quantizer.codebooks.detach()[m, codes[:, m]] for m in range(3)], 1).flatten(1)
-    hard = unit_subvectors(words, 3)
+    codewords = torch.stack([quantizer.codebooks.detach()[m, codes[:, m]] for m in range(3)], 1).flatten(1)
+    hard = unit_subvectors(codewords, 3)
     cosines = torch.nn.functional.normalize(query, dim=1) @ torch.nn.functional.normalize(hard, dim=1).T
     torch.testing.assert_close(scores(lookup_tables(query, quantizer.codebooks.detach()), codes) / 3, cosines)
 
@@ -85,16 +85,16 @@ def test_quantizer_keeps_float32_under_autocast(quantizer):
 
 def test_scores_equal_a_loop_and_ties_are_exact():
     torch.manual_seed(0)
-    num_codebooks, query, items = torch.randn(3, 4, 5), torch.randn(2, 15), torch.randn(20, 15)
-    codes = assign(items, num_codebooks)
-    result = scores(lookup_tables(query, num_codebooks), codes)
+    codebooks, query, items = torch.randn(3, 4, 5), torch.randn(2, 15), torch.randn(20, 15)
+    codes = assign(items, codebooks)
+    result = scores(lookup_tables(query, codebooks), codes)
     for q in range(2):
         for n in range(20):
-            cosines = [[cosine(items[n, 5 * m : 5 * m + 5], num_codebooks[m, k]) for k in range(4)] for m in range(3)]
+            cosines = [[cosine(items[n, 5 * m : 5 * m + 5], codebooks[m, k]) for k in range(4)] for m in range(3)]
             assert codes[n].tolist() == [row.index(max(row)) for row in cosines]
-            total = sum(cosine(query[q, 5 * m : 5 * m + 5], num_codebooks[m, codes[n, m]]) for m in range(3))
+            total = sum(cosine(query[q, 5 * m : 5 * m + 5], codebooks[m, codes[n, m]]) for m in range(3))
             assert result[q, n].item() == pytest.approx(total, abs=1e-5)
-    doubled = scores(lookup_tables(query, num_codebooks), torch.cat([codes, codes]))
+    doubled = scores(lookup_tables(query, codebooks), torch.cat([codes, codes]))
     assert torch.equal(doubled[:, :20], doubled[:, 20:])
 
 
@@ -102,13 +102,13 @@ def test_a_zero_subvector_scores_zero():
     assert torch.equal(lookup_tables(torch.zeros(1, 15), torch.randn(3, 4, 5)), torch.zeros(1, 3, 4))
 
 
-@pytest.mark.parametrize("words", [2, 4, 16, 256])
-@pytest.mark.parametrize("books", [1, 3, 8])
-def test_packed_codes_round_trip(words, num_codebooks):
-    codes = np.random.default_rng(0).integers(0, words, (11, num_codebooks))
-    packed = pack(codes, words)
-    assert packed.nbytes == 11 * math.ceil(num_codebooks * math.log2(words) / 8)
-    assert np.array_equal(unpack(packed, num_codebooks, words), codes)
+@pytest.mark.parametrize("num_codewords", [2, 4, 16, 256])
+@pytest.mark.parametrize("num_codebooks", [1, 3, 8])
+def test_packed_codes_round_trip(num_codewords, num_codebooks):
+    codes = np.random.default_rng(0).integers(0, num_codewords, (11, num_codebooks))
+    packed = pack(codes, num_codewords)
+    assert packed.nbytes == 11 * math.ceil(num_codebooks * math.log2(num_codewords) / 8)
+    assert np.array_equal(unpack(packed, num_codebooks, num_codewords), codes)
 
 
 def test_bits_that_cannot_be_reached_are_refused():

@@ -299,7 +299,7 @@ def test_the_table_and_the_verdict_follow_the_labels():
 def test_ids_lead_back_to_rows_and_files_are_measured(tmp_path):
     data = tiny_dataset()
     assert quickstart.rows_of(data, data.ids[[5, 2]]).tolist() == [5, 2]
-    for name, size in (("pictures", 1234), ("model", 99)):
+    for name, size in (("images", 1234), ("model", 99)):
         (tmp_path / f"{name}.safetensors").write_bytes(bytes(size))
     table = quickstart.files_table(tmp_path, 32)
     assert table["size on disk"].tolist() == ["1.2 kB", "0.1 kB"] and "32 pictures" in table.iloc[0, 0]

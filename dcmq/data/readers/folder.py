@@ -22,6 +22,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
 from dcmq.data.source import Source
 from dcmq.data.splits import Split
+from dcmq.data.words import LETTERS, words
 
 COLUMNS = {
     "image": ("image", "file", "filename", "file_name", "filepath", "path", "image_path"),
@@ -71,7 +72,7 @@ def read_folder(root: Path, table: str = "") -> Source:
     total = len(samples)
     samples = {p: s for p, s in samples.items() if s["labels"]}
     labelled = len(samples)
-    samples = {p: s for p, s in samples.items() if re.search(r"[^\W\d_]{2}", " ".join(s["texts"]))}
+    samples = {p: s for p, s in samples.items() if words(" ".join(s["texts"]), LETTERS)}
     classes = sorted({name for s in samples.values() for name in s["labels"]})
     if not samples:
         raise DcmqError(f"folder: no row of {path} has both a label and a word of two letters or more")
