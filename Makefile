@@ -37,10 +37,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed-test
 	$(UV_INSTALL) '.[blip,faiss,test,dev]'
 	@touch $@
 
-demo: $(VENV)/.installed ## the paper's Table 3 on generated pictures, in a few minutes
+demo: $(VENV)/.installed ## the paper's Table 3 on generated images, in a few minutes
 	$(IN_VENV) papermill notebooks/ablation_npc.ipynb out.ipynb -p teacher clip
 	@echo && echo "executed notebook  out.ipynb"
-	@$(BIN)/python -m dcmq.where ablation_npc
+	@$(IN_VENV) dcmq reports where ablation_npc
 
 # pytest's own settings stand in pyproject.toml: two processes of one thread each, and the longest 15 tests at the end.
 test: $(VENV)/.installed-test ## all tests, the notebooks among them (minutes)
@@ -49,13 +49,14 @@ test: $(VENV)/.installed-test ## all tests, the notebooks among them (minutes)
 test-fast: $(VENV)/.installed-test ## what neither trains nor runs a notebook (within a minute)
 	$(IN_VENV) pytest -m "not slow" tests
 
-# PROFILE=paper DATASET=coco DATA_ROOT=DIR ... are passed to the notebooks; NOTEBOOKS="a b" runs only those.
+# PROFILE=paper DATASET=coco DATA_ROOT=DIR ... are passed to the notebooks; NOTEBOOKS="a b" runs only those, JOBS=2 two at a time.
 REPORT_OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATASET),--dataset $(DATASET)) \
   $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA_OPTIONS),--data-options "$(DATA_OPTIONS)") \
-  $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SETTINGS),--settings "$(SETTINGS)")
+  $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
+  $(if $(JOBS),--jobs $(JOBS)) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 reports: $(VENV)/.installed ## every notebook, and reports/README.md over them all
-	$(IN_VENV) python -m dcmq.batch $(REPORT_OPTIONS) $(NOTEBOOKS)
+	$(IN_VENV) dcmq reports run $(REPORT_OPTIONS) $(NOTEBOOKS)
 
 # NAMES="evaluation training" runs only those; QUICK=1 only sees whether they run.
 benchmarks: $(VENV)/.installed ## speed against peers, into reports/benchmarks
