@@ -36,16 +36,12 @@ def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As in a notebook's teacher; see dcmq teachers list.")],
 ) -> None:
     """Load a teacher's weights and say whether they are the right ones. Exit code 1 where they are not."""
-    from dcmq.teachers.base import Encoder
     from dcmq.teachers.check import check as check_weights
     from dcmq.teachers.check import reference_for, verdict
     from dcmq.teachers.registry import resolve_teacher
 
     teacher = resolve_teacher(name, "photos")
     print(teacher.description)
-    if not isinstance(teacher, Encoder):
-        print("embeddings from a file: shapes, ids and numbers are in order; which model made them cannot be told")
-        return
     result = check_weights(teacher, reference_for(teacher.description))
     print(verdict(result))
     if result.right is False:
