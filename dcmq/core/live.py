@@ -7,6 +7,7 @@ file was edited after it was imported, what runs is something else, and a run re
 import ast
 import functools
 import inspect
+import linecache
 import sys
 import types
 
@@ -186,17 +187,10 @@ def _collect_code(thing, name: str, found: dict[str, str]) -> None:
     label = f"{module}.{thing.__qualname__}"
     if label in found:
         return
-    try:
-        source = inspect.getsource(thing)
-    except (OSError, TypeError):
-        raise DcmqError(
-            f"the source of {thing.__qualname__} cannot be had, so its runs could not be recognised again: define it in a "
-            "notebook cell or in a file"
-        ) from None
-    statement = ast.parse(inspect.cleandoc("\n" + source) if source[:1].isspace() else source).body[0]
-    statement.decorator_list = []  # they register it, under the name that the settings hold
-    _note(found, label, code.digest_of(statement))
     functions = [thing] if isinstance(thing, types.FunctionType) else _methods(thing)
+    definition = _definition(thing.__name__, functions)
+    definition.decorator_list = []  # they register it, under the name that the settings hold
+    _note(found, label, code.digest_of(definition))
     if isinstance(thing, type):
         for base in thing.__bases__:
             _collect_code(base, base.__qualname__, found)
@@ -208,6 +202,27 @@ def _collect_code(thing, name: str, found: dict[str, str]) -> None:
         defaults = (function.__defaults__ or ()) + tuple((function.__kwdefaults__ or {}).values())
         for place, value in enumerate(defaults):
             _collect(value, f"{label} default {place}", found)
+
+
+def _definition(name: str, functions: list[types.FunctionType]) -> ast.stmt:
+    """The statement that defines a function, or the class that has ``functions`` as methods, from its cell or file.
+
+    inspect.getsource does not find classes that a notebook defines.
+
+    Raises:
+        DcmqError: there is no such cell or file.
+    """
+    for function in functions[:1]:
+        lines = linecache.getlines(function.__code__.co_filename, function.__globals__)
+        for node in ast.walk(ast.parse("".join(lines))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                if first <= function.__code__.co_firstlineno <= node.end_lineno:
+                    return node
+    raise DcmqError(
+        f"the source of {name} cannot be had, so its runs could not be recognised again: define it in a notebook cell or in "
+        "a file, a class with a method of its own"
+    )
 
 
 def _methods(kind: type) -> list[types.FunctionType]:

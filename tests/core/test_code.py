@@ -55,7 +55,13 @@ def test_a_changed_literal_changes_the_fingerprint(module):
     nodes = literals(text)
     random.Random(0).shuffle(nodes)
     for node in nodes[:12]:
-        new = repr(node.value + "x" if isinstance(node.value, str) else not node.value if node.value in (0, 1) else node.value + 1)
+        new = repr(
+            node.value + "x"
+            if isinstance(node.value, str)
+            else not node.value
+            if node.value in (0, 1)
+            else node.value + 1
+        )
         assert digests(replaced(text, node, new)) != before, f"{module}:{node.lineno} {node.value!r}"
 
 
@@ -99,18 +105,19 @@ def test_every_module_of_the_closure_is_in_the_fingerprint(monkeypatch):
 
 
 def test_a_renamed_module_and_a_moved_function_keep_the_fingerprint(monkeypatch, tmp_path):
+    uncached = code.closure.__wrapped__
+
     def fingerprint(**modules):
         for name, text in modules.items():
             (tmp_path / f"{name}.py").write_text(text)
         monkeypatch.setattr(code, "source_file", lambda m: f if (f := tmp_path / f"{m[5:]}.py").is_file() else None)
         monkeypatch.setattr(code, "tree", lambda m: ast.parse(code.source_file(m).read_text()))
-        monkeypatch.setattr(code, "closure", code.closure.__wrapped__)
+        monkeypatch.setattr(code, "closure", uncached)
         found = code.fingerprint.__wrapped__("dcmq.root")
         for name in modules:
             (tmp_path / f"{name}.py").unlink()
         return found
 
-    monkeypatch.setattr(code.closure, "__wrapped__", code.closure.__wrapped__)
     use, first, second = "def use():\n    return f() + g()\n", "def f():\n    return 1\n", "def g():\n    return 2\n"
     before = fingerprint(root="from dcmq.a import f, g\n" + use, a=first + second)
     assert fingerprint(root="from dcmq.b import f, g\n" + use, b=first + second) == before

@@ -45,7 +45,9 @@ def test_the_package_as_it_is_passes():
 def test_what_is_replaced_at_run_time_is_named_in_one_line(monkeypatch, owner, name):
     new = property(mine) if name == "part" else ("batch",) if name == "SCOPES" else mine
     monkeypatch.setattr(owner, name, new)
-    with pytest.raises(DcmqError, match=f"{name} was replaced at run time.*register_target.*restart the kernel") as caught:
+    with pytest.raises(
+        DcmqError, match=f"{name} was replaced at run time.*register_target.*restart the kernel"
+    ) as caught:
         live.require_own(DCMQ)
     assert "\n" not in str(caught.value)
 
@@ -61,10 +63,14 @@ def test_a_method_added_over_an_inherited_one_is_noticed(monkeypatch):
 def test_a_file_edited_after_its_import_is_noticed(monkeypatch, tmp_path):
     file = code.source_file("dcmq.training.batches")
     edited = tmp_path / "batches.py"
-    monkeypatch.setattr(code, "source_file", lambda module: edited if module == "dcmq.training.batches" else file_of(module))
-    file_of = code.source_file.__wrapped__ if hasattr(code.source_file, "__wrapped__") else importlib.import_module(
-        "dcmq.core.code"
-    ).source_file
+    monkeypatch.setattr(
+        code, "source_file", lambda module: edited if module == "dcmq.training.batches" else file_of(module)
+    )
+    file_of = (
+        code.source_file.__wrapped__
+        if hasattr(code.source_file, "__wrapped__")
+        else importlib.import_module("dcmq.core.code").source_file
+    )
     text = file.read_text()
     for change, noticed in ((text + "\n# a comment\n", False), (text.replace("< 0.5", "< 0.25"), True)):
         edited.write_text(change)
@@ -83,12 +89,9 @@ def defined(text, name="own", tmp=None, **values):
     file.write_text(text)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
-    vars(module).update(values)
-    sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
-    thing = getattr(module, name)
-    thing.__module__ = "__main__"
-    return thing
+    vars(module).update(values, __name__="__main__")
+    exec(compile(text, str(file), "exec"), vars(module))
+    return getattr(module, name)
 
 
 def test_own_code_is_known_by_what_it_does(tmp_path):

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -64,25 +62,3 @@ def test_tensors_come_back_and_any_change_is_noticed(tmp_path):
         path.write_bytes(changed)
         with pytest.raises(CorruptFile):
             load_tensors(path)
-
-
-TWICE = """
-import sys
-from dcmq.data import load_dataset
-from dcmq.teachers import embed, resolve_teacher
-from dcmq.teachers.scenes_clip import BundledClip
-encode, calls = BundledClip.encode_images, []
-BundledClip.encode_images = lambda self, x: calls.append(len(x)) or encode(self, x)
-data = load_dataset("scenes", query=20, train=60, gallery=100)
-print(float(embed(resolve_teacher("clip", "scenes"), data, progress=False).image.sum()), sum(calls))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_at_once_embed_once_and_agree(tmp_path):
-    home = os.environ | {"DCMQ_HOME": str(tmp_path)}
-    both = [subprocess.Popen([sys.executable, "-c", TWICE], env=home, stdout=subprocess.PIPE, text=True) for _ in "ab"]
-    answers = [process.communicate(timeout=300)[0].split() for process in both]
-    assert all(process.returncode == 0 for process in both)
-    assert answers[0][0] == answers[1][0]
-    assert sorted(int(count) for _, count in answers) == [0, 120]

@@ -5,12 +5,12 @@ import shutil
 import pytest
 import torch
 import torchvision
-from dcmq.runs.keys import run_key
 from tiny import config, tiny_dataset
 
 from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError
-from dcmq.experiments import runs
+from dcmq.experiments import records, runs
+from dcmq.experiments.keys import run_key
 from dcmq.search.runs import model_of
 
 
