@@ -8,11 +8,12 @@ from pydantic import Field
 
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import METRICS, metric_name, paper_table, select
 from dcmq.reporting.tables import mean_sd
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.retrieval.evaluate import DIRECTIONS
 
 LABELS = {
     "identity": "identity",
@@ -22,8 +23,9 @@ LABELS = {
 }
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked."""
+    """The parameters of the notebook."""
 
     notebook: ClassVar[str] = "ablation_npc"
     item: ClassVar[str] = "Table 3"
@@ -45,7 +47,7 @@ class Parameters(TrainingStudy):
 
     @property
     def name(self) -> str:
-        """See :class:`TrainingStudy`; a sweep has a folder of its own."""
+        """The name of the report's folder; a sweep has one of its own."""
         return super().name + ("-tau-sweep" if len(self.taus) > 1 else "")
 
     def variants(self, tau: float) -> list[Variant]:
@@ -73,18 +75,21 @@ def tau_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def teacher_table(teacher: dict, r: int) -> pd.DataFrame:
-    """The teacher's own retrieval, as :func:`dcmq.retrieval.evaluate.evaluate_teacher` measured it: a row to hold ours against."""
+    """The teacher's own retrieval, as a row to hold ours against.
+
+    Args:
+        teacher: as :func:`dcmq.retrieval.evaluate.evaluate_teacher` measured it.
+        r: R of mAP@R (hits).
+    """
     names = [metric_name(m, r) for m in METRICS]
-    cells = {f"{name} {d}": mean_sd([teacher[d][name]]) for name in names for d in ("i2t", "t2i")}
-    return pd.DataFrame(cells, index=["the teacher itself, not quantised"])
+    cells = {f"{name} {d}": mean_sd([teacher[d][name]]) for name in names for d in DIRECTIONS}
+    return pd.DataFrame(cells, index=["the teacher itself, not quantized"])
 
 
 def paper() -> pd.DataFrame:
     """The paper's Table 3, 64 bits."""
-    return paper_table(3, dict(identity="identity", multihot="multi-hot labels") | _NPC)
-
-
-_NPC = {"without_npc": "teacher without NPC", "with_npc": "teacher with NPC"}
+    targets = {"identity": "identity", "multihot": "multihot", "without_npc": "raw", "with_npc": "npc"}
+    return paper_table(3, {name: LABELS[target] for name, target in targets.items()})
 
 
 def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[Verdict]:
@@ -94,8 +99,8 @@ def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[Verdict]:
 
 
 def figure(frame: pd.DataFrame, tau: float, metric: str, label: str) -> plt.Figure:
-    """Left: the four targets at ``tau``, a mark per seed. Right: the same against tau, mean of directions with sd bars."""
-    drawn, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True)
+    """Two panels: the four targets at ``tau``, a mark per seed; and against tau, the mean of both directions with sd bars."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True)
     plots.dots(left, select(frame, metric, tau=tau), label)
     left.set_title(f"tau {tau:g}: filled i2t, hollow t2i, a mark per seed", fontsize=10)
     plots.lines(right, frame, "tau", metric, "")
@@ -103,5 +108,5 @@ def figure(frame: pd.DataFrame, tau: float, metric: str, label: str) -> plt.Figu
     right.set_xlabel("tau (temperature of targets and logits)")
     right.set_title("mean of both directions ± sd over seeds", fontsize=10)
     right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig

@@ -1,4 +1,4 @@
-"""Table 4: product quantisation with and without Gumbel noise, at several code lengths."""
+"""Table 4: product quantization with and without Gumbel noise, at several code lengths."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table, statistics_frame
 from dcmq.reporting.tables import mean_sd
@@ -16,8 +16,9 @@ WITH, WITHOUT = "with Gumbel", "without Gumbel"
 SCALED = "with Gumbel, scaled"
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``bits`` is a comma-separated list."""
+    """The parameters of the notebook; ``bits`` is a comma-separated list."""
 
     notebook: ClassVar[str] = "ablation_pqg"
     item: ClassVar[str] = "Table 4"
@@ -41,7 +42,7 @@ def paper() -> pd.DataFrame:
 
 
 def entropy_table(plan, records) -> pd.DataFrame:
-    """Normalised codeword entropy of the gallery's codes, mean of both modalities, mean ± sd over seeds."""
+    """Normalized codeword entropy of the gallery's codes, mean of both modalities, mean ± sd over seeds."""
     frame = statistics_frame(plan, records)
     means = frame.groupby(["variant", "bits", "seed"], sort=False).entropy.mean()
     cells = means.groupby(["variant", "bits"], sort=False).apply(lambda v: mean_sd(list(v))).unstack("bits")
@@ -51,22 +52,22 @@ def entropy_table(plan, records) -> pd.DataFrame:
 
 def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
     """Noise against none at each code length, in both readings."""
-    found = []
+    comparisons = []
     for bits in dict.fromkeys(frame.bits):
         means = seed_means(frame, metric, bits=bits)
-        found += [compare(means, noisy, WITHOUT, f"{bits} bits, {noisy} > none") for noisy in (WITH, SCALED)]
-    return found
+        comparisons += [compare(means, noisy, WITHOUT, f"{bits} bits, {noisy} > none") for noisy in (WITH, SCALED)]
+    return comparisons
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """mAP against bits, the mean of both directions with sd bars: quantised, and the same students' embeddings."""
-    drawn, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
+    """Two panels of mAP against bits, the mean of both directions with sd bars: quantized, and the same students' embeddings."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
     for axis, gallery, title in zip(
-        axes, ("gallery", "continuous"), ("quantised codes", "the same, not quantised"), strict=True
+        axes, ("gallery", "continuous"), ("quantized codes", "the same, not quantized"), strict=True
     ):
         plots.lines(axis, frame, "bits", metric, label if gallery == "gallery" else "", gallery=gallery)
         plots.bits_axis(axis, frame)
         axis.set_title(title, fontsize=10)
     axes[0].legend(fontsize=8)
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig

@@ -1,5 +1,6 @@
 """Table 7: other image encoders as the student's."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ import pandas as pd
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
@@ -17,8 +18,9 @@ PAPER = ("AlexNet", "RN50", "DINO-RN50", "CLIP-RN50", "ViT-B32", "DeiT")
 SIZES = {"small_clip": 64}  # pixels a side, where an encoder takes one size only
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``bits`` and ``backbones`` are comma-separated lists."""
+    """The parameters of the notebook; ``bits`` and ``backbones`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "backbones"
     item: ClassVar[str] = "Table 7"
@@ -40,23 +42,23 @@ class Parameters(TrainingStudy):
                 raise DcmqError(f"backbones: {entry!r} is not NAME or NAME+WEIGHTS, e.g. resnet50+imagenet")
             settings = {"image_encoder": name, "backbone_weights": weights}
             settings |= {"image_size": SIZES[name]} if name in SIZES else {}
-            settings |= {"backbone_rate": self.backbone_lr_factor} if weights else {}
+            settings |= {"backbone_lr_factor": self.backbone_lr_factor} if weights else {}
             rows.append(Variant(f"{name} ({short_weights(weights)})", settings))
         return rows
 
 
 def short_weights(weights: str) -> str:
-    """What a table says of weights: nothing of where a file lies."""
+    """The words of a table for weights; of a file its name, and not where it lies."""
     return f"pretrained: {weights.rpartition('/')[2]}" if weights else "from scratch"
 
 
-def paper(bits) -> pd.DataFrame:
-    """The paper's Table 7 at ``bits``."""
+def paper(bits: Sequence[int] = (64,)) -> pd.DataFrame:
+    """The paper's Table 7 at the code lengths ``bits``."""
     return paper_table(7, {name: name for name in PAPER}, bits)
 
 
 def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """The first encoder named against each other, over all code lengths."""
+    """Every other encoder against the first one named, over all code lengths."""
     means = seed_means(frame, metric)
     first, *others = means.columns
     return [compare(means, other, first) for other in others]

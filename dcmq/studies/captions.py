@@ -6,18 +6,19 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
 NPC, IDENTITY = "DCMQ (teacher with NPC)", "identity"
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked."""
+    """The parameters of the notebook."""
 
     notebook: ClassVar[str] = "captions"
     item: ClassVar[str] = "Fig. 7, 8"
-    title: ClassVar[str] = "Do captions, read by a transformer, change the picture?"
+    title: ClassVar[str] = "Do captions, read by a transformer, change the result?"
     claim: ClassVar[str] = (
         "With raw captions and CLIP's text transformer as the student's, DCMQ still beats the identity target."
     )

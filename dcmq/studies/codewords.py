@@ -9,9 +9,10 @@ from matplotlib.ticker import MaxNLocator
 from pydantic import Field, field_validator
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.registry import suggestion
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.tables import mean_sd
@@ -36,8 +37,9 @@ NONE, RAW, SCALED = FORMS
 COLLAPSED = 0.1  # share of dead codewords from which a codebook is called collapsed (ours)
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``conditions`` is a comma-separated list of :data:`CONDITIONS`."""
+    """The parameters of the notebook; ``conditions`` is a comma-separated list of :data:`CONDITIONS`."""
 
     notebook: ClassVar[str] = "codewords"
     item: ClassVar[str] = "Fig. 9"
@@ -54,7 +56,8 @@ class Parameters(TrainingStudy):
     def _known(cls, value: str) -> str:
         for name in comma_list(value, str):
             if name not in CONDITIONS:
-                raise DcmqError(f"conditions: {name!r} is not known (known: {', '.join(CONDITIONS)})")
+                hint = suggestion(name, CONDITIONS)
+                raise DcmqError(f"conditions: {name!r} is not known{hint} (known: {', '.join(CONDITIONS)})")
         return value
 
     def changes(self, condition: str) -> dict:
@@ -80,7 +83,7 @@ def run_means(statistics: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def paired(statistics: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
-    """(seeds, forms) of a statistic, to :func:`dcmq.reporting.verdicts.compare`."""
+    """(seeds, forms) of a statistic, as :func:`dcmq.reporting.verdicts.compare` takes them."""
     means = run_means(statistics[statistics.condition == condition], name)
     return means.pivot(index="seed", columns="variant", values=name)[list(FORMS)]
 
@@ -90,33 +93,33 @@ def table(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str, label: str
     rows = {}
     for condition in dict.fromkeys(statistics.condition):
         row = {}
-        for name, shown in (("entropy", "entropy"), ("dead", "dead")):
+        for name in ("entropy", "dead"):
             means = paired(statistics, condition, name)
-            row |= {f"{shown}, {form}": mean_sd(list(means[form])) for form in FORMS}
+            row |= {f"{name}, {form}": mean_sd(list(means[form])) for form in FORMS}
         means = seed_means(frame, metric, condition=condition)
         rows[condition] = row | {f"{label}, {form}": mean_sd(list(means[form])) for form in FORMS}
     return pd.DataFrame(rows).T
 
 
 def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str) -> list[Verdict]:
-    """For each condition: whether codewords collapse without noise, and whether noise raises entropy and mAP."""
-    found = []
+    """Verdicts for each condition: that codebooks collapse without noise, and that noise raises entropy and mAP."""
+    claims = []
     for condition in dict.fromkeys(statistics.condition):
         dead, entropy = (paired(statistics, condition, name) for name in ("dead", "entropy"))
         share = dead[NONE].mean()
         word = "holds" if share >= COLLAPSED else "does not hold"
-        found.append(
+        claims.append(
             Verdict(f"{condition}: codebooks collapse without noise", word, f"{share:.1%} of the codewords dead")
         )
         means = seed_means(frame, metric, condition=condition)
         for form in (RAW, SCALED):
-            found.append(compare(entropy, form, NONE, f"{condition}: noise, {form}, raises entropy"))
-            found.append(compare(means, form, NONE, f"{condition}: noise, {form}, raises mAP"))
-    return found
+            claims.append(compare(entropy, form, NONE, f"{condition}: noise, {form}, raises entropy"))
+            claims.append(compare(means, form, NONE, f"{condition}: noise, {form}, raises mAP"))
+    return claims
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    """In which conditions each part of the claim holds, and where noise raises entropy and mAP together."""
+    """Lines that name the conditions in which each part of the claim holds, and those in which noise raises entropy and mAP."""
     holds = {v.claim for v in verdicts if v.word == "holds"}
     conditions = list(dict.fromkeys(v.claim.split(":")[0] for v in verdicts))
 
@@ -133,8 +136,8 @@ def summary(verdicts: list[Verdict]) -> str:
 
 
 def usage_figure(statistics: pd.DataFrame, condition: str) -> plt.Figure:
-    """Share of assignments against the codeword's rank within its book, for each form of noise: texts, then images."""
-    drawn, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
+    """Two panels, texts and images: share of assignments against the codeword's rank within its codebook, for each form of noise."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
     for axis, modality in zip(axes, ("text", "image"), strict=True):
         chosen = statistics[(statistics.condition == condition) & (statistics.modality == modality)]
         for i, form in enumerate(FORMS):
@@ -145,7 +148,7 @@ def usage_figure(statistics: pd.DataFrame, condition: str) -> plt.Figure:
                 ranks,
                 usage.mean(0),
                 marker=MARKERS[i],
-                color=plots.colours()[i],
+                color=plots.colors()[i],
                 label=f"{form}: entropy {entropy:.3f}",
             )
         axis.axhline(1 / usage.shape[1], color="0.4", linestyle=":", label="all codewords alike")
@@ -153,14 +156,14 @@ def usage_figure(statistics: pd.DataFrame, condition: str) -> plt.Figure:
         axis.set_title(f"codes of {modality}s", fontsize=10)
         axis.legend(fontsize=8)
     axes[0].set_ylabel("share of assignments")
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig
 
 
 def conditions_figure(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """Entropy (left) and mAP (right) for each condition, a mark per seed and form of noise."""
+    """Two panels, entropy and mAP, for each condition: a mark per seed and form of noise."""
     conditions = list(dict.fromkeys(statistics.condition))
-    drawn, axes = plt.subplots(1, 2, figsize=(10.5, 0.55 * len(conditions) + 1.6), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(10.5, 0.55 * len(conditions) + 1.6), sharey=True)
     for i, form in enumerate(FORMS):
         for row, condition in enumerate(conditions):
             entropy = paired(statistics, condition, "entropy")[form]
@@ -168,14 +171,14 @@ def conditions_figure(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str
             for axis, values in zip(axes, (entropy, means), strict=True):
                 place = np.full(len(values), row + 0.22 * (i - 1))
                 axis.plot(
-                    values, place, MARKERS[i], color=plots.colours()[i], markersize=6, label=form if not row else None
+                    values, place, MARKERS[i], color=plots.colors()[i], markersize=6, label=form if not row else None
                 )
     for axis in axes:
         axis.xaxis.set_major_locator(MaxNLocator(6))
     axes[0].set_yticks(range(len(conditions)), conditions)
     axes[0].invert_yaxis()
-    axes[0].set_xlabel("normalised codeword entropy (1: all alike)")
+    axes[0].set_xlabel("normalized codeword entropy (1: all alike)")
     axes[1].set_xlabel(f"{label}, mean of both directions")
     axes[1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig

@@ -1,22 +1,24 @@
 """Table 6: codes of one and two bytes."""
 
+from itertools import pairwise
 from typing import ClassVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy, short_name
+from dcmq.experiments.study import TrainingStudy, register_study, teacher_label
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table, select
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.retrieval.evaluate import DIRECTIONS
 
 PAPER = ("CLIP-RN50", "CLIP-ViT-B32", "DeCLIP-RN50", "DeCLIP-ViT-B32")
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``teacher`` and ``bits`` are comma-separated lists."""
+    """The parameters of the notebook; ``teacher`` and ``bits`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "low_bits"
     item: ClassVar[str] = "Table 6"
@@ -30,7 +32,7 @@ class Parameters(TrainingStudy):
 
     def variants(self) -> list[Variant]:
         """The same student, taught by each teacher."""
-        return [Variant(short_name(name), teacher=name) for name in comma_list(self.teacher, str)]
+        return [Variant(teacher_label(name), teacher=name) for name in self.teacher_list]
 
 
 def paper() -> pd.DataFrame:
@@ -39,7 +41,7 @@ def paper() -> pd.DataFrame:
 
 
 def paper_loss() -> pd.DataFrame:
-    """What the paper's CLIP-ViT-B32 student loses against its 64 bits (Table 2): rows bits, columns data set and direction."""
+    """The loss of the paper's CLIP-ViT-B32 student against its 64 bits (Table 2): rows bits, columns data set and direction."""
     low, full = (paper_table(n, {"CLIP-ViT-B32": "CLIP-ViT-B32"}).loc["CLIP-ViT-B32"].astype(float) for n in (6, 2))
     rows = {
         f"{bits} bits": {name: round(full[name] - low[name.replace(" ", f" {bits} bits ")], 3) for name in full.index}
@@ -49,37 +51,34 @@ def paper_loss() -> pd.DataFrame:
 
 
 def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """More bits against fewer, and what the fewest lose against the most, for each teacher."""
-    lengths = sorted(frame.bits.unique())
-    found = []
+    """Each step up in bits, for each teacher."""
+    steps = list(pairwise(sorted(frame.bits.unique())))
+    comparisons = []
     for name in dict.fromkeys(frame.variant):
         means = seed_means(frame[frame.variant == name], metric, by="bits")
-        found += [
-            compare(means, more, fewer, f"{name}: {more} bits > {fewer} bits")
-            for fewer, more in zip(lengths, lengths[1:], strict=False)
-        ]
-    return found
+        comparisons += [compare(means, more, fewer, f"{name}: {more} bits > {fewer} bits") for fewer, more in steps]
+    return comparisons
 
 
 def loss_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """What is lost against the longest code: rows teachers, columns bits and direction, means over seeds."""
-    chosen = select(frame, metric)
-    means = chosen.groupby(["variant", "bits", "direction"], sort=False).value.mean().unstack(["bits", "direction"])
-    longest = chosen.bits.max()
-    lost = {
+    """The loss against the longest code: rows teachers, columns bits and direction, means over seeds."""
+    rows = select(frame, metric)
+    means = rows.groupby(["variant", "bits", "direction"], sort=False).value.mean().unstack(["bits", "direction"])
+    longest = rows.bits.max()
+    losses = {
         f"{bits} bits {d}": (means[longest, d] - means[bits, d]).round(3)
-        for bits in sorted(set(chosen.bits) - {longest})
-        for d in ("i2t", "t2i")
+        for bits in sorted(set(rows.bits) - {longest})
+        for d in DIRECTIONS
     }
-    return pd.DataFrame(lost).rename_axis(None)
+    return pd.DataFrame(losses).rename_axis(None)
 
 
 def figure(frame: pd.DataFrame, metrics) -> plt.Figure:
-    """mAP against bits, a line per teacher, the mean of both directions with sd bars."""
-    drawn, axes = plt.subplots(1, len(metrics), figsize=(9.6, 3.6))
+    """A panel per metric against bits: a line per teacher, the mean of both directions with sd bars."""
+    fig, axes = plt.subplots(1, len(metrics), figsize=(9.6, 3.6))
     for axis, (metric, label) in zip(axes, metrics, strict=True):
         plots.lines(axis, frame, "bits", metric, label)
         plots.bits_axis(axis, frame)
     axes[0].legend(title="teacher", fontsize=8)
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig

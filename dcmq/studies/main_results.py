@@ -9,19 +9,20 @@ import pandas as pd
 
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.study import Methods, TrainingStudy
+from dcmq.experiments.study import Methods, TrainingStudy, register_study
 from dcmq.methods.base import CONTROL
 from dcmq.methods.registry import METHODS
 from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.metric_question import COMPARED, OWN
-from dcmq.reporting.plots import colours
+from dcmq.reporting.plots import colors
 from dcmq.reporting.results import paper_table
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
 from dcmq.retrieval.evaluate import DIRECTIONS
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; ``methods``, ``controls`` and ``bits`` are comma-separated lists."""
+    """The parameters of the notebook; ``methods``, ``controls`` and ``bits`` are comma-separated lists."""
 
     notebook: ClassVar[str] = "main_results"
     item: ClassVar[str] = "Table 1, Fig. 5"
@@ -37,15 +38,17 @@ class Parameters(TrainingStudy):
         """The methods and the controls asked for."""
         return method_variants(",".join(filter(None, [self.methods, self.controls])))
 
-    def chosen(
-        self, plan: Sequence[PlannedRun], records: Sequence[dict], names: str
-    ) -> tuple[list[PlannedRun], list[dict]]:
-        """Runs and records of the methods in ``names`` at ``curve_bits``."""
-        wanted = {variant.name for variant in method_variants(names)}
+    def curve_runs(self, plan: Sequence[PlannedRun], records: Sequence[dict]) -> tuple[list[PlannedRun], list[dict]]:
+        """The runs, with their records, whose curves are drawn: those of ``methods`` at ``curve_bits``.
+
+        Raises:
+            DcmqError: ``curve_bits`` is none of ``bits``.
+        """
+        names = {variant.name for variant in method_variants(self.methods)}
         pairs = [
             (run, record)
             for run, record in zip(plan, records, strict=True)
-            if run.tags["bits"] == self.curve_bits and run.variant in wanted
+            if run.tags["bits"] == self.curve_bits and run.variant in names
         ]
         if not pairs:
             raise DcmqError(f"curve_bits: {self.curve_bits} is none of the bits {self.bits}")
@@ -61,7 +64,10 @@ def methods_table(names: Sequence[str]) -> pd.DataFrame:
     """A row per method: its source, how faithful it is, what it reads of a text, what is uncertain."""
     rows = [METHODS[name] for name in names]
     return pd.DataFrame(
-        {row.name: {"after": row.reference, "is": row.fidelity, "reads": row.reads, "note": row.note} for row in rows}
+        {
+            row.name: {"after": row.reference, "is": row.fidelity, "reads": row.text_input, "note": row.note}
+            for row in rows
+        }
     ).T
 
 
@@ -86,23 +92,23 @@ def sizes_table(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataF
 
 
 def verdicts(frame: pd.DataFrame, metric: str, bits: int) -> list[Verdict]:
-    """DCMQ against the best compared method at each length; against every row at ``bits``; and long against short."""
-    lengths, found = sorted(frame.bits.unique()), []
+    """DCMQ against the best compared method at each length; against every row at ``bits``; and long against short codes."""
+    lengths, comparisons = sorted(frame.bits.unique()), []
     for length in lengths:
         means = seed_means(frame, metric, bits=length)
         rivals = [name for name in COMPARED if name in means]
         if rivals and "DCMQ" in means:
             best = means[rivals].mean().idxmax()
-            found.append(compare(means, "DCMQ", best, f"{length} bits, DCMQ > {best}, the best compared method"))
+            comparisons.append(compare(means, "DCMQ", best, f"{length} bits, DCMQ > {best}, the best compared method"))
     means = seed_means(frame, metric, bits=bits)
     if "DCMQ" in means:
         others = [name for name in means if name != "DCMQ"]
-        found += [compare(means, "DCMQ", other, f"{bits} bits, DCMQ > {other}{_kind(other)}") for other in others]
+        comparisons += [compare(means, "DCMQ", other, f"{bits} bits, DCMQ > {other}{_kind(other)}") for other in others]
     own = frame[frame.variant == "DCMQ"]
     if len(own) and len(lengths) > 1:
         means = seed_means(own, metric, by="bits")
-        found.append(compare(means, lengths[-1], lengths[0], f"DCMQ, {lengths[-1]} bits > {lengths[0]} bits"))
-    return found
+        comparisons.append(compare(means, lengths[-1], lengths[0], f"DCMQ, {lengths[-1]} bits > {lengths[0]} bits"))
+    return comparisons
 
 
 def _kind(name: str) -> str:
@@ -110,27 +116,26 @@ def _kind(name: str) -> str:
 
 
 def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict]) -> plt.Figure:
-    """Above, interpolated precision against recall by rank, for all; below, by Hamming radius, for hash methods."""
-    drawn, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
+    """A column per direction: above, interpolated precision against recall by rank, for all; below, by Hamming radius, for hash
+    methods."""
+    fig, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
     names = list(dict.fromkeys(run.variant for run in plan))
     for column, direction in enumerate(DIRECTIONS):
         for i, name in enumerate(names):
-            found = [
+            seeds = [
                 record["evaluation"][direction]["gallery"]
                 for run, record in zip(plan, records, strict=True)
                 if run.variant == name
             ]
-            style = dict(
-                color=colours()[i % len(colours())], marker=MARKERS[i % len(MARKERS)], markersize=4, label=name
-            )
-            levels = pd.DataFrame([part["interpolated precision at recall"] for part in found])
+            style = dict(color=colors()[i % len(colors())], marker=MARKERS[i % len(MARKERS)], markersize=4, label=name)
+            levels = pd.DataFrame([part["interpolated precision at recall"] for part in seeds])
             axes[0, column].plot([float(level) for level in levels.columns], levels.mean(), **style)
-            if "by Hamming radius" in found[0]:
+            if "by Hamming radius" in seeds[0]:
                 pairs = {
-                    k: np.mean([part["by Hamming radius"][k] for part in found], 0) for k in ("recall", "precision")
+                    k: np.mean([part["by Hamming radius"][k] for part in seeds], 0) for k in ("recall", "precision")
                 }
-                kept = pairs["recall"] > 0
-                axes[1, column].plot(pairs["recall"][kept], pairs["precision"][kept], **style)
+                some = pairs["recall"] > 0
+                axes[1, column].plot(pairs["recall"][some], pairs["precision"][some], **style)
         axes[0, column].set_title(
             "image query, gallery of texts" if direction == "i2t" else "text query, gallery of images", fontsize=9
         )
@@ -138,5 +143,5 @@ def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict])
     axes[0, 0].set_ylabel("interpolated precision, by rank")
     axes[1, 0].set_ylabel("precision within a Hamming radius")
     axes[0, 1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig

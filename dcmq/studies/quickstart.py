@@ -1,6 +1,5 @@
-"""A first look: one student, a question in the user's own words, the pictures it finds, and the files that it needs."""
+"""A first look: one student, a query in the user's own words, the images it finds, and the files that it needs."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -11,24 +10,27 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.core.paths import runs_dir
+from dcmq.core.registry import suggestion
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.words import LETTERS_AND_DIGITS, words
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
+from dcmq.reporting.gallery import labels_of
 from dcmq.reporting.verdicts import Verdict
 
 YES, NO = "yes", "no"
-ACROSS = 8  # pictures in a row of the figure
+ACROSS = 8  # images in a row of the figure
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; one student, so one seed."""
+    """The parameters of the notebook; one student, so one seed."""
 
     notebook: ClassVar[str] = "quickstart"
     item: ClassVar[str] = "quickstart"
     title: ClassVar[str] = "What does DCMQ do?"
     claim: ClassVar[str] = (
-        "None of the paper's, only what one sees: words go in, and out come pictures kept in a few bytes."
+        "None of the paper's, only what one sees: words go in, and out come images kept in a few bytes."
     )
 
     seeds: ClassVar[str] = ""
@@ -45,86 +47,84 @@ class Parameters(TrainingStudy):
 
     @property
     def name(self) -> str:
-        """See :class:`TrainingStudy`; every question has a folder of its own."""
+        """The name of the report's folder; every query has one of its own."""
         return "-".join([super().name, *dict.fromkeys(words(self.words, LETTERS_AND_DIGITS))])[:120]
 
     @property
-    def gallery_folder(self) -> Path:
-        """Where the searchable gallery goes."""
+    def collection_folder(self) -> Path:
+        """The folder of the collection that the notebook makes."""
         return runs_dir() / f"quickstart-{super().name}-seed{self.seed}"
 
 
-def unread_text(unread: Sequence[str], vocabulary: Sequence[str]) -> str:
-    """One line: which words the student does not know, and known ones that look like them, or else the most frequent."""
-    if not unread:
+def unknown_text(unknown: Sequence[str], vocabulary: Sequence[str]) -> str:
+    """A line for each word of the query that the student does not know, with one like it that it does know; and where there is
+    none, with the most frequent words."""
+    if not unknown:
         return "every word is known"
-    close = dict.fromkeys(near for word in unread for near in difflib.get_close_matches(word, vocabulary, 1, 0.75))
-    known = ", ".join(close or vocabulary[:12])
-    return f"not known to the student: {', '.join(unread)} (it knows {len(vocabulary)} words, among them {known})"
+    hints = {word: suggestion(word, vocabulary) for word in unknown}
+    lines = [f"the student does not know {word}{hint}" for word, hint in hints.items()]
+    if not all(hints.values()):
+        lines.append(f"it knows {len(vocabulary):,} words, such as {', '.join(vocabulary[:12])}")
+    return "\n".join(lines)
 
 
 def rows_of(data: RetrievalDataset, ids: np.ndarray) -> np.ndarray:
-    """Row numbers of the pictures called ``ids``."""
+    """(n,) row numbers of the images called ``ids``."""
     row = {name: i for i, name in enumerate(data.ids.tolist())}
     return np.array([row[name] for name in ids.tolist()])
 
 
-def asked_classes(text: str, data: RetrievalDataset) -> list[int]:
-    """Numbers of the classes whose names stand in ``text``."""
-    named = [set(words(name.replace("_", " "), data.word_pattern)) for name in data.classes]
-    asked = set(words(text, data.word_pattern))
-    return [i for i, parts in enumerate(named) if parts and parts <= asked]
+def query_classes(text: str, data: RetrievalDataset) -> list[int]:
+    """Numbers of the classes whose names stand in ``text`` with all their words."""
+    query = set(words(text, data.word_pattern))
+    names = [set(words(name.replace("_", " "), data.word_pattern)) for name in data.classes]
+    return [number for number, name in enumerate(names) if name and name <= query]
 
 
 def holds(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Whether each of ``rows`` has any of ``classes``."""
+    """(n,) booleans: whether each of ``rows`` has any of ``classes``."""
     return np.asarray(data.labels)[rows][:, list(classes)].any(1)
 
 
-def names(data: RetrievalDataset, row: int) -> str:
-    """The true labels of a row."""
-    return ", ".join(data.classes[c] for c in np.flatnonzero(data.labels[row]))
-
-
 def table(data: RetrievalDataset, rows: np.ndarray, cosines: np.ndarray, classes: Sequence[int]) -> pd.DataFrame:
-    """A line per picture found, best first: its id, mean cosine, labels, and whether it has a class asked for."""
-    shown = pd.DataFrame(
+    """A line per image of ``rows``, best first: its id, mean cosine, labels, and whether it has a class of the query."""
+    lines = pd.DataFrame(
         {
-            "picture": [str(data.ids[row]) for row in rows],
+            "image": [str(data.ids[row]) for row in rows],
             "mean cosine": [f"{cosine:.3f}" for cosine in cosines[: len(rows)]],
-            "what is in it": [names(data, row) for row in rows],
+            "what is in it": [labels_of(data, row) for row in rows],
         },
         index=pd.RangeIndex(1, len(rows) + 1, name="rank"),
     )
     if classes:
         label = " or ".join(data.classes[c] for c in classes)
-        shown[f"holds {label}"] = [YES if there else NO for there in holds(data, rows, classes)]
-    return shown
+        lines[f"holds {label}"] = [YES if right else NO for right in holds(data, rows, classes)]
+    return lines
 
 
 def verdicts(data: RetrievalDataset, ranking: np.ndarray, classes: Sequence[int], first: int = 100) -> list[Verdict]:
-    """Whether what was asked for is more frequent among the ``first`` rows of ``ranking`` than in the whole gallery.
+    """The verdict on the query's classes being more frequent among the ``first`` rows of ``ranking`` than in the whole gallery.
 
-    A tie within two standard deviations of as many rows drawn at random.
+    It is a tie within two standard deviations of as many rows drawn at random.
     """
     if not classes:
         return [
             Verdict("what comes first is what was asked for", "not judged here", "no word is a class: look yourself")
         ]
-    found, share = holds(data, ranking[:first], classes), holds(data, data.split.gallery, classes).mean()
-    sd = (share * (1 - share) / len(found)) ** 0.5
-    gap = found.mean() - share
+    right, share = holds(data, ranking[:first], classes), holds(data, data.split.gallery, classes).mean()
+    sd = (share * (1 - share) / len(right)) ** 0.5
+    gap = right.mean() - share
     word = "a tie" if abs(gap) <= 2 * sd else "holds" if gap > 0 else "does not hold"
     label = " or ".join(data.classes[c] for c in classes)
-    detail = f"{found.mean():.2f} of the first {len(found)}, {share:.2f} of the gallery"
+    detail = f"{right.mean():.2f} of the first {len(right)}, {share:.2f} of the gallery"
     return [Verdict(f"{label} is found: more frequent at the top than in the gallery", word, detail)]
 
 
 def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], text: str) -> plt.Figure:
-    """The pictures found, best first, under their labels; framed in blue with a tick if they hold a class asked for."""
+    """The images of ``rows``, best first, under their labels; framed in blue with a tick if they hold a class of the query."""
     across = min(ACROSS, len(rows))
     lines = -(-len(rows) // across)
-    drawn, axes = plt.subplots(lines, across, figsize=(1.35 * across, 1.9 * lines + 0.4), squeeze=False)
+    fig, axes = plt.subplots(lines, across, figsize=(1.35 * across, 1.9 * lines + 0.4), squeeze=False)
     right = holds(data, rows, classes) if classes else None
     for i, axis in enumerate(axes.flat):
         axis.set_visible(i < len(rows))
@@ -133,22 +133,22 @@ def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], tex
         axis.imshow(data.images[rows[i]])
         axis.set(xticks=[], yticks=[])
         mark = "" if right is None else "✓ " if right[i] else "✗ "
-        axis.set_title(mark + plots.wrapped(names(data, rows[i])), fontsize=8)
+        axis.set_title(mark + plots.wrapped(labels_of(data, rows[i])), fontsize=8)
         for side in axis.spines.values():
-            colour = "0.3" if right is None else plots.colours()[0 if right[i] else 1]
-            side.set(color=colour, linewidth=2.5, visible=True)
-    drawn.suptitle(f"“{text}”: the first {len(rows)} of {len(data.split.gallery):,} pictures", fontsize=10)
-    drawn.tight_layout()
-    return drawn
+            color = "0.3" if right is None else plots.colors()[0 if right[i] else 1]
+            side.set(color=color, linewidth=2.5, visible=True)
+    fig.suptitle(f"“{text}”: the first {len(rows)} of {len(data.split.gallery):,} images", fontsize=10)
+    fig.tight_layout()
+    return fig
 
 
 def files_table(folder: Path, items: int) -> pd.DataFrame:
-    """The files of a collection of pictures as they lie on disk: 1 kB is 1,000 bytes."""
-    what = {
-        "images": f"codes and names of {items:,} pictures, and the codebooks, which say what the codes mean",
-        "model": "the student and its words, which turn new words and pictures into codes",
+    """A line per file of a collection of images: what it holds, and its size on disk (1 kB is 1,000 bytes)."""
+    contents = {
+        "images": f"codes and names of {items:,} images, and the codebooks, which say what the codes mean",
+        "model": "the student and its words, which turn new words and images into codes",
     }
-    sizes = {name: (folder / f"{name}.safetensors").stat().st_size for name in what}
+    sizes = {name: (folder / f"{name}.safetensors").stat().st_size for name in contents}
     return pd.DataFrame(
-        {"what it holds": what, "size on disk": {name: f"{size / 1e3:,.1f} kB" for name, size in sizes.items()}}
+        {"what it holds": contents, "size on disk": {name: f"{size / 1e3:,.1f} kB" for name, size in sizes.items()}}
     ).rename(index=lambda name: f"{name}.safetensors")

@@ -1,4 +1,4 @@
-"""What the unstated settings decide: one changed at a time, the others at their defaults."""
+"""The settings that the paper does not state: one is changed at a time, the others keep their defaults."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
 
@@ -16,8 +16,9 @@ NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
 NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked; each swept setting is a comma-separated list."""
+    """The parameters of the notebook; each swept setting is a comma-separated list."""
 
     notebook: ClassVar[str] = "sensitivity"
     item: ClassVar[str] = "beyond the paper"
@@ -35,7 +36,7 @@ class Parameters(TrainingStudy):
     npc_scope: str
 
     def values(self, name: str) -> list:
-        """What ``name`` is swept over."""
+        """The values that setting ``name`` is swept over."""
         kind = {"batch_size": int, "npc_scope": str}.get(name, float)
         return comma_list(getattr(self, name), kind)
 
@@ -46,8 +47,8 @@ class Parameters(TrainingStudy):
             config = self.config()
             default = getattr(config, name, None)
             default = getattr(config.student, name) if default is None else default
-            asked = list(dict.fromkeys([*self.values(name), default]))
-            for value in sorted(asked) if name in NUMBERS else asked:
+            values = list(dict.fromkeys([*self.values(name), default]))
+            for value in sorted(values) if name in NUMBERS else values:
                 variant = Variant(
                     f"{NAMES.get(name, name)} {value:g}" if name in NUMBERS else f"NPC scope {value}", {name: value}
                 )
@@ -57,7 +58,7 @@ class Parameters(TrainingStudy):
 
 
 def effect_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Per setting: its default, the best value, and the difference of the two against the seeds' sd."""
+    """A row per setting: mAP at its default and at its best value, the range over values, and the sd over seeds."""
     rows = {}
     for name in dict.fromkeys(frame.setting):
         part = frame[frame.setting == name]
@@ -76,36 +77,35 @@ def effect_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Whether any setting's other value beats its default by more than two standard deviations."""
-    found = []
+    """Every other value of a setting against its default."""
+    comparisons = []
     for name in dict.fromkeys(frame.setting):
         part = frame[frame.setting == name]
         means = seed_means(part, metric, by="level")
         default = part.loc[part.default, "level"].iloc[0]
         for value in means:
             if value != default:
-                found.append(
-                    compare(means, value, default, f"{NAMES.get(name, name)}: {value} > the default {default}")
-                )
-    return found
+                claim = f"{NAMES.get(name, name)}: {value} > the default {default}"
+                comparisons.append(compare(means, value, default, claim))
+    return comparisons
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """A panel per setting, the mean of both directions with sd bars; the default is ringed."""
     names = list(dict.fromkeys(frame.setting))
-    drawn, axes = plt.subplots(2, 3, figsize=(10.5, 6), sharey=True)
+    fig, axes = plt.subplots(2, 3, figsize=(10.5, 6), sharey=True)
     for axis, name in zip(axes.flat, names, strict=True):
         part = frame[frame.setting == name]
         means = seed_means(part, metric, by="level")
         places = range(len(means.columns))
-        style = dict(marker="o", capsize=3, color=plots.colours()[0], linestyle="-" if name in NUMBERS else "none")
+        style = dict(marker="o", capsize=3, color=plots.colors()[0], linestyle="-" if name in NUMBERS else "none")
         axis.errorbar(places, means.mean(), means.std(ddof=1).fillna(0), **style)
         at = list(means.columns).index(part.loc[part.default, "level"].iloc[0])
-        axis.plot(at, means.mean().iloc[at], "o", markersize=13, fillstyle="none", color=plots.colours()[1])
+        axis.plot(at, means.mean().iloc[at], "o", markersize=13, fillstyle="none", color=plots.colors()[1])
         axis.set_xticks(places, [f"{v:g}" if name in NUMBERS else v for v in means.columns])
         axis.set_xlabel(NAMES.get(name, name))
     for row in axes:
         row[0].set_ylabel(label)
-    drawn.suptitle("mean of both directions ± sd over seeds; the ring marks the default", fontsize=10)
-    drawn.tight_layout()
-    return drawn
+    fig.suptitle("mean of both directions ± sd over seeds; the ring marks the default", fontsize=10)
+    fig.tight_layout()
+    return fig

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
@@ -15,8 +15,9 @@ from dcmq.reporting.verdicts import Verdict, compare, seed_means
 JOINT, SEPARATE = "joint", "separate"
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked."""
+    """The parameters of the notebook."""
 
     notebook: ClassVar[str] = "separate_training"
     item: ClassVar[str] = "Table 8"
@@ -38,18 +39,18 @@ def paper() -> pd.DataFrame:
 
 
 def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Joint against separate, quantised; and whether the separate encoders were better before quantising."""
+    """Joint against separate training, quantized; and separate against joint, not quantized."""
     return [
         compare(seed_means(frame, metric), JOINT, SEPARATE),
-        compare(seed_means(frame, metric, gallery="continuous"), SEPARATE, JOINT, "not quantised, separate > joint"),
+        compare(seed_means(frame, metric, gallery="continuous"), SEPARATE, JOINT, "not quantized, separate > joint"),
     ]
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """Quantised and not quantised, a mark per seed and direction."""
+    """A mark per seed and direction for each way of training, quantized and not quantized."""
     both = frame[(frame.metric == metric) & frame.gallery.isin(["gallery", "continuous"])]
-    named = both.assign(variant=both.variant + both.gallery.map({"gallery": " quantised", "continuous": " continuous"}))
-    drawn, axis = plt.subplots(figsize=(6.4, 3.6))
+    named = both.assign(variant=both.variant + both.gallery.map({"gallery": " quantized", "continuous": " continuous"}))
+    fig, axis = plt.subplots(figsize=(6.4, 3.6))
     plots.dots(axis, named.sort_values("gallery", ascending=False, kind="stable"), label)
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.experiments.parameters import comma_list
-from dcmq.experiments.study import Study, short_name
+from dcmq.experiments.study import Study, register_study, teacher_label
 from dcmq.methods.dcmq.targets import npc
 from dcmq.reporting import plots
 from dcmq.reporting.figures import MARKERS
@@ -25,11 +24,22 @@ from dcmq.training.batches import epoch_batches
 BEFORE, COLDER, AFTER = "without NPC", "at a smaller tau", "with NPC"
 BINS = 60
 UNMOVED = 1e-6  # less is rounding
-Loaded = dict[str, tuple[RetrievalDataset, TeacherEmbeddings]]  # by the teacher's short name
+_KEYS = ("teacher", "seed", "form")
+_CLAIMS = (  # number of :func:`statistics`, the form that has more of it if the claim holds, the other
+    ("gap of the means / tau", AFTER, BEFORE, "NPC widens the gap of relevant and irrelevant pairs, in units of tau"),
+    ("overlap", BEFORE, AFTER, "NPC makes relevant and irrelevant pairs overlap less"),
+    ("AUC", AFTER, BEFORE, "NPC ranks more relevant others above irrelevant ones"),
+    ("AUC, own pairs counted", AFTER, BEFORE, "NPC raises the AUC if own pairs are counted"),
+    ("texts in a target", BEFORE, AFTER, "NPC gives a target of fewer texts"),
+    ("target on irrelevant", BEFORE, AFTER, "NPC takes some of the target from irrelevant pairs"),
+    ("target on irrelevant", COLDER, AFTER, "NPC takes more of it than a smaller tau would"),
+)
+Loaded = dict[str, tuple[RetrievalDataset, TeacherEmbeddings]]  # by what tables call the teacher
 
 
+@register_study
 class Parameters(Study):
-    """What the notebook may be asked; ``teacher`` is a comma-separated list, ``seeds`` draw the batches."""
+    """The parameters of the notebook; ``teacher`` is a comma-separated list, ``seeds`` draw the batches."""
 
     notebook: ClassVar[str] = "similarity_histograms"
     item: ClassVar[str] = "Fig. 2, 3"
@@ -45,25 +55,24 @@ class Parameters(Study):
 
     @property
     def teachers(self) -> dict[str, str]:
-        """The teachers' names in tables, and in full.
+        """The teachers' names by what tables call them.
 
         Raises:
             DcmqError: none is named.
         """
-        names = comma_list(self.teacher, str)
-        if not names:
+        if not self.teacher_list:
             raise DcmqError("teacher is empty; name one or more, such as clip,clip-wide")
-        short = [short_name(name) for name in names]
-        numbered = [f"{s} {short[: i + 1].count(s)}" if short.count(s) > 1 else s for i, s in enumerate(short)]
-        return dict(zip(numbered, names, strict=True))
+        labels = [teacher_label(name) for name in self.teacher_list]
+        numbered = [f"{s} {labels[: i + 1].count(s)}" if labels.count(s) > 1 else s for i, s in enumerate(labels)]
+        return dict(zip(numbered, self.teacher_list, strict=True))
 
     def load(self) -> Loaded:
         """The data and each teacher's embeddings of it."""
-        return {short: self.setup(name).load() for short, name in self.teachers.items()}
+        return {label: self.setup(name).load() for label, name in self.teachers.items()}
 
 
 def matrices(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings, seed: int) -> list[tuple]:
-    """Cosines of pictures (rows) and label sentences of training batches, drawn as training draws them.
+    """Cosines of images (rows) and label sentences of training batches, drawn as training draws them.
 
     Returns:
         ``p.batches`` pairs of (b, b) float64 cosines and (b, b) booleans, which pairs share a true label; b is at most
@@ -72,17 +81,17 @@ def matrices(p: Parameters, data: RetrievalDataset, teacher: TeacherEmbeddings, 
     Raises:
         DcmqError: a batch whose pairs, own pairs aside, are all relevant or all irrelevant.
     """
-    generator, drawn = torch.Generator().manual_seed(seed), []
-    while len(drawn) < p.batches:  # a new shuffle once all of train was drawn
-        drawn += epoch_batches(data.split.train, p.batch_size, generator)
+    generator, batches = torch.Generator().manual_seed(seed), []
+    while len(batches) < p.batches:  # a new shuffle once all of train was drawn
+        batches += epoch_batches(data.split.train, p.batch_size, generator)
     labels = torch.from_numpy(np.asarray(data.labels)).double()
-    found = []
-    for rows in drawn[: p.batches]:
+    pairs = []
+    for rows in batches[: p.batches]:
         relevant = labels[rows] @ labels[rows].T > 0
         if others(relevant).unique().numel() < 2:
             raise DcmqError(f"batch_size: pairs of {len(rows)} samples are all alike in relevance; take more than that")
-        found.append((teacher.image[rows].double() @ teacher.text[rows].double().T, relevant))
-    return found
+        pairs.append((teacher.image[rows].double() @ teacher.text[rows].double().T, relevant))
+    return pairs
 
 
 def others(matrix: Tensor) -> Tensor:
@@ -100,11 +109,11 @@ def forms(cosines: Tensor, tau: float) -> dict[str, tuple[Tensor, float]]:
     return {BEFORE: (cosines, tau), COLDER: (cosines, tau * span / 2 or tau), AFTER: (npc(cosines), tau)}
 
 
-def measured(similarity: Tensor, relevant: Tensor, tau: float) -> dict[str, float]:
-    """Figures of one batch.
+def statistics(similarity: Tensor, relevant: Tensor, tau: float) -> dict[str, float]:
+    """The numbers of one batch: its similarities, and the target softmax(similarity / tau).
 
     Args:
-        similarity, relevant: (b, b) numbers and booleans, rows pictures. Own pairs, on the diagonal, are no *others*.
+        similarity, relevant: (b, b) numbers and booleans, rows images. Own pairs, on the diagonal, are no *others*.
     """
     near, far = others(similarity)[others(relevant)].numpy(), others(similarity)[~others(relevant)].numpy()
     target = torch.softmax(similarity / tau, dim=1)
@@ -128,35 +137,35 @@ def measured(similarity: Tensor, relevant: Tensor, tau: float) -> dict[str, floa
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Common area of the histograms of ``a`` and ``b``: 0 where they are apart, 1 where they are alike."""
+    """The common area of the histograms of ``a`` and ``b``: 0 where they are apart, 1 where they are alike."""
     edges = np.histogram_bin_edges(np.concatenate([a, b]), BINS)
     shares = [np.histogram(values, edges)[0] / len(values) for values in (a, b)]
     return float(np.minimum(*shares).sum())
 
 
 def perplexity(target: Tensor) -> float:
-    """How many texts a picture's target is spread over: exp of the mean entropy of (b, b) rows that sum to 1; 1 to b."""
+    """The number of texts that an image's target is spread over, 1 to b: exp of the mean entropy of (b, b) rows that sum to 1."""
     return torch.special.entr(target).sum(1).mean().exp().item()
 
 
 def results(p: Parameters, loaded: Loaded) -> pd.DataFrame:
-    """One row per teacher, seed and form with the figures of :func:`measured`, means over the seed's batches."""
+    """One row per teacher, seed and form with the numbers of :func:`statistics`, means over the seed's batches."""
     rows = []
     for name, (data, teacher) in loaded.items():
         for seed in p.seed_list:
-            found = [
-                {"form": form} | measured(similarity, relevant, tau)
+            by_batch = [
+                {"form": form} | statistics(similarity, relevant, tau)
                 for cosines, relevant in matrices(p, data, teacher, seed)
                 for form, (similarity, tau) in forms(cosines, p.tau).items()
             ]
-            means = pd.DataFrame(found).groupby("form", sort=False).mean()
+            means = pd.DataFrame(by_batch).groupby("form", sort=False).mean()
             rows += [{"teacher": name, "seed": seed, "form": form} | dict(row) for form, row in means.iterrows()]
     return pd.DataFrame(rows)
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows figures; columns teacher and form: mean ± sd over seeds."""
-    names = [name for name in frame if name not in ("teacher", "seed", "form")]
+    """Mean ± sd over seeds: a row per number of :func:`statistics`, a column per teacher and form."""
+    names = [name for name in frame if name not in _KEYS]
     columns = {}
     for (teacher, form), part in frame.groupby(["teacher", "form"], sort=False):
         columns[f"{teacher} {form}"] = {name: mean_sd(list(part[name])) for name in names}
@@ -164,67 +173,55 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(frame: pd.DataFrame) -> list[Verdict]:
-    """What NPC changes, what it cannot, and what of it a smaller tau does as well; paired over seeds."""
-    found = []
+    """Verdicts on what NPC changes, what it cannot, and what of it a smaller tau does as well; paired over seeds."""
+    verdicts = []
     for teacher, part in frame.groupby("teacher", sort=False):
         means = {name: part.pivot(index="seed", columns="form", values=name) for name in part if name not in _KEYS}
         for name, better, worse, claim in _CLAIMS:
-            found.append(_judged(means[name], better, worse, f"{teacher}: {claim}"))
-    return found
-
-
-_KEYS = ("teacher", "seed", "form")
-_CLAIMS = (  # figure, the form that has more of it if the claim holds, the other
-    ("gap of the means / tau", AFTER, BEFORE, "NPC widens the gap of relevant and irrelevant pairs, in units of tau"),
-    ("overlap", BEFORE, AFTER, "NPC makes relevant and irrelevant pairs overlap less"),
-    ("AUC", AFTER, BEFORE, "NPC ranks more relevant others above irrelevant ones"),
-    ("AUC, own pairs counted", AFTER, BEFORE, "NPC raises the AUC if own pairs are counted"),
-    ("texts in a target", BEFORE, AFTER, "NPC gives a target of fewer texts"),
-    ("target on irrelevant", BEFORE, AFTER, "NPC takes some of the target from irrelevant pairs"),
-    ("target on irrelevant", COLDER, AFTER, "NPC takes more of it than a smaller tau would"),
-)
+            verdicts.append(_judged(means[name], better, worse, f"{teacher}: {claim}"))
+    return verdicts
 
 
 def _judged(means: pd.DataFrame, better: str, worse: str, claim: str) -> Verdict:
-    moved = (means[better] - means[worse]).abs().max()
-    if moved < UNMOVED:
+    change = (means[better] - means[worse]).abs().max()
+    if change < UNMOVED:
         return Verdict(claim, "does not hold", "the same with and without: a rising line keeps every order")
     return compare(means, better, worse, claim)
 
 
 def figure(p: Parameters, loaded: Loaded) -> plt.Figure:
     """A row per teacher: histograms without and with NPC, and the target's shares by rank. Batches of the first seed."""
-    drawn, axes = plt.subplots(len(loaded), 3, figsize=(12, 3.1 * len(loaded)), squeeze=False)
+    fig, axes = plt.subplots(len(loaded), 3, figsize=(12, 3.1 * len(loaded)), squeeze=False)
     for row, (name, (data, teacher)) in zip(axes, loaded.items(), strict=True):
-        found = matrices(p, data, teacher, p.seed_list[0])
-        _histograms(row[0], found, f"teacher {name}, cosines")
-        _histograms(row[1], [(npc(cosines), relevant) for cosines, relevant in found], f"teacher {name}, with NPC")
-        _targets(row[2], [cosines for cosines, _ in found], p.tau)
+        batches = matrices(p, data, teacher, p.seed_list[0])
+        _histograms(row[0], batches, f"teacher {name}, cosines")
+        _histograms(row[1], [(npc(cosines), relevant) for cosines, relevant in batches], f"teacher {name}, with NPC")
+        _targets(row[2], [cosines for cosines, _ in batches], p.tau)
         row[0].set_ylabel("share of pairs per bin")
     axes[0, 0].legend(fontsize=9, loc="upper left")
-    drawn.tight_layout()
-    return drawn
+    fig.tight_layout()
+    return fig
 
 
-def _histograms(axis: plt.Axes, found: list[tuple], title: str) -> None:
-    relevant = torch.cat([others(r) for _, r in found])
-    values = torch.cat([others(s) for s, _ in found])
+def _histograms(axis: plt.Axes, batches: list[tuple], title: str) -> None:
+    relevant = torch.cat([others(r) for _, r in batches])
+    values = torch.cat([others(s) for s, _ in batches])
     edges = np.linspace(-1, 1, 2 * BINS + 1)
-    for i, (chosen, label) in enumerate(((values[relevant], "share a label"), (values[~relevant], "share none"))):
-        shares = np.histogram(chosen, edges)[0] / len(chosen)
-        axis.stairs(shares, edges, label=label, color=plots.colours()[i], linestyle=("-", "--")[i], linewidth=1.8)
-    own = torch.cat([s.diagonal() for s, _ in found]).mean()
+    for i, (part, label) in enumerate(((values[relevant], "share a label"), (values[~relevant], "share none"))):
+        shares = np.histogram(part, edges)[0] / len(part)
+        axis.stairs(shares, edges, label=label, color=plots.colors()[i], linestyle=("-", "--")[i], linewidth=1.8)
+    own = torch.cat([s.diagonal() for s, _ in batches]).mean()
     axis.plot(own, 0, "^", color="0.2", markersize=8, clip_on=False, zorder=3, linestyle="", label="own pairs, mean")
     axis.set(xlim=(-1, 1), xticks=np.linspace(-1, 1, 5), xlabel="similarity", title=title)
 
 
-def _targets(axis: plt.Axes, batch: list[Tensor], tau: float) -> None:
-    size = min(len(cosines) for cosines in batch)
+def _targets(axis: plt.Axes, batches: list[Tensor], tau: float) -> None:
+    size = min(len(cosines) for cosines in batches)
     for i, form in enumerate((BEFORE, COLDER, AFTER)):
-        chosen = [forms(cosines, tau)[form] for cosines in batch]
-        shares = [torch.softmax(s / t, dim=1).sort(dim=1, descending=True)[0][:, :size].mean(0) for s, t in chosen]
-        style = dict(color=plots.colours()[2 + i], marker=MARKERS[i], markevery=0.12, linestyle=("-", "--", ":")[i])
-        label = form if form != COLDER else f"tau {np.mean([t for _, t in chosen]):.3g}, without NPC"
+        targets = [forms(cosines, tau)[form] for cosines in batches]
+        shares = [torch.softmax(s / t, dim=1).sort(dim=1, descending=True)[0][:, :size].mean(0) for s, t in targets]
+        style = dict(color=plots.colors()[2 + i], marker=MARKERS[i], markevery=0.12, linestyle=("-", "--", ":")[i])
+        label = form if form != COLDER else f"tau {np.mean([t for _, t in targets]):.3g}, without NPC"
         axis.plot(range(1, size + 1), torch.stack(shares).mean(0), label=label, **style)
     axis.set(xscale="log", yscale="log", xlabel="texts of the batch, largest share first", ylabel="share of the target")
     ticks = [n for n in (1, 10, 100, 1000) if n <= size]

@@ -1,4 +1,4 @@
-"""Table 9: a dual encoder fine-tuned itself with labels and product quantisation, against a small distilled student."""
+"""Table 9: a dual encoder fine-tuned itself with labels and product quantization, against a small distilled student."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import Field
 
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy
+from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
@@ -15,8 +15,9 @@ from dcmq.reporting.verdicts import Verdict, compare, seed_means
 STUDENT, TUNED = "DCMQ student", "fine-tuned dual encoder"
 
 
+@register_study
 class Parameters(TrainingStudy):
-    """What the notebook may be asked."""
+    """The parameters of the notebook."""
 
     notebook: ClassVar[str] = "teacher_finetuning"
     item: ClassVar[str] = "Table 9"
