@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 import nbformat
@@ -41,8 +41,9 @@ def run_notebooks(names: Sequence[str], parameters: Mapping[str, str], jobs: int
                 bar.update()
         except BaseException:  # an interruption: else the pool would run all that waits
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):
-                process.terminate()
+            while wait(futures, timeout=0.1).not_done:  # a process may begin just now
+                for process in list(running):
+                    process.terminate()
             raise
     return failures
 

@@ -1,15 +1,16 @@
-"""Whether one method's lead over another is more than luck with queries."""
+"""Tests of whether DCMQ's lead over another method is more than luck with queries."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import permutation_test
 
 from dcmq.experiments.plan import PlannedRun
 from dcmq.reporting.results import metric_name
 from dcmq.retrieval.evaluate import DIRECTIONS
-from dcmq.retrieval.significance import _holm
+from dcmq.retrieval.significance import holm, paired_permutation_p
+
+SUBJECT = "DCMQ"
 
 
 def per_query(record: dict, direction: str, metric: str, r: int) -> np.ndarray:
@@ -21,46 +22,47 @@ def per_query(record: dict, direction: str, metric: str, r: int) -> np.ndarray:
 def significance(
     plan: Sequence[PlannedRun], records: Sequence[dict], metric: str, r: int, resamples: int = 9999
 ) -> pd.DataFrame:
-    """DCMQ against every other method over queries: mean difference and p of a paired sign-flip test.
+    """DCMQ against every other method over queries: a row per method, code length and direction.
 
-    Per query, the mean AP over seeds; two-sided; p is Holm-corrected over all methods and directions of a code length.
+    Columns: variant, bits, direction, difference (of DCMQ's mean AP, per query averaged over seeds) and p, two-sided, of a paired
+    sign-flip test, Holm-corrected over all methods and directions of a code length. Code lengths without a run of DCMQ are left
+    out.
+
+    Args:
+        r: R of mAP@R (hits).
+        resamples: random draws of the signs.
     """
-    found = []
+    rows = []
     for bits in dict.fromkeys(run.tags["bits"] for run in plan):
-        means: dict[str, dict[str, list]] = {}
-        for run, record in zip(plan, records, strict=True):
-            if run.tags["bits"] == bits:
-                for direction in DIRECTIONS:
-                    queries = per_query(record, direction, metric, r)
-                    means.setdefault(run.variant, {}).setdefault(direction, []).append(queries)
-        if "DCMQ" not in means:
+        means = _means(plan, records, bits, metric, r)
+        if SUBJECT not in means:
             continue
-        rows = []
-        for name in means:
-            for direction in DIRECTIONS if name != "DCMQ" else ():
-                gaps = np.mean(means["DCMQ"][direction], 0) - np.mean(means[name][direction], 0)
-                test = permutation_test(
-                    (gaps,),
-                    lambda x, axis: x.mean(axis),
-                    permutation_type="samples",
-                    n_resamples=resamples,
-                    vectorized=True,
-                    rng=np.random.default_rng(0),
-                )
-                rows.append(
-                    {"variant": name, "bits": bits, "direction": direction, "difference": gaps.mean(), "p": test.pvalue}
-                )
-        found += _holm(rows)
-    return pd.DataFrame(found)
+        pairs = [(name, direction) for name in means if name != SUBJECT for direction in DIRECTIONS]
+        gaps = [means[SUBJECT][direction] - means[name][direction] for name, direction in pairs]
+        p_values = holm([paired_permutation_p(gap, resamples) for gap in gaps])
+        rows += [
+            {"variant": name, "bits": bits, "direction": direction, "difference": gap.mean(), "p": p}
+            for (name, direction), gap, p in zip(pairs, gaps, p_values, strict=True)
+        ]
+    return pd.DataFrame(rows)
+
+
+def _means(plan: Sequence[PlannedRun], records: Sequence[dict], bits: int, metric: str, r: int) -> dict[str, dict]:
+    """(q,) AP per query, means over seeds, by variant and direction."""
+    seeds: dict[str, list[dict]] = {}
+    for run, record in zip(plan, records, strict=True):
+        if run.tags["bits"] == bits:
+            seeds.setdefault(run.variant, []).append(record)
+    return {
+        name: {d: np.mean([per_query(record, d, metric, r) for record in records], 0) for d in DIRECTIONS}
+        for name, records in seeds.items()
+    }
 
 
 def significance_table(tests: pd.DataFrame) -> pd.DataFrame:
-    """Cells: difference, with a star where p < .05."""
+    """The differences as texts, with a star where p < .05: a row per method, a column per code length and direction."""
     cells = [f"{row.difference:+.3f}" + ("*" if row.p < 0.05 else "") for row in tests.itertuples()]
     columns = [f"{row.bits} bits {row.direction}" for row in tests.itertuples()]
-    shown = tests.assign(cell=cells, column=columns).pivot(index="variant", columns="column", values="cell")
-    return (
-        shown.loc[list(dict.fromkeys(tests.variant)), list(dict.fromkeys(columns))]
-        .rename_axis(None)
-        .rename_axis(None, axis=1)
-    )
+    wide = tests.assign(cell=cells, column=columns).pivot(index="variant", columns="column", values="cell")
+    wide = wide.loc[list(dict.fromkeys(tests.variant)), list(dict.fromkeys(columns))]
+    return wide.rename_axis(None).rename_axis(None, axis=1)
