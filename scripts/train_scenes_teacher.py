@@ -28,9 +28,9 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
     images = torch.from_numpy(images)
     tokenizer = WordTokenizer(caption_words())
     tokens = tokenizer(captions)
-    print(f"{pairs} pairs drawn in {time.time() - start:.0f} s, {tokenizer.vocabulary_size} tokens", flush=True)
+    print(f"{pairs} pairs drawn in {time.time() - start:.0f} s, {tokenizer.vocab_size} tokens", flush=True)
 
-    model = build_model(tokenizer.vocabulary_size).to(memory_format=torch.channels_last)
+    model = build_model(tokenizer.vocab_size).to(memory_format=torch.channels_last)
     fixed = variant == "clip"
     model.logit_scale.data.fill_(math.log(100.0 if fixed else 1 / 0.07))
     model.logit_scale.requires_grad_(not fixed)

@@ -14,7 +14,11 @@ SMALL = "small_clip"
 
 
 def clip_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
-    """What makes (n, L) tokens of n texts for the text encoder ``name``, ``small_clip`` or ``open_clip:ARCH``."""
+    """The tokenizer of the text encoder ``name``, ``small_clip`` or ``open_clip:ARCH``: a function of n texts to (n, L) tokens.
+
+    Raises:
+        DcmqError: unknown architecture.
+    """
     if name == SMALL:
         return load_bundled("clip")[1]
     import open_clip  # takes seconds, which only its users should wait
@@ -39,7 +43,7 @@ def clip_model(name: str, weights: str) -> tuple[nn.Module, int]:
                 f"weights: {weights!r} is no bundled teacher; choose {' or '.join(FILES)}, or leave it empty"
             )
         model, tokenizer = load_bundled(weights or "clip")
-        return (model if weights else build_model(tokenizer.vocabulary_size)), EMBEDDING
+        return (model if weights else build_model(tokenizer.vocab_size)), EMBEDDING
     import open_clip
 
     architecture = _architecture(name)
@@ -54,8 +58,8 @@ def clip_model(name: str, weights: str) -> tuple[nn.Module, int]:
 def _architecture(name: str) -> str:
     import open_clip
 
-    kind, _, architecture = name.partition(":")
-    if kind != "open_clip" or architecture not in open_clip.list_models():
+    library, _, architecture = name.partition(":")
+    if library != "open_clip" or architecture not in open_clip.list_models():
         raise DcmqError(
             f"encoder: {name!r} is not known; choose small_clip or open_clip:ARCH (open_clip.list_models())"
         )
@@ -63,7 +67,7 @@ def _architecture(name: str) -> str:
 
 
 class TextTower(nn.Module):
-    """The text half of an open_clip model: (b, L) tokens to (b, d)."""
+    """The text half of an open_clip model, from (b, L) tokens to (b, d)."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -72,5 +76,5 @@ class TextTower(nn.Module):
         self.model = model
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embeddings, not normalized."""
+        """Embeddings (b, d), not normalized, of (b, L) tokens."""
         return self.model.encode_text(tokens)

@@ -1,4 +1,7 @@
-"""Encoders by name: a ``backbone``, perhaps pretrained, and a new linear ``head`` that ends in D numbers."""
+"""Encoders by name: a ``backbone``, perhaps pretrained, and a new linear ``head`` that ends in D numbers.
+
+To add an image encoder: a function that :func:`register_image_encoder` registers. Models of timm and open_clip go by name already.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,25 +16,33 @@ from torch import nn
 from dcmq.core.errors import DcmqError
 from dcmq.core.registry import Registry, suggestion
 from dcmq.networks.clip import SMALL, TextTower, clip_model
-from dcmq.networks.pixels import HALF, IMAGENET, OPENAI
+from dcmq.networks.hub import first_line
+from dcmq.networks.pixels import HALF, IMAGENET, OPENAI, Statistics
 from dcmq.networks.pretrained import load_state
 from dcmq.networks.small import small_convnet, small_resnet, small_vit
 
-IMAGE_ENCODERS: Registry[Callable[..., nn.Module]] = Registry("image_encoder")
+Builder = Callable[[int, int, str], nn.Module]  # (dimension, image size, weights) to a module of with_head
+IMAGE_ENCODERS: Registry[Builder] = Registry("image_encoder")
 
 
-def register_image_encoder(name: str) -> Callable:
-    """Registers a builder, (dimension, image size, weights) to a module of :func:`with_head`, for the setting
-    ``image_encoder``."""
-    return IMAGE_ENCODERS.decorator(name)
+def register_image_encoder(given: Callable | str | None = None) -> Callable:
+    """Register a function of (dimension, image size, weights) to a module of :func:`with_head`, for the setting
+    ``image_encoder``: ``@register_image_encoder`` under the function's name, ``@register_image_encoder("name")`` under another."""
+    return IMAGE_ENCODERS.decorator(given)
 
 
-def with_head(backbone: nn.Module, features: int, dimension: int) -> nn.Sequential:
-    """``backbone`` (whose own last layer is gone) and a new linear layer from its ``features`` to ``dimension``."""
-    return nn.Sequential(OrderedDict(backbone=backbone, head=nn.Linear(features, dimension)))
+def with_head(backbone: nn.Module, features: int, dimension: int, pixels: Statistics = IMAGENET) -> nn.Sequential:
+    """The ``backbone`` (whose own last layer is gone) and a new linear layer from its ``features`` to ``dimension``.
+
+    Args:
+        pixels: mean and standard deviation by which its images are normalized; an attribute of the result.
+    """
+    model = nn.Sequential(OrderedDict(backbone=backbone, head=nn.Linear(features, dimension)))
+    model.pixels = pixels
+    return model
 
 
-def _untrained(name: str, make: Callable[[int], tuple[nn.Module, int]]) -> Callable[..., nn.Module]:
+def _untrained(name: str, make: Callable[[int], tuple[nn.Module, int]]) -> Builder:
     def build(dimension: int, size: int, weights: str) -> nn.Module:
         if weights:
             raise DcmqError(f"backbone_weights: {name} has no pretrained weights; leave it empty or choose resnet18")
@@ -40,8 +51,8 @@ def _untrained(name: str, make: Callable[[int], tuple[nn.Module, int]]) -> Calla
     return build
 
 
-def _torchvision(name: str, last: str) -> Callable[..., nn.Module]:
-    """``last``: the layer that torchvision's model classifies with, as a dotted name."""
+def _torchvision(name: str, last: str) -> Builder:
+    """The builder of a model of torchvision. ``last``: the layer that it classifies with, as a dotted name."""
 
     def build(dimension: int, size: int, weights: str) -> nn.Module:
         make = getattr(torchvision.models, name)
@@ -68,7 +79,7 @@ def _torchvision(name: str, last: str) -> Callable[..., nn.Module]:
     return build
 
 
-def _timm(name: str) -> Callable[..., nn.Module]:
+def _timm(name: str) -> Builder:
     def build(dimension: int, size: int, weights: str) -> nn.Module:
         import timm  # seconds, which only its users should wait
 
@@ -78,9 +89,8 @@ def _timm(name: str) -> Callable[..., nn.Module]:
         try:
             model = timm.create_model(name, pretrained=weights == "imagenet", num_classes=0, **options)
         except Exception as error:  # the hub's client raises many kinds
-            reason = str(error).splitlines()[0]
             raise DcmqError(
-                f"cannot fetch timm's {name} ({reason}): give a local state_dict file as backbone_weights"
+                f"cannot fetch timm's {name} ({first_line(error)}): give a local state_dict file as backbone_weights"
             ) from None
         if weights not in ("", "imagenet"):
             load_state(model, weights, f"timm {name}")
@@ -89,13 +99,13 @@ def _timm(name: str) -> Callable[..., nn.Module]:
     return build
 
 
-def _clip_image(name: str) -> Callable[..., nn.Module]:
+def _clip_tower(name: str, pixels: Statistics) -> Builder:
     def build(dimension: int, size: int, weights: str) -> nn.Module:
         model, features = clip_model(name, weights)
-        wanted = int(np.ravel(model.visual.image_size)[0])
-        if wanted != size:
-            raise DcmqError(f"image_size: {name} reads {wanted} pixels a side, not {size}")
-        return with_head(model.visual.requires_grad_(True), features, dimension)
+        side = int(np.ravel(model.visual.image_size)[0])
+        if side != size:
+            raise DcmqError(f"image_size: {name} reads {side} pixels a side, not {size}")
+        return with_head(model.visual.requires_grad_(True), features, dimension, pixels)
 
     return build
 
@@ -104,7 +114,7 @@ for _name, _build in {
     "small_resnet": _untrained("small_resnet", lambda size: small_resnet()),
     "small_convnet": _untrained("small_convnet", lambda size: small_convnet()),
     "small_vit": _untrained("small_vit", small_vit),
-    SMALL: _clip_image(SMALL),
+    SMALL: _clip_tower(SMALL, HALF),
     "alexnet": _torchvision("alexnet", "classifier.6"),
     "resnet18": _torchvision("resnet18", "fc"),
     "resnet50": _torchvision("resnet50", "fc"),
@@ -112,9 +122,15 @@ for _name, _build in {
 }.items():
     IMAGE_ENCODERS.register(_name, _build)
 
+# Libraries whose models go by their own names, behind a colon.
+_LIBRARIES: dict[str, Callable[[str], Builder]] = {
+    "timm": _timm,
+    "open_clip": lambda architecture: _clip_tower(f"open_clip:{architecture}", OPENAI),
+}
+
 
 def image_encoder(name: str, dimension: int, size: int, weights: str = "") -> nn.Module:
-    """(b, 3, size, size) normalised pictures to (b, dimension).
+    """A module of :func:`with_head` from (b, 3, size, size) normalized images to (b, dimension).
 
     Args:
         name: one of :data:`IMAGE_ENCODERS`, ``timm:NAME`` or ``open_clip:ARCH``.
@@ -125,26 +141,24 @@ def image_encoder(name: str, dimension: int, size: int, weights: str = "") -> nn
         DcmqError: unknown name, or weights that cannot be had or do not fit.
     """
     if name in IMAGE_ENCODERS:
-        return IMAGE_ENCODERS[name](dimension, size, weights)
-    kind, _, rest = name.partition(":")
-    if kind == "timm" and rest:
-        return _timm(rest)(dimension, size, weights)
-    if kind == "open_clip" and rest:
-        return _clip_image(name)(dimension, size, weights)
+        model = IMAGE_ENCODERS[name](dimension, size, weights)
+        if not hasattr(model, "pixels"):
+            raise DcmqError(
+                f"image_encoder: {name} gives a {type(model).__name__}; end it with with_head(backbone, ...)"
+            )
+        return model
+    library, _, model = name.partition(":")
+    if model and library in _LIBRARIES:
+        return _LIBRARIES[library](model)(dimension, size, weights)
     known = f"{', '.join(IMAGE_ENCODERS)}, timm:NAME, open_clip:ARCH"
     raise DcmqError(f"image_encoder: {name!r} is not known{suggestion(name, IMAGE_ENCODERS)} (known: {known})")
 
 
-def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, in [0, 1], of the pictures that the encoder's weights were trained on."""
-    return HALF if name == SMALL else OPENAI if name.startswith("open_clip:") else IMAGENET
-
-
-def text_mlp(inputs: int, hidden: tuple[int, int], dimension: int) -> nn.Module:
-    """Three linear layers with ReLU between, on a bag of words (depth stated, widths unknown)."""
+def text_mlp(vocab_size: int, hidden: tuple[int, int], dimension: int) -> nn.Module:
+    """Three linear layers with ReLU between, (b, vocab_size) bags of words to (b, dimension) (depth stated, widths unknown)."""
     first, second = hidden
     return nn.Sequential(
-        nn.Linear(inputs, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, dimension)
+        nn.Linear(vocab_size, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, dimension)
     )
 
 
@@ -155,7 +169,7 @@ def text_transformer(name: str, dimension: int, weights: str = "") -> nn.Module:
 
 
 def split_resnet(model: nn.Module, last: str) -> tuple[nn.Sequential, nn.Sequential]:
-    """A torchvision ResNet with a head, cut behind its layer ``last``; the parts keep the layers' names."""
+    """The two parts of a torchvision ResNet with a head, cut behind its layer ``last``; the layers keep their names."""
     layers = dict(model.backbone.named_children())
     del layers["fc"]
     layers["flatten"] = nn.Flatten()

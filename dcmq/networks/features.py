@@ -1,4 +1,4 @@
-"""What a network computes of a data set's images and texts."""
+"""Embeddings and features that a network computes of a data set."""
 
 import numpy as np
 import torch
@@ -14,21 +14,21 @@ def embed(network: DualEncoder, dataset: RetrievalDataset, rows: np.ndarray, bat
     """Image and text embeddings of ``rows``, each (len(rows), D) float32, in evaluation mode."""
     network.eval()
     device = network.mean.device
-    pictures, words = image_inputs(network, dataset), text_inputs(network, dataset)
-    images, texts = [], []
+    images, texts = image_inputs(network, dataset), text_inputs(network, dataset)
+    image_embeddings, text_embeddings = [], []
     for part in _parts(rows, batch):
-        images.append(network.encode_images(torch.from_numpy(pictures[part]).to(device)).cpu())
-        texts.append(network.encode_texts(words(part).to(device)).cpu())
-    return torch.cat(images), torch.cat(texts)
+        image_embeddings.append(network.encode_images(torch.from_numpy(images[part]).to(device)).cpu())
+        text_embeddings.append(network.encode_texts(texts(part).to(device)).cpu())
+    return torch.cat(image_embeddings), torch.cat(text_embeddings)
 
 
 @torch.no_grad()
 def image_features(network: DualEncoder, dataset: RetrievalDataset, batch: int = 256) -> Tensor:
-    """(n, F) float32 of all pictures: what the image encoder computes before its last layer, in evaluation mode."""
+    """(n, F) float32 of all images: what the image encoder computes before its last layer, in evaluation mode."""
     network.eval()
-    device, pictures = network.mean.device, image_inputs(network, dataset)
+    device, images = network.mean.device, image_inputs(network, dataset)
     parts = _parts(np.arange(len(dataset.ids)), batch)
-    return torch.cat([network.image_features(torch.from_numpy(pictures[p]).to(device)).cpu() for p in parts])
+    return torch.cat([network.image_features(torch.from_numpy(images[p]).to(device)).cpu() for p in parts])
 
 
 def _parts(rows: np.ndarray, batch: int) -> list[np.ndarray]:

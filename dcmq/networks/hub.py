@@ -9,14 +9,16 @@ from huggingface_hub.file_download import repo_folder_name
 
 from dcmq.core.errors import DcmqError
 
+PATIENCE = 5  # seconds for one answer; the hub's client itself tries again and again for most of a minute
 _WEIGHTS = (".bin", ".pt", ".safetensors")
 
 
-PATIENCE = 5  # seconds for one answer; the hub's client itself tries again and again for most of a minute
-
-
 def require_reachable(repository: str, name: str, instead: str) -> None:
-    """Nothing if weights of ``repository`` are stored here or the hub answers one request; see :func:`unfetched`."""
+    """Raise DcmqError unless weights of ``repository`` are stored here or the hub answers one request.
+
+    Args:
+        name: the model's name for the message. instead: what to do without the hub.
+    """
     if stored(repository):
         return
     try:
@@ -28,30 +30,30 @@ def require_reachable(repository: str, name: str, instead: str) -> None:
 
 
 def stored(repository: str) -> bool:
-    """Whether a whole weight file of ``repository`` is in the hub's cache; half downloads are kept elsewhere there."""
+    """True where a whole weight file of ``repository`` is in the hub's cache; half downloads are kept elsewhere there."""
     return any(file.suffix in _WEIGHTS for file in _folder(repository).glob("snapshots/*/*"))
 
 
 def unusable(error: Exception, repository: str, name: str, instead: str) -> DcmqError:
-    """What to raise for ``error``, met while weights of ``repository`` were fetched or loaded."""
+    """The error to raise for ``error``, met while weights of ``repository`` were fetched or loaded."""
     if stored(repository):
-        where = _folder(repository)
-        return DcmqError(f"teacher: the weights of {name} in {where} cannot be loaded ({first_line(error)}): delete it")
+        folder = _folder(repository)
+        return DcmqError(f"the weights of {name} in {folder} cannot be loaded ({first_line(error)}): delete it")
     return unfetched(repository, name, instead)
-
-
-def first_line(error: Exception) -> str:
-    """Of the message, or the kind of error where it has none."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
-
-
-def _folder(repository: str) -> Path:
-    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
 
 
 def unfetched(repository: str, name: str, instead: str) -> DcmqError:
     """The error that says where the weights come from, where they go, and what to do ``instead``."""
     return DcmqError(
-        f"teacher: the weights of {name} ({repository}) cannot be fetched from {ENDPOINT} into {HF_HUB_CACHE}: "
+        f"the weights of {name} ({repository}) cannot be fetched from {ENDPOINT} into {HF_HUB_CACHE}: "
         f"connect and run again, or {instead}"
     )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of the message of ``error``, or its kind where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
+
+
+def _folder(repository: str) -> Path:
+    return Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")

@@ -1,4 +1,4 @@
-"""What a network is fed: images at its size, or the outputs of its frozen layers, made once; bags of words or tokens."""
+"""Inputs of a network: images at its size, or the outputs of its frozen layers, made once; bags of words or tokens."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ _BATCH, _CHUNK = 64, 256
 
 
 def image_inputs(network: DualEncoder, dataset: RetrievalDataset) -> np.ndarray:
-    """(n, ...) array whose rows :meth:`DualEncoder.embed_images` takes: uint8 images, or float16 features of frozen layers.
+    """(n, ...) array whose rows :meth:`DualEncoder.encode_images` takes: uint8 images, or float16 outputs of frozen layers.
 
     Raises:
         DcmqError: they cannot be written to the cache.
@@ -78,7 +78,7 @@ def resized_images(images: np.ndarray, size: int) -> np.ndarray:
             if np.load(path, mmap_mode="r").shape == shape:
                 return np.load(path, mmap_mode="r")
         except (OSError, ValueError, EOFError):
-            pass  # absent, cut short, or no array: made again
+            pass  # absent, cut short, or no array: it is written again
         with new_array(path, shape) as store:
             _fill(store, images, size)
     return np.load(path, mmap_mode="r")
@@ -92,7 +92,7 @@ def _fill(store: np.ndarray, images: np.ndarray, size: int) -> np.ndarray:
 
 
 def text_inputs(network: DualEncoder, dataset: RetrievalDataset) -> Callable[[np.ndarray], Tensor]:
-    """A function of row numbers to the tensor that :meth:`DualEncoder.embed_texts` takes.
+    """A function of row numbers (b,) to the tensor that :meth:`DualEncoder.encode_texts` takes: bags of words, or tokens.
 
     Of several captions the first is read, in training and in search; tags are joined by spaces (ours).
 

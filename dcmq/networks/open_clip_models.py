@@ -14,7 +14,7 @@ def load_open_clip(architecture: str, checkpoint: str, name: str):
 
     Args:
         checkpoint: a tag of open_clip, or an absolute path.
-        name: what messages call it.
+        name: the model's name for messages.
 
     Raises:
         DcmqError: unknown architecture or tag, weights that cannot be fetched, a file that does not fit.
@@ -22,9 +22,9 @@ def load_open_clip(architecture: str, checkpoint: str, name: str):
     import open_clip
 
     if architecture not in open_clip.list_models():
-        raise DcmqError(f"teacher: open_clip has no architecture {architecture!r}; see open_clip.list_models()")
+        raise DcmqError(f"{name}: open_clip has no architecture {architecture!r}; see open_clip.list_models()")
     if checkpoint.startswith("/"):
-        return _from_file(architecture, checkpoint)
+        return _from_file(architecture, checkpoint, name)
     return _published(architecture, checkpoint, name)
 
 
@@ -33,14 +33,14 @@ def _published(architecture: str, tag: str, name: str):
 
     if tag.lower() not in open_clip.list_pretrained_tags_by_model(architecture):
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise DcmqError(f"teacher: {architecture} has no checkpoint {tag!r} (known: {tags})")
+        raise DcmqError(f"{name}: {architecture} has no checkpoint {tag!r} (known: {tags})")
     published = open_clip.get_pretrained_cfg(architecture, tag)
     repository, quick = published["hf_hub"].strip("/"), published.get("quick_gelu", False)
     # A bare file cannot say which activation it was trained with.
     local = architecture + ("-quickgelu" if quick and "quickgelu" not in architecture else "")
     instead = (
-        "fetch open_clip_model.safetensors elsewhere and say "
-        f"teacher=open_clip:{local}//path/to/open_clip_model.safetensors"
+        "fetch open_clip_model.safetensors elsewhere and name that file, as weights of "
+        f"open_clip:{local} or as teacher=open_clip:{local}//FILE"
     )
     require_reachable(repository, name, instead)
     try:
@@ -50,13 +50,13 @@ def _published(architecture: str, tag: str, name: str):
         raise unusable(error, repository, name, instead) from None
 
 
-def _from_file(architecture: str, path: str):
+def _from_file(architecture: str, path: str, name: str):
     if not Path(path).is_file():
-        raise DcmqError(f"teacher: no checkpoint file {path}")
+        raise DcmqError(f"{name}: no checkpoint file {path}")
     try:
         return _create(architecture, path)
     except Exception as error:
-        raise DcmqError(f"teacher: {path} is no whole {architecture} checkpoint ({first_line(error)})") from None
+        raise DcmqError(f"{name}: {path} is no whole {architecture} checkpoint ({first_line(error)})") from None
 
 
 def _create(architecture: str, checkpoint: str, **options):

@@ -1,4 +1,4 @@
-"""Weights of image encoders: where they come from, and what identifies them."""
+"""Weights of encoders: how a file of them is read, and what identifies them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dcmq.core.hashing import digest
 from dcmq.networks.small_clip import FILES, bundled_file
 
 
-def load_state(model: nn.Module, file: str, what: str, optional: str = "") -> None:
+def load_state(model: nn.Module, file: str, model_name: str, optional: str = "") -> None:
     """Read a state_dict file into ``model``; entries of the layer ``optional`` may be absent, as in backbones alone.
 
     Raises:
@@ -24,18 +24,18 @@ def load_state(model: nn.Module, file: str, what: str, optional: str = "") -> No
             raise ValueError(f"{len(wrong)} entries do not fit, {wrong[0]} first")
     except FileNotFoundError:
         raise DcmqError(f"backbone_weights: no file {file}") from None
-    except Exception as error:
+    except Exception as error:  # torch raises many kinds
         reason = str(error).splitlines()[0]
-        raise DcmqError(f"backbone_weights: {file} is no {what} state_dict ({reason})") from None
+        raise DcmqError(f"backbone_weights: {file} is no {model_name} state_dict ({reason})") from None
 
 
 def is_published(weights: str) -> bool:
-    """Whether ``weights`` is a name (``imagenet``, ``clip``, ``openai``) rather than a file."""
+    """True where ``weights`` is a name (``imagenet``, ``clip``, ``openai``) rather than a file."""
     return "/" not in weights and "." not in weights
 
 
 def weights_fingerprint(weights: str) -> str:
-    """Identifies weights: a file by its content, wherever it lies, a bundled teacher too; anything else by its name.
+    """The identity of weights: a hash of a file's content, wherever it lies, of a bundled teacher's too; else the name itself.
 
     Raises:
         DcmqError: the file is not there.

@@ -13,19 +13,14 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.storage import load_tensors, save_tensors
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
-
-
 FILES = {"clip": "scenes_clip.safetensors", "clip-wide": "scenes_clip_wide.safetensors"}
-
-
 CONTEXT = 28  # tokens; few captions are longer
-
-
-EMBEDDING = 128
+EMBEDDING = 128  # length of an embedding
+SIDE = 64  # pixels of its images
 
 
 class WordTokenizer:
-    """Lower-cased words to token numbers; a word it has never seen becomes the unknown token.
+    """A tokenizer of lower-cased words, callable; a word that is not among ``words`` becomes the unknown token.
 
     The end token has the largest number, where open_clip's text tower looks for it.
     """
@@ -36,11 +31,12 @@ class WordTokenizer:
         self.unknown, self.end = 2, len(self.words) + 3
 
     @property
-    def vocabulary_size(self) -> int:
+    def vocab_size(self) -> int:
+        """The number of tokens: all words, and those of padding, start, end and the unknown."""
         return self.end + 1
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
-        """(n, 28) int64 token numbers, zero-padded; texts over 26 words are cut."""
+        """(n, 28) int64 token numbers of n texts, zero-padded; texts over 26 words are cut."""
         tokens = torch.zeros(len(texts), CONTEXT, dtype=torch.long)
         for row, text in enumerate(texts):
             words = re.findall(r"[a-z]+", text.lower())[: CONTEXT - 2]
@@ -49,25 +45,25 @@ class WordTokenizer:
         return tokens
 
 
-def build_model(vocabulary_size: int):
-    """An untrained ``open_clip.CLIP`` for 64 x 64 pictures with 128-d embeddings."""
+def build_model(vocab_size: int):
+    """An untrained ``open_clip.CLIP`` for 64 x 64 images with 128-d embeddings."""
     import open_clip  # takes seconds, which those who find their embeddings in the cache need not wait
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
     return open_clip.CLIP(
         embed_dim=EMBEDDING,
-        vision_cfg=CLIPVisionCfg(layers=(1, 1, 1, 1), width=16, head_width=64, image_size=64),
-        text_cfg=CLIPTextCfg(context_length=CONTEXT, vocab_size=vocabulary_size, width=96, heads=3, layers=2),
+        vision_cfg=CLIPVisionCfg(layers=(1, 1, 1, 1), width=16, head_width=64, image_size=SIDE),
+        text_cfg=CLIPTextCfg(context_length=CONTEXT, vocab_size=vocab_size, width=96, heads=3, layers=2),
     )
 
 
 def preprocess(images: torch.Tensor) -> torch.Tensor:
-    """(b, H, W, 3) uint8 to (b, 3, H, W) float32 in [-1, 1]."""
+    """(b, 3, H, W) float32 in [-1, 1] of (b, H, W, 3) uint8 images."""
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def save_bundled(variant: str, model, tokenizer: WordTokenizer, card: dict) -> Path:
-    """Write the weights (half precision) with the vocabulary and training facts in the file's metadata."""
+    """Write the weights (half precision) with the vocabulary and training facts in the file's metadata. Returns the file."""
     path = WEIGHTS / FILES[variant]
     weights = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     save_tensors(path, weights, {"words": json.dumps(tokenizer.words), "training": json.dumps(card)})
@@ -82,13 +78,13 @@ def load_bundled(variant: str):
     """
     weights, meta = load_tensors(bundled_file(variant))
     tokenizer = WordTokenizer(json.loads(meta["words"]))
-    model = build_model(tokenizer.vocabulary_size)
+    model = build_model(tokenizer.vocab_size)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     return model.eval().requires_grad_(False), tokenizer
 
 
 def bundled_file(variant: str) -> Path:
-    """The weights. Raises DcmqError where the installation lacks them."""
+    """The file of weights. Raises DcmqError where the installation lacks it."""
     path = WEIGHTS / FILES[variant]
     if not path.is_file():
         raise DcmqError(

@@ -1,4 +1,4 @@
-"""What a teacher is: something that embeds every picture and label sentence of a data set."""
+"""What a teacher is: something that embeds every image and every label sentence of a data set."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
@@ -17,14 +17,16 @@ from dcmq.data.dataset import RetrievalDataset
 
 @dataclass(frozen=True)
 class TeacherEmbeddings:
-    """What a teacher makes of a data set.
+    """A teacher's embeddings of a data set.
 
     Attributes:
         image, text: (n, d) float32 unit vectors of every row's image and label sentence.
-        name: as asked for. description: what that turned out to be.
-        parameters: a count. fingerprint: a hash of weights and preprocessing.
+        name: the teacher's name as the user wrote it.
+        description: the model and checkpoint behind that name.
+        parameters: how many weights it has; 0 where that is not known.
+        fingerprint: a hash of weights and preprocessing.
         code: fingerprint of the code that made the vectors.
-        reads_any_text: whether the teacher itself can be asked for other texts' vectors.
+        reads_any_text: whether the teacher itself can embed other texts too.
     """
 
     image: Tensor
@@ -38,48 +40,99 @@ class TeacherEmbeddings:
 
 
 @dataclass(frozen=True)
-class TeacherKind:
-    """How a teacher is asked for.
+class TeacherFacts:
+    """Facts that a user wants to know before choosing a teacher, as texts for tables and messages.
 
     Attributes:
-        forms: as a user writes it, such as ``declip-rn50:FILE``.
-        make: the teacher, from what the user wrote and the name of the data set.
+        source: where its weights come from.
+        size: number of weights, and bytes in float32.
+        licence: of the weights.
+        embedding: length of its vectors.
+        checked: how this package's loading of it was checked.
+    """
+
+    source: str
+    size: str = ""
+    licence: str = ""
+    embedding: str = ""
+    checked: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherKind(TeacherFacts):
+    """A kind of teacher: how a user names it, what it needs, how one is made, and facts about it.
+
+    Attributes:
+        forms: the ways to write its name, such as ``declip-rn50:FILE``.
+        make: a function of (name as written, name of the data set) to the teacher.
+        package: an optional package that it needs. extra: ``pip install 'dcmq[EXTRA]'`` brings it.
     """
 
     forms: tuple[str, ...]
     make: "Callable[[str, str], Teacher]"
+    package: str = ""
+    extra: str = ""
+
+    @property
+    def origin(self) -> "Callable[[str, str], Teacher]":
+        """The function whose module tells whether the kind is the package's own."""
+        return self.make
+
+    def accepts(self, argument: str) -> bool:
+        """Whether a name with ``argument`` behind its first colon, "" for none, has one of the forms."""
+        return any((":" in form) == bool(argument) for form in self.forms)
 
 
 TEACHERS: Registry[TeacherKind] = Registry("teacher")  # by what stands before the first colon
+_OWN = TeacherFacts("your own")
 
 
-def register_teacher(*forms: str) -> Callable:
-    """Registers a function of (what the user wrote, name of the data set) that makes a teacher, for these ``forms`` of names.
+def register_teacher(*forms: str, description: TeacherFacts = _OWN, package: str = "", extra: str = "") -> Callable:
+    """Register a function of (name as written, name of the data set) that makes a teacher, under ``forms`` of names.
 
-    All of ``forms`` begin alike, up to the first colon.
+    All of ``forms`` begin alike, up to the first colon; the other arguments are those of :class:`TeacherKind`.
     """
 
     def register(make: "Callable[[str, str], Teacher]"):
-        TEACHERS.register(forms[0].partition(":")[0], TeacherKind(forms, make))
+        kind = TeacherKind(**vars(description), forms=forms, make=make, package=package, extra=extra)
+        TEACHERS.register(forms[0].partition(":")[0], kind)
         return make
 
     return register
 
 
 class Teacher(ABC):
-    """Attributes: ``name`` as asked for; ``resolved``, what that turned out to be; ``parameters``, a count;
-    ``fingerprint``, a hash of weights and preprocessing; ``stored``, the precision embeddings are kept in."""
+    """A frozen model, or its embeddings.
+
+    Attributes:
+        name: as the user wrote it.
+        description: the model and checkpoint behind that name.
+        parameters: how many weights it has; 0 where that is not known.
+        fingerprint: a hash of weights and preprocessing.
+        stored: the precision in which its embeddings are kept.
+        reads_any_text: whether it can embed texts other than the data set's label sentences.
+    """
 
     name: str
     description: str
     parameters: int
     fingerprint: str
-    stored = torch.float32  # the precision in which embeddings are kept
+    stored = torch.float32
     reads_any_text = False
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The torch model that it runs; None where embeddings were made elsewhere."""
+        return None
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Seconds that its own training took; None where its file does not say so."""
+        return None
 
     @abstractmethod
     def embed_dataset(self, dataset: RetrievalDataset, progress: bool = True) -> tuple[Tensor, Tensor]:
-        """Unit vectors (n, d) of the pictures and of the label sentences, in row order."""
+        """Unit vectors (n, d) of the images and of the label sentences, in row order."""
 
 
 class Encoder(Teacher):
@@ -89,18 +142,18 @@ class Encoder(Teacher):
 
     @abstractmethod
     def encode_images(self, images: np.ndarray) -> Tensor:
-        """(b, H, W, 3) uint8 pictures to (b, d) unit vectors."""
+        """Encode (b, H, W, 3) uint8 images to (b, d) unit vectors."""
 
     @abstractmethod
     def encode_texts(self, texts: list[str]) -> Tensor:
-        """Sentences to (b, d) unit vectors."""
+        """Encode b sentences to (b, d) unit vectors."""
 
     def truncated(self, texts: list[str]) -> int:
-        """How many of ``texts`` are longer than the model reads, so that their ends are cut off. 0 where nobody counts."""
+        """The number of ``texts`` that are longer than the model reads, so that their ends are cut off; 0 if unknown."""
         return 0
 
     def embed_dataset(self, dataset, progress=True, batch: int = 128):
-        """Every picture once, and each distinct label sentence once. Warns of sentences that are cut."""
+        """Encode every image once, and each distinct label sentence once. Warns of sentences that are cut."""
         parts = np.array_split(np.arange(len(dataset.ids)), max(1, -(-len(dataset.ids) // batch)))
         bar = tqdm(parts, desc=f"teacher {self.name}", unit="batch", disable=not progress)
         images = torch.cat([self.encode_images(np.asarray(dataset.images[rows])) for rows in bar])
@@ -117,5 +170,5 @@ class Encoder(Teacher):
 
 
 def l2_normalize(x: Tensor) -> Tensor:
-    """Rows scaled to length 1, float32."""
+    """The rows of ``x`` (n, d) at length 1, float32."""
     return F.normalize(x.float(), dim=-1)

@@ -14,20 +14,14 @@ from dcmq.core.errors import DcmqError
 _COUNTER = "num_batches_tracked"  # of batch normalisation: some libraries do not write it, and nothing reads it here
 
 
-def named_file(specification: str, where: str) -> tuple[str, Path]:
-    """The teacher's short name and the file of ``NAME:FILE``.
-
-    Raises:
-        DcmqError: no file is named; says ``where`` the official one is.
-    """
+def named_file(specification: str) -> tuple[str, Path]:
+    """The teacher's short name and the file of ``NAME:FILE``."""
     short, _, file = specification.partition(":")
-    if not file:
-        raise DcmqError(f"teacher {short} needs its official checkpoint, {where}: say teacher={short}:FILE")
     return short, Path(file).expanduser()
 
 
 def read_weights(path: Path, name: str) -> dict[str, Tensor]:
-    """The tensors in ``path`` by their names: of ``model`` or ``state_dict`` where it has such a part, less ``module.``.
+    """The tensors in ``path`` by name, without ``module.``: those of its part ``model`` or ``state_dict`` where it has one.
 
     Raises:
         DcmqError: no such file; cut short; something that only unpickling could read; no tensors in it.
@@ -58,13 +52,13 @@ def read_weights(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def renamed(weights: dict[str, Tensor], prefixes: dict[str, str]) -> dict[str, Tensor]:
-    """Those of ``weights`` whose names begin with a key of ``prefixes``, with that beginning replaced by its value."""
-    found = {}
+    """The weights whose names begin with a key of ``prefixes``, under names that begin with its value instead."""
+    chosen = {}
     for name, value in weights.items():
         for old, new in prefixes.items():
             if name.startswith(old):
-                found[new + name.removeprefix(old)] = value
-    return found
+                chosen[new + name.removeprefix(old)] = value
+    return chosen
 
 
 def load_whole(model: nn.Module, weights: dict[str, Tensor], name: str, path: Path) -> nn.Module:
@@ -73,23 +67,23 @@ def load_whole(model: nn.Module, weights: dict[str, Tensor], name: str, path: Pa
     Raises:
         DcmqError: a weight is missing, has another shape, or is not known to the model.
     """
-    wanted = {k: v for k, v in model.state_dict().items() if not k.endswith(_COUNTER)}
-    given = {k: v for k, v in weights.items() if not k.endswith(_COUNTER)}
-    missing = [k for k in wanted if k not in given]
-    strange = [k for k in given if k not in wanted]
-    shaped = [k for k in wanted if k in given and wanted[k].shape != given[k].shape]
+    expected = {k: v for k, v in model.state_dict().items() if not k.endswith(_COUNTER)}
+    stored = {k: v.float() if v.is_floating_point() else v for k, v in weights.items() if not k.endswith(_COUNTER)}
+    missing = [k for k in expected if k not in stored]
+    unknown = [k for k in stored if k not in expected]
+    misshapen = [k for k in expected if k in stored and expected[k].shape != stored[k].shape]
     if missing:
-        raise _misfit(name, path, f"it lacks {len(missing)} of {len(wanted)} weights, {missing[0]} for one")
-    if shaped:
-        there, here = tuple(given[shaped[0]].shape), tuple(wanted[shaped[0]].shape)
-        raise _misfit(name, path, f"{shaped[0]} is {there} there and {here} in the model")
-    if strange:
-        raise _misfit(name, path, f"it has {len(strange)} weights the model does not know, {strange[0]} for one")
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in given.items()}, strict=False)
+        raise _misfit(name, path, f"it lacks {len(missing)} of {len(expected)} weights, {missing[0]} for one")
+    if misshapen:
+        theirs, ours = tuple(stored[misshapen[0]].shape), tuple(expected[misshapen[0]].shape)
+        raise _misfit(name, path, f"{misshapen[0]} is {theirs} there and {ours} in the model")
+    if unknown:
+        raise _misfit(name, path, f"it has {len(unknown)} weights the model does not know, {unknown[0]} for one")
+    model.load_state_dict(stored, strict=False)
     return model
 
 
 def _misfit(name: str, path: Path, reason: str) -> DcmqError:
     return DcmqError(
-        f"teacher {name}: {path} is no whole {name} checkpoint: {reason}; see the table of teachers in README"
+        f"teacher {name}: {path} is no whole {name} checkpoint: {reason}; `dcmq teachers list` says where that is"
     )

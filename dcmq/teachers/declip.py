@@ -1,7 +1,7 @@
 """DeCLIP from its official checkpoint files, in open_clip's parts.
 
 Its code (github.com/Sense-GVT/DeCLIP) has CLIP's towers with three differences: the text projection is a linear layer with a
-bias, the vocabulary has a mask token before start and end of text, and pictures are normalised with ImageNet's statistics.
+bias, the vocabulary has a mask token before start and end of text, and images are normalized with ImageNet's statistics.
 What its losses need beside the towers (projectors, predictors, memory banks) is left out.
 """
 
@@ -9,21 +9,20 @@ import torch
 from torchvision import transforms as T
 
 from dcmq.networks.pixels import IMAGENET
-from dcmq.teachers.base import register_teacher
+from dcmq.teachers.base import TeacherFacts, register_teacher
 from dcmq.teachers.checkpoint import load_whole, named_file, read_weights, renamed
 from dcmq.teachers.network import Network
 
 ARCHITECTURES = {"declip-rn50": "RN50", "declip-vit-b32": "ViT-B-32"}  # in open_clip
-OFFICIAL = "linked from github.com/Sense-GVT/DeCLIP"
 _MASK = 49406  # its number; open_clip's tokenizer has the start of text there, and its end one above
-_UNUSED = ("visual.fc.",)  # what its ResNet applies to pictures of other sizes
+_UNUSED = ("visual.fc.",)  # what its ResNet applies to images of other sizes
 
 
 class Declip(Network):
-    """``declip-rn50:FILE`` and ``declip-vit-b32:FILE``. Raises DcmqError for a file that does not fit."""
+    """DeCLIP: ``declip-rn50:FILE`` and ``declip-vit-b32:FILE``. Raises DcmqError for a file that does not fit."""
 
     def __init__(self, specification: str):
-        short, path = named_file(specification, OFFICIAL)
+        short, path = named_file(specification)
         weights = renamed(
             read_weights(path, short), {"visual.": "visual.", "encode_text.": "", "logit_scale": "logit_scale"}
         )
@@ -37,34 +36,34 @@ class Declip(Network):
         super().__init__(specification, f"DeCLIP {short} / {path.name}", model, transform(), "mask token")
 
     def image_features(self, batch):
-        """See :class:`Network`."""
+        """Encode (b, 3, 224, 224) transformed images to (b, d)."""
         return self.model.encode_image(batch)
 
     def text_features(self, texts):
-        """See :class:`Network`."""
+        """Encode b sentences to (b, d)."""
         return self.model.encode_text(tokens(self.tokenizer(texts)).to(self.device))
 
     def truncated(self, texts):
-        """See :class:`Encoder`."""
+        """The number of ``texts`` that are longer than its 77 tokens."""
         return sum(len(self.tokenizer.encode(text)) + 2 > self.tokenizer.context_length for text in texts)
 
 
 def build(short: str, dimension: int):
     """The untrained ``open_clip.CLIP`` of ``short``, whose embeddings have ``dimension`` numbers."""
-    import open_clip
+    import open_clip  # takes seconds
 
     config = open_clip.get_model_config(ARCHITECTURES[short])
     text = config["text_cfg"] | {"vocab_size": config["text_cfg"]["vocab_size"] + 1, "proj_bias": True}
     return open_clip.CLIP(dimension, config["vision_cfg"], text, quick_gelu=True)
 
 
-def tokens(found: torch.Tensor) -> torch.Tensor:
-    """open_clip's token numbers to DeCLIP's, in which start and end of text come after the mask token."""
-    return found + (found >= _MASK)
+def tokens(numbers: torch.Tensor) -> torch.Tensor:
+    """DeCLIP's token numbers for open_clip's, of any shape: start and end of text come after the mask token."""
+    return numbers + (numbers >= _MASK)
 
 
 def transform() -> T.Compose:
-    """The official evaluation's: the shorter side to 256, the middle 224 x 224."""
+    """The transform of the official evaluation: the shorter side to 256, the middle 224 x 224."""
     return T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), T.Normalize(*IMAGENET)])
 
 
@@ -72,5 +71,25 @@ def _make(name: str, dataset: str) -> Declip:
     return Declip(name)
 
 
-for _short in ARCHITECTURES:
-    register_teacher(f"{_short}:FILE")(_make)
+_SOURCE = "linked from github.com/Sense-GVT/DeCLIP (Google Drive, by hand)"
+_CHECKED = "layout from the official code; on random weights, embeddings equal to a second implementation"
+register_teacher(
+    "declip-rn50:FILE",
+    description=TeacherFacts(
+        source=f"DeCLIP_r50, {_SOURCE}",
+        size="102 M parameters",
+        licence="see its repository",
+        embedding="1,024",
+        checked=_CHECKED,
+    ),
+)(_make)
+register_teacher(
+    "declip-vit-b32:FILE",
+    description=TeacherFacts(
+        source=f"DeCLIP_vitb32, {_SOURCE}",
+        size="155 M parameters",
+        licence="see its repository",
+        embedding="3,072",
+        checked=_CHECKED,
+    ),
+)(_make)

@@ -13,21 +13,21 @@ from dcmq.teachers.base import Encoder, l2_normalize
 
 
 class Network(Encoder):
-    """A model with its picture transform: float32 on a CPU, where half precision is slow, and float16 on a GPU.
+    """A model with the transform of its images: float32 on a CPU, where half precision is slow, and float16 on a GPU.
 
     float16 rather than bfloat16: the weights of most teachers were published in it, and cosines keep their third decimal.
 
     Args:
-        name: as asked for.
-        origin: which model and checkpoint this is.
-        transform: a picture to the tensor the model reads.
-        facts: what else the embeddings depend on: activation, tokenizer.
+        name: the teacher's name as the user wrote it.
+        model_name: the model and its checkpoint, for the description.
+        transform: an image to the tensor that the model reads.
+        facts: what else the embeddings depend on, for the fingerprint: activation, tokenizer.
     """
 
     stored = torch.float16
 
     def __init__(
-        self, name: str, origin: str, model: nn.Module, transform: Callable[[Image.Image], Tensor], *facts: str
+        self, name: str, model_name: str, model: nn.Module, transform: Callable[[Image.Image], Tensor], *facts: str
     ):
         self.name = name
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -37,26 +37,31 @@ class Network(Encoder):
         self.parameters = sum(p.numel() for p in model.parameters())
         weights = (v for _, v in sorted(model.state_dict().items()))
         self.fingerprint = digest(*weights, str(transform), *facts, str(self.precision))
-        self.description = f"{origin}, {self.parameters:,} parameters, {self.fingerprint}"
+        self.description = f"{model_name}, {self.parameters:,} parameters, {self.fingerprint}"
+
+    @property
+    def network(self) -> nn.Module:
+        """The torch model that it runs."""
+        return self.model
 
     @abstractmethod
     def image_features(self, batch: Tensor) -> Tensor:
-        """(b, 3, h, w) transformed pictures to (b, d)."""
+        """Encode (b, 3, h, w) transformed images to (b, d)."""
 
     @abstractmethod
     def text_features(self, texts: list[str]) -> Tensor:
-        """Sentences to (b, d)."""
+        """Encode b sentences to (b, d)."""
 
     @torch.inference_mode()
     def encode_images(self, images: np.ndarray):
-        """See :class:`Encoder`."""
+        """Encode (b, H, W, 3) uint8 images to (b, d) unit vectors on the CPU."""
         batch = torch.stack([self.transform(Image.fromarray(image)) for image in images]).to(self.device)
         with self._half():
             return l2_normalize(self.image_features(batch)).cpu().clone()
 
     @torch.inference_mode()
     def encode_texts(self, texts):
-        """See :class:`Encoder`."""
+        """Encode b sentences to (b, d) unit vectors on the CPU."""
         with self._half():
             return l2_normalize(self.text_features(texts)).cpu().clone()
 

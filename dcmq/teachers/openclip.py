@@ -4,14 +4,19 @@ import warnings
 
 from dcmq.core.errors import DcmqError
 from dcmq.networks.open_clip_models import load_open_clip
-from dcmq.teachers.base import register_teacher
+from dcmq.teachers.base import TeacherFacts, register_teacher
 from dcmq.teachers.network import Network
 
-NAMED = {"clip-rn50": "RN50/openai", "clip-vit-b32": "ViT-B-32/openai", "clip-vit-l14": "ViT-L-14/openai"}
+NAMED = {
+    "clip": "ViT-B-32/openai",  # on photos
+    "clip-vit-b32": "ViT-B-32/openai",
+    "clip-rn50": "RN50/openai",
+    "clip-vit-l14": "ViT-L-14/openai",
+}
 
 
 class OpenClip(Network):
-    """``open_clip:ARCH/TAG`` (a published checkpoint) or ``open_clip:ARCH//path/to/file`` (a local one).
+    """A model of open_clip: ``open_clip:ARCH/TAG`` (a published checkpoint) or ``open_clip:ARCH//path/to/file`` (a local one).
 
     Raises:
         DcmqError: unknown architecture or tag, weights that cannot be fetched, a file that does not fit. Never a
@@ -35,15 +40,15 @@ class OpenClip(Network):
         )
 
     def image_features(self, batch):
-        """See :class:`Network`."""
+        """Encode (b, 3, h, w) transformed images to (b, d)."""
         return self.model.encode_image(batch)
 
     def text_features(self, texts):
-        """See :class:`Network`."""
+        """Encode b sentences to (b, d)."""
         return self.model.encode_text(self.tokenizer(texts).to(self.device))
 
     def truncated(self, texts):
-        """See :class:`Encoder`. A text was cut if its tokens are others where there is room for more."""
+        """The number of ``texts`` that are cut: those whose tokens are others where there is room for more."""
         length = self.tokenizer.context_length
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tokenizers that find the longer length unusual
@@ -51,16 +56,57 @@ class OpenClip(Network):
         return int((self.tokenizer(texts) != roomy).any(dim=1).sum())
 
 
-@register_teacher("open_clip:ARCH/TAG", "open_clip:ARCH//FILE")
-def _any(name: str, dataset: str) -> OpenClip:
-    if ":" not in name:
-        raise DcmqError("teacher: open_clip alone names no model; write open_clip:ARCH/TAG or open_clip:ARCH//FILE")
-    return OpenClip(name)
+_LICENCE = "MIT (code and weights of openai/CLIP)"
+_UNCHECKED = "loaded with its own activation; no reference figures: check asks for colours and like nouns"
 
 
 def _named(name: str, dataset: str) -> OpenClip:
     return OpenClip(NAMED[name], name)
 
 
-for _name in NAMED:
-    register_teacher(_name)(_named)
+register_teacher(
+    "clip-vit-b32",
+    description=TeacherFacts(
+        source="fetched by itself from the hub (timm/vit_base_patch32_clip_224.openai)",
+        size="151 M parameters, 0.6 GB",
+        licence=_LICENCE,
+        embedding="512",
+        checked="cosines between eight prompts, computed from OpenAI's own embeddings, are in the package: check says right or WRONG",
+    ),
+)(_named)
+register_teacher(
+    "clip-rn50",
+    description=TeacherFacts(
+        source="fetched by itself from the hub (timm/resnet50_clip.openai)",
+        size="102 M parameters, 0.4 GB",
+        licence=_LICENCE,
+        embedding="1,024",
+        checked=_UNCHECKED,
+    ),
+)(_named)
+register_teacher(
+    "clip-vit-l14",
+    description=TeacherFacts(
+        source="fetched by itself from the hub (timm/vit_large_patch14_clip_224.openai)",
+        size="428 M parameters, 1.7 GB",
+        licence=_LICENCE,
+        embedding="768",
+        checked=_UNCHECKED,
+    ),
+)(_named)
+
+
+@register_teacher(
+    "open_clip:ARCH/TAG",
+    "open_clip:ARCH//FILE",
+    description=TeacherFacts(
+        source="a tag of open_clip.list_pretrained() (SigLIP, EVA, DataComp ...) is fetched by itself; a FILE is yours, "
+        "and OpenAI's weights then need an ARCH that ends in -quickgelu",
+        size="see open_clip.list_pretrained()",
+        licence="see its model card",
+        embedding="see its model card",
+        checked=_UNCHECKED,
+    ),
+)
+def _any(name: str, dataset: str) -> OpenClip:
+    return OpenClip(name)

@@ -10,11 +10,11 @@ from safetensors.numpy import load_file
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.teachers.base import Teacher, l2_normalize, register_teacher
+from dcmq.teachers.base import Teacher, TeacherFacts, l2_normalize, register_teacher
 
 
 class Precomputed(Teacher):
-    """``precomputed:FILE``: npz (without pickle) or safetensors with ``image_id`` (n,), ``image`` and ``text`` (n, d).
+    """A file of embeddings, npz (without pickle) or safetensors: ``image_id`` (n,), ``image`` and ``text`` (n, d).
 
     ``label_text`` is read where ``text`` is absent. Rows may stand in any order and cover more than the data set.
 
@@ -25,16 +25,16 @@ class Precomputed(Teacher):
     def __init__(self, file: str):
         path = Path(file).expanduser()
         arrays = _read(path)
-        text = "text" if "text" in arrays else "label_text"
-        for name in ("image_id", "image", text):
+        text_name = "text" if "text" in arrays else "label_text"
+        for name in ("image_id", "image", text_name):
             if name not in arrays:
                 raise DcmqError(f"teacher: {path} has no array {name!r} (it has {', '.join(sorted(arrays))})")
-        self.ids, image, words = _whole(arrays["image_id"]), arrays["image"], arrays[text]
-        if image.ndim != 2 or image.shape != words.shape or len(image) != len(self.ids):
+        self.ids, image, text = _whole(arrays["image_id"]), arrays["image"], arrays[text_name]
+        if image.ndim != 2 or image.shape != text.shape or len(image) != len(self.ids):
             raise DcmqError(
-                f"teacher: {path}: image {image.shape}, {text} {words.shape} and {len(self.ids)} ids disagree"
+                f"teacher: {path}: image {image.shape}, {text_name} {text.shape} and {len(self.ids)} ids disagree"
             )
-        for name, array in (("image", image), (text, words)):
+        for name, array in (("image", image), (text_name, text)):
             bad = np.flatnonzero(~np.isfinite(array.astype(np.float32)).all(1) | (np.abs(array).max(1) == 0))
             if len(bad):
                 raise DcmqError(
@@ -43,7 +43,7 @@ class Precomputed(Teacher):
         self.row = {str(key): i for i, key in enumerate(self.ids.tolist())}
         if len(self.row) != len(self.ids):
             raise DcmqError(f"teacher: {path} names {len(self.ids) - len(self.row)} image ids twice")
-        self.image, self.text = l2_normalize(torch.from_numpy(image)), l2_normalize(torch.from_numpy(words))
+        self.image, self.text = l2_normalize(torch.from_numpy(image)), l2_normalize(torch.from_numpy(text))
         self.name = f"precomputed:{path.name}"
         self.parameters = 0
         self.fingerprint = digest(self.image, self.text, [str(i) for i in self.ids.tolist()])
@@ -52,7 +52,7 @@ class Precomputed(Teacher):
         )
 
     def embed_dataset(self, dataset, progress=True):
-        """See :class:`Teacher`. Raises DcmqError if the file lacks a sample of the data set."""
+        """Unit vectors (n, d) of images and label sentences, in row order. Raises DcmqError if the file lacks a sample."""
         wanted = [str(key) for key in dataset.ids.tolist()]
         missing = [key for key in wanted if key not in self.row]
         if missing:
@@ -80,9 +80,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise DcmqError(f"teacher: {path} is no readable npz or safetensors file ({error})") from None
 
 
-@register_teacher("precomputed:FILE")
+@register_teacher(
+    "precomputed:FILE",
+    description=TeacherFacts(
+        source="embeddings of any model, made in your own script",
+        embedding="any",
+        checked="shapes, ids, numbers; not which model it was",
+    ),
+)
 def _make(name: str, dataset: str) -> Precomputed:
-    file = name.partition(":")[2]
-    if not file:
-        raise DcmqError("teacher: precomputed needs a file of embeddings; write precomputed:FILE")
-    return Precomputed(file)
+    return Precomputed(name.partition(":")[2])

@@ -10,8 +10,9 @@ from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.methods.dcmq.student import Student
 from dcmq.networks.clip import clip_tokenizer
-from dcmq.networks.encoders import image_encoder, pixel_statistics, split_resnet, text_transformer
+from dcmq.networks.encoders import image_encoder, register_image_encoder, split_resnet, text_transformer, with_head
 from dcmq.networks.inputs import text_inputs
+from dcmq.networks.pixels import HALF, IMAGENET, OPENAI
 from dcmq.networks.pretrained import weights_fingerprint
 from dcmq.teachers.base import l2_normalize
 from dcmq.teachers.bundled import BundledClip
@@ -51,7 +52,7 @@ def test_image_encoders_end_in_d_numbers_and_learn(name, size, weights):
     last = list(dict(model.named_parameters()))[-1]
     # Some start with blocks that pass their input on (zeros in the last normalisation): those move a step later.
     assert last in moved and not moved <= {"head.weight", "head.bias"}
-    assert len(pixel_statistics(name)[0]) == 3
+    assert model.pixels == {"small_clip": HALF, "open_clip": OPENAI}.get(name.partition(":")[0], IMAGENET)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,28 @@ def test_weights_come_from_a_file_with_or_without_the_last_layer(tmp_path):
     with pytest.raises(DcmqError, match="is no torchvision resnet50 state_dict") as caught:
         image_encoder("resnet50", 8, 64, str(tmp_path / "whole.pth"))
     assert "\n" not in str(caught.value)
+
+
+def test_an_image_encoder_of_ones_own_goes_by_its_name_and_brings_its_pixels():
+    @register_image_encoder
+    def mean_colour(dimension, size, weights):
+        return with_head(torch.nn.Sequential(torch.nn.AvgPool2d(size), torch.nn.Flatten()), 3, dimension, HALF)
+
+    @register_image_encoder("headless")
+    def no_head(dimension, size, weights):
+        return torch.nn.Flatten()
+
+    config = STUDENT.model_copy(update=dict(image_encoder="mean_colour"))
+    student = Student(config, 3)
+    grey = torch.full((2, 16, 16, 3), 255, dtype=torch.uint8)
+    torch.testing.assert_close(
+        student.image_features(grey), torch.ones(2, 3)
+    )  # 255 is 1 where 0.5 is both mean and std
+    assert student.encode_images(grey).shape == (2, config.num_codebooks * config.subvector_dim)
+    with pytest.raises(DcmqError, match="headless gives a Flatten; end it with with_head"):
+        image_encoder("headless", 8, 16)
+    with pytest.raises(DcmqError, match="'resnet18' is the package's own"):
+        register_image_encoder("resnet18")(mean_colour)
 
 
 def test_a_split_resnet_computes_what_the_whole_does():
@@ -143,11 +166,11 @@ def with_texts(**texts):
 
 def test_transformers_read_the_first_caption_or_all_tags():
     dataset = with_texts(captions=(("a red boat", "other"),) * 90, tags=(("boat", "sea"),) * 90)
-    make = clip_tokenizer("small_clip")
+    tokenizer = clip_tokenizer("small_clip")
     for kind, text in (("caption", "a red boat"), ("tags", "boat sea")):
         student = Student(STUDENT.model_copy(update=dict(text_encoder="small_clip", text_input=kind)), 3)
-        read = text_inputs(student, dataset)
-        assert torch.equal(read(np.array([3, 5])), make([text, text]))
+        inputs = text_inputs(student, dataset)
+        assert torch.equal(inputs(np.array([3, 5])), tokenizer([text, text]))
 
 
 def test_missing_captions_are_counted():

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as TF
 
 from dcmq.core.errors import DcmqError
-from dcmq.teachers.registry import albef, blip, declip, resolve_teacher
+from dcmq.teachers import albef, blip, declip
+from dcmq.teachers.registry import resolve_teacher
 
 transformers = pytest.importorskip("transformers")
 
@@ -73,8 +74,10 @@ def blocks(w, prefix, x, layers, heads, causal):
         y = F.layer_norm(x, (width,), w[at + "ln_1.weight"], w[at + "ln_1.bias"])
         q, k, v = (y @ w[at + "attn.in_proj_weight"].T + w[at + "attn.in_proj_bias"]).chunk(3, dim=-1)
         q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))
-        seen = (q @ k.mT / (width / heads) ** 0.5 + mask).softmax(-1) @ v
-        x = x + F.linear(seen.transpose(1, 2).flatten(2), w[at + "attn.out_proj.weight"], w[at + "attn.out_proj.bias"])
+        attended = (q @ k.mT / (width / heads) ** 0.5 + mask).softmax(-1) @ v
+        x = x + F.linear(
+            attended.transpose(1, 2).flatten(2), w[at + "attn.out_proj.weight"], w[at + "attn.out_proj.bias"]
+        )
         y = F.layer_norm(x, (width,), w[at + "ln_2.weight"], w[at + "ln_2.bias"])
         y = F.linear(y, w[at + "mlp.c_fc.weight"], w[at + "mlp.c_fc.bias"])
         x = x + F.linear(y * torch.sigmoid(1.702 * y), w[at + "mlp.c_proj.weight"], w[at + "mlp.c_proj.bias"])
@@ -182,7 +185,7 @@ def albef_file(tmp_path, monkeypatch):
     def create(_name, pretrained, img_size, num_classes):
         return timm.models.VisionTransformer(img_size=img_size, **vision)
 
-    monkeypatch.setattr(albef.timm, "create_model", create)
+    monkeypatch.setattr(timm, "create_model", create)
     monkeypatch.setattr(albef, "BERT", albef.BERT | THIN)
     config = transformers.BertConfig(num_hidden_layers=12, **THIN)
     parts = nn.ModuleDict(
@@ -228,11 +231,11 @@ def test_albef_in_its_official_layouts(albef_file):
 def albef_text(parts):
     """Layer six of twelve at the class token; words by number, no separator, at most 30 tokens."""
     rows = [[2, 5, 6, 11, 12, 13], [2, 8, 9, 10], [2, *[6] * 29]]
-    found = []
+    projected = []
     for row in rows:
         hidden = parts["text_encoder"](torch.tensor([row]), output_hidden_states=True).hidden_states[6]
-        found.append(parts["text_proj"](hidden[:, 0]))
-    return F.normalize(torch.cat(found), dim=1)
+        projected.append(parts["text_proj"](hidden[:, 0]))
+    return F.normalize(torch.cat(projected), dim=1)
 
 
 def test_albef_files_that_do_not_fit(albef_file):

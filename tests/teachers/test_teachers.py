@@ -14,10 +14,9 @@ from safetensors.numpy import save_file
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import load_tensors
 from dcmq.data.datasets import load_dataset
-from dcmq.networks import hub
-from dcmq.teachers import openclip
-from dcmq.teachers.__main__ import main
-from dcmq.teachers.base import Encoder, l2_normalize
+from dcmq.networks import hub, open_clip_models
+from dcmq.teachers import registry
+from dcmq.teachers.base import TEACHERS, Encoder, Teacher, l2_normalize, register_teacher
 from dcmq.teachers.bundled import BundledClip
 from dcmq.teachers.check import KINDS, TOLERANCE, check, reference_for, verdict
 from dcmq.teachers.embeddings import embed
@@ -36,8 +35,8 @@ def scenes():
 
 def arrays(n=120, **changes):
     rng = np.random.default_rng(0)
-    made = dict(image_id=np.arange(n), image=rng.normal(size=(n, 8)), text=rng.normal(size=(n, 8)))
-    return {k: v for k, v in (made | changes).items() if v is not None}
+    content = dict(image_id=np.arange(n), image=rng.normal(size=(n, 8)), text=rng.normal(size=(n, 8)))
+    return {k: v for k, v in (content | changes).items() if v is not None}
 
 
 @pytest.mark.parametrize("name", ["clip", "clip-wide"])
@@ -71,19 +70,19 @@ def test_a_second_look_makes_no_forward_pass_and_damage_is_repaired(scenes, tmp_
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])
 def test_precomputed_rows_are_matched_by_id(scenes, tmp_path, kind):
     order = np.random.default_rng(1).permutation(150)
-    made = arrays(150)
-    shuffled = {k: np.ascontiguousarray(v[order]) for k, v in made.items()}
+    ordered = arrays(150)
+    shuffled = {k: np.ascontiguousarray(v[order]) for k, v in ordered.items()}
     path = tmp_path / f"t.{kind}"
     np.savez(path, **shuffled) if kind == "npz" else save_file(shuffled, path)
     embeddings = embed(resolve_teacher(f"precomputed:{path}", "scenes"), scenes)
-    expected = made["image"][:120] / np.linalg.norm(made["image"][:120], axis=1, keepdims=True)
+    expected = ordered["image"][:120] / np.linalg.norm(ordered["image"][:120], axis=1, keepdims=True)
     np.testing.assert_allclose(embeddings.image.numpy(), expected, atol=1e-5)
 
 
 def test_precomputed_ids_that_became_floats_are_the_same_teacher(scenes, tmp_path):
-    made = arrays()
-    np.savez(tmp_path / "whole.npz", **made)
-    np.savez(tmp_path / "float.npz", **made | {"image_id": made["image_id"].astype(float)})
+    content = arrays()
+    np.savez(tmp_path / "whole.npz", **content)
+    np.savez(tmp_path / "float.npz", **content | {"image_id": content["image_id"].astype(float)})
     whole, floats = (
         resolve_teacher(f"precomputed:{tmp_path / f'{name}.npz'}", "scenes") for name in ("whole", "float")
     )
@@ -91,9 +90,9 @@ def test_precomputed_ids_that_became_floats_are_the_same_teacher(scenes, tmp_pat
 
 
 def broken_row(value):
-    made = arrays()["image"]
-    made[7] = value
-    return made
+    images = arrays()["image"]
+    images[7] = value
+    return images
 
 
 @pytest.mark.parametrize(
@@ -124,6 +123,9 @@ def test_bad_precomputed_files_are_refused(scenes, tmp_path, changes, words):
         ("open_clip:ViT-B-32", "coco", "names no checkpoint"),
         ("open_clip:ViT-B-32//no/file.pt", "coco", "no checkpoint file"),
         ("precomputed:/no/file.npz", "coco", "no file"),
+        ("precomputed", "coco", "needs weights .*: say teacher=precomputed:FILE"),
+        ("open_clip", "coco", "say teacher=open_clip:ARCH/TAG or teacher=open_clip:ARCH//FILE"),
+        ("clip:ViT-B-32", "coco", "'clip:ViT-B-32' is not known"),
     ],
 )
 def test_unknown_teachers_get_one_line(name, dataset, words):
@@ -154,8 +156,8 @@ def test_a_local_open_clip_checkpoint_teaches_with_exactly_its_weights(scenes, t
     assert embeddings.parameters == sum(p.numel() for p in model.parameters())
     with torch.no_grad():
         text = model.encode_text(open_clip.get_tokenizer("tiny-clip")(scenes.label_sentences()[:3]), normalize=True)
-        picture = teacher.transform(Image.fromarray(scenes.images[0]))[None]
-        image = model.encode_image(picture, normalize=True)
+        pixels = teacher.transform(Image.fromarray(scenes.images[0]))[None]
+        image = model.encode_image(pixels, normalize=True)
     torch.testing.assert_close(teacher.encode_texts(scenes.label_sentences()[:3]), text, atol=1e-5, rtol=0)
     torch.testing.assert_close(teacher.encode_images(scenes.images[:1]), image, atol=1e-5, rtol=0)
     # What is kept is kept in half precision, and the same whether it was just made or read from the cache.
@@ -169,11 +171,11 @@ def test_a_fingerprint_outlives_the_process(tiny_clip, tmp_path):
     _, path = tiny_clip
     code = (
         f"import open_clip; open_clip.add_model_config({str(tmp_path / 'tiny-clip.json')!r})\n"
-        "from dcmq.teachers import resolve_teacher\n"
+        "from dcmq.teachers.registry import resolve_teacher\n"
         f"print(resolve_teacher({f'open_clip:tiny-clip/{path}'!r}, 'coco').fingerprint)"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert there == resolve_teacher(f"open_clip:tiny-clip/{path}", "coco").fingerprint
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == resolve_teacher(f"open_clip:tiny-clip/{path}", "coco").fingerprint
 
 
 def test_checkpoints_that_do_not_fit_are_refused(tiny_clip):
@@ -228,16 +230,15 @@ def test_sentences_over_77_tokens_are_cut_and_counted(scenes, tiny_clip):
 @pytest.fixture
 def published(monkeypatch):
     """Records what open_clip is asked for, instead of fetching anything."""
-    asked = []
+    requests = []
 
-    def create(architecture, pretrained, **options):
-        asked.append((architecture, pretrained, options["force_quick_gelu"]))
-        model = open_clip.create_model("tiny-clip", force_quick_gelu=options["force_quick_gelu"])
-        return model, None, str
+    def create(architecture, checkpoint, force_quick_gelu):
+        requests.append((architecture, checkpoint, force_quick_gelu))
+        return open_clip.create_model("tiny-clip", force_quick_gelu=force_quick_gelu), str
 
-    monkeypatch.setattr(openclip, "require_reachable", lambda *_: None)
-    monkeypatch.setattr(openclip.open_clip, "create_model_and_transforms", create)
-    return asked
+    monkeypatch.setattr(open_clip_models, "require_reachable", lambda *_: None)
+    monkeypatch.setattr(open_clip_models, "_create", create)
+    return requests
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_weights_out_of_reach_get_one_line_at_once(monkeypatch, tmp_path):
     message = str(caught.value)
     assert "\n" not in message and str(tmp_path / "hub") in message
     # OpenAI's weights need their own activation: a bare file must be read by the architecture that has it.
-    assert "timm/vit_base_patch32_clip_224.openai" in message and "ViT-B-32-quickgelu//path" in message
+    assert "timm/vit_base_patch32_clip_224.openai" in message and "open_clip:ViT-B-32-quickgelu//FILE" in message
 
 
 def test_half_a_file_in_the_cache_is_named(monkeypatch, tmp_path):
@@ -282,9 +283,22 @@ def test_half_a_file_in_the_cache_is_named(monkeypatch, tmp_path):
         raise RuntimeError("header too large\nand more")
 
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(openclip.open_clip, "create_model_and_transforms", broken)
+    monkeypatch.setattr(open_clip_models, "_create", broken)
     with pytest.raises(DcmqError, match=r"cannot be loaded \(header too large\): delete it$"):
         resolve_teacher("clip", "coco")
+
+
+class Rainbow(Teacher):
+    """Embeddings of any length that no network makes."""
+
+    description, parameters = "numbers", 0
+
+    def __init__(self, length):
+        self.name, self.length, self.fingerprint = f"rainbow:{length}", length, f"rainbow {length}"
+
+    def embed_dataset(self, dataset, progress=True):
+        vectors = l2_normalize(torch.arange(len(dataset.ids) * self.length).view(-1, self.length) + 1.0)
+        return vectors, vectors
 
 
 class Answers(Encoder):
@@ -316,18 +330,29 @@ def test_the_carried_cosines_tell_right_weights_from_others():
     assert right.kinds == len(KINDS) / 4  # in OpenAI's own figures a dog is nearest to a cat and a car to a bus
 
 
-def test_check_of_weights_that_say_nothing(tiny_clip, capsys):
+def test_check_of_weights_that_say_nothing(tiny_clip):
     _, path = tiny_clip
-    assert main(["check", f"open_clip:tiny-clip/{path}"]) in (0, 1)  # random: plausible or wrong by chance, never right
-    assert "right" not in capsys.readouterr().out.splitlines()[-1].split(":")[0]
+    teacher = resolve_teacher(f"open_clip:tiny-clip/{path}", "photos")
+    result = check(teacher, reference_for(teacher.description))
+    assert (
+        result.right in (False, None) and "right" not in verdict(result).split(":")[0]
+    )  # wrong by chance, never right
 
 
-def test_check_ends_in_one_line_where_nothing_can_be_fetched(monkeypatch, tmp_path, capsys):
+def test_check_of_a_file_asks_nothing(tmp_path):
+    np.savez(tmp_path / "t.npz", **arrays())
+    teacher = resolve_teacher(f"precomputed:{tmp_path}/t.npz", "photos")
+    assert not teacher.reads_any_text and teacher.network is None and teacher.training_seconds is None
+    result = check(teacher, reference_for(teacher.description))
+    assert result.right is None and verdict(result).startswith("embeddings from a file")
+
+
+def test_weights_that_cannot_be_fetched_are_said_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "hf_hub_url", lambda repository, file: f"http://127.0.0.1:9/{repository}/{file}")
-    assert main(["check", "clip-vit-b32"]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "cannot be fetched" in error
+    with pytest.raises(DcmqError, match="cannot be fetched") as caught:
+        resolve_teacher("clip-vit-b32", "photos")
+    assert "\n" not in str(caught.value)
 
 
 def test_every_known_name_is_resolved_or_says_what_it_needs(monkeypatch, tmp_path):
@@ -342,9 +367,47 @@ def test_every_known_name_is_resolved_or_says_what_it_needs(monkeypatch, tmp_pat
         assert "is not known" not in str(caught.value)
 
 
+def test_every_kind_says_what_a_user_wants_to_know_before_choosing():
+    for name, kind in TEACHERS.items():
+        assert all(form.partition(":")[0] == name for form in kind.forms)
+        assert kind.source and kind.checked and kind.embedding
+        assert (kind.licence and kind.size) or name == "precomputed"
+        assert bool(kind.package) == bool(kind.extra) == ("pip install" in kind.source)
+
+
+def test_a_teacher_of_ones_own_is_registered_again_and_again_under_its_name(scenes):
+    for length in (4, 6):
+
+        @register_teacher("rainbow:LENGTH")
+        def make(name, dataset, length=length):
+            return Rainbow(length)
+
+    assert (
+        "rainbow:LENGTH" in teacher_names()
+        and not TEACHERS.is_own("rainbow")
+        and TEACHERS["rainbow"].source == "your own"
+    )
+    assert embed(resolve_teacher("rainbow:6", "scenes"), scenes, progress=False).image.shape == (120, 6)
+    with pytest.raises(DcmqError, match="'clip' is the package's own"):
+        register_teacher("clip")(make)
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    for name in ("albef:ALBEF.pth", "blip-vit-b"):
+        with pytest.raises(DcmqError, match=r"needs transformers: pip install 'dcmq\[blip\]'"):
+            resolve_teacher(name, "coco")
+
+
+def test_a_bundled_teacher_says_what_it_runs_and_how_long_it_was_trained():
+    teacher = BundledClip("clip")
+    learned = sum(p.numel() for p in teacher.network.parameters())
+    assert teacher.parameters == learned and teacher.training_seconds > 60
+
+
 def test_embeddings_of_another_version_are_made_again(scenes, tmp_path):
     teacher = resolve_teacher("clip", "scenes")
     first = embed(teacher, scenes, progress=False)
     stored = next((tmp_path / "home").rglob("embeddings/*.safetensors"))
-    save_file({"picture_vectors": np.ones((120, 8), np.float32)}, stored)  # no checksum, other names
+    save_file({"image_vectors": np.ones((120, 8), np.float32)}, stored)  # no checksum, other names
     assert torch.equal(embed(teacher, scenes, progress=False).image, first.image)
