@@ -115,18 +115,21 @@ def kind_of(record: dict) -> tuple[str, str]:
     return settings_of(record).label, record["code"]
 
 
-def update(record: dict) -> None:
-    """Today's names, key and fingerprints of code, in place."""
-    record["key"] = new_key(record)
-    record["code"] = training_fingerprint(settings_of(record))
-    if "code" in record["evaluation"]:  # older ones measured less, and are measured again where they are needed
-        record["evaluation"]["code"] = evaluation_fingerprint()
+def update_names(record: dict) -> None:
+    """Write settings, losses and the teacher under today's names."""
     record["losses"] = renamed(record["losses"])
     record["config"] = settings_of(record).model_dump(mode="json")
-    record["dataset"] = record["dataset"] | {"image_code": IMAGE_CODE[record["dataset"]["name"]]}
-    teacher = record["teacher"]
-    description = teacher.pop("resolved", None) or teacher["description"]
-    record["teacher"] = teacher | {"description": description, "code": teacher_code(record)}
+    if "resolved" in record["teacher"]:
+        record["teacher"]["description"] = record["teacher"].pop("resolved")
+
+
+def update_key(record: dict) -> None:
+    """Write the key and the fingerprints of today's code."""
+    record["key"] = new_key(record)
+    record["code"] = training_fingerprint(settings_of(record))
+    record["evaluation"]["code"] = evaluation_fingerprint()
+    record["dataset"]["image_code"] = IMAGE_CODE[record["dataset"]["name"]]
+    record["teacher"]["code"] = teacher_code(record)
 
 
 def main() -> int:
@@ -145,9 +148,14 @@ def main() -> int:
             kinds[kind_of(record)].append(record)
     proven = {kind for kind, records in kinds.items() if prove(records, given)}
     for file, report in files.items() if not given.check else ():
+        before = json.dumps(report)
         for record in report["runs"]:
-            if kind_of(record) in proven:
-                update(record)
+            kind = kind_of(record)
+            update_names(record)
+            if kind in proven:
+                update_key(record)
+        if json.dumps(report) == before:
+            continue
         if report.get("provenance"):
             report["provenance"] = provenance(report["runs"])
         write_json(file, report)

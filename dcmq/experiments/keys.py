@@ -3,7 +3,8 @@
 from dcmq.config import RunConfig
 from dcmq.core.code import fingerprint, is_own
 from dcmq.core.hashing import digest
-from dcmq.core.live import require_own, source_fingerprint
+from dcmq.core.live import require_own
+from dcmq.core.user_code import source_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.methods.registry import METHODS
 from dcmq.networks.encoders import IMAGE_ENCODERS

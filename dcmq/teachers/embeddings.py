@@ -7,9 +7,9 @@ from torch import Tensor
 from dcmq.core.code import fingerprint, is_own
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.live import source_fingerprint
 from dcmq.core.paths import cache_dir
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
+from dcmq.core.user_code import source_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.teachers.base import Teacher, TeacherEmbeddings, l2_normalize
 
@@ -19,7 +19,7 @@ TEXT_RECIPE = "label names in class order joined by one space"
 def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) -> TeacherEmbeddings:
     """The teacher's embeddings of ``dataset``, from the cache if they were made before.
 
-    The cache key is (teacher, data, text recipe, code). A damaged file is made again; a second process waits for the first.
+    The cache key is (teacher, data, text recipe, code). A damaged file is written again; a second process waits for the first.
 
     Raises:
         DcmqError: an embedding that is not a number.
@@ -31,11 +31,11 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
     with FileLock(path.with_suffix(".lock")):
         try:
             tensors, _ = load_tensors(path)
-        except CorruptFile:  # absent files are reported so too
+        except CorruptFile:  # an absent file is one, too
             image, text = teacher.embed_dataset(dataset, progress)
             if not (image.isfinite().all() and text.isfinite().all()):
                 raise DcmqError(f"teacher {teacher.name} gave NaN: its weights or preprocessing are broken") from None
-            tensors = {"image": image.to(teacher.stored), "text": text.to(teacher.stored)}
+            tensors = {"image": image.to(teacher.stored), "text": text.to(teacher.stored).clone()}  # no shared memory
             save_tensors(path, tensors, {"teacher": teacher.description, "dataset": dataset.name, "text": TEXT_RECIPE})
     return TeacherEmbeddings(
         image=_full(tensors["image"]),
