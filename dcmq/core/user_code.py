@@ -15,6 +15,7 @@ from dcmq.core import code
 from dcmq.core.code import is_own
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
+from dcmq.core.live import plain_function
 
 
 def source_fingerprint(thing) -> str:
