@@ -47,7 +47,7 @@ class Trainer(HashTrainer):
         self.place = torch.full((len(self.dataset.ids),), -1)
         self.place[self.train_rows] = torch.arange(len(train))
         self.buffers = seeded(self.config.seed, lambda: Buffers(len(train), bits)).to(self.fabric.device)
-        self.state = nn.ModuleDict({"network": self.network, "buffers": self.buffers})
+        self.state = nn.ModuleDict({"network": self.network, "train_buffers": self.buffers})
         self.optimizers = [adam(self.network, self.config, part=part) for part in ("image_encoder", "text_encoder")]
 
     def epoch(self, number: int) -> dict[str, float]:
