@@ -13,9 +13,9 @@ def ranking_keys(scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
     Keys of equal scores have equal upper 32 bits.
     """
-    bits = (scores.astype(np.float32) + 0.0).view(np.int32)  # + 0.0 makes -0.0 equal to 0.0
-    keys = (~_sortable(bits)).astype(np.int64)
-    keys <<= _POSITION_BITS
+    falling = np.subtract(0.0, scores, dtype=np.float32)  # a difference: 0.0 and -0.0 both become 0.0
+    keys = _reordered(falling.view(np.int32)).astype(np.int64)
+    keys <<= _POSITION_BITS  # in place, here and below: new arrays would take longer than the sums
     keys |= positions
     return keys
 
@@ -23,8 +23,8 @@ def ranking_keys(scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def scores_and_positions(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float32 scores and int64 positions: the inverse of :func:`ranking_keys`."""
     positions = keys & ((1 << _POSITION_BITS) - 1)
-    bits = _sortable(~(keys >> _POSITION_BITS).astype(np.int32))
-    return bits.view(np.float32), positions
+    bits = _reordered((keys >> _POSITION_BITS).astype(np.int32))
+    return np.float32(0.0) - bits.view(np.float32), positions
 
 
 def equal_scores(keys: np.ndarray) -> np.ndarray:
@@ -39,6 +39,9 @@ def first_k(keys: np.ndarray, k: int) -> np.ndarray:
     return np.sort(keys, axis=1)
 
 
-def _sortable(bits: np.ndarray) -> np.ndarray:
-    """int32 in the order of the float32 that have these ``bits``; its own inverse."""
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+def _reordered(bits: np.ndarray) -> np.ndarray:
+    """int32 in the order of the float32 that have these ``bits``; its own inverse. Changes ``bits`` in place."""
+    mask = bits >> 31
+    mask &= 0x7FFFFFFF
+    bits ^= mask
+    return bits

@@ -1,26 +1,28 @@
-"""Retrieval metrics, each named by its convention. A gallery item is relevant if it shares a label with the query.
+"""Metrics of retrieval over all queries, each named by its convention. A gallery item is relevant if it shares a label with the
+query.
 
-Queries come in chunks, so that memory stays bounded; ties are broken by one stored permutation of the gallery, as in a
-stable sort after it, and the tie-averaged AP is the value that no tie order can move.
+Queries come in chunks, so that memory stays bounded. Ties are broken by one stored permutation of the gallery, as in a stable sort
+after it; no order of ties moves the tie-averaged AP.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dcmq.core.errors import DcmqError
+from dcmq.retrieval.measures import (
+    RECALL_LEVELS,
+    average_precision,
+    interpolated_precision,
+    ranked_relevance,
+    tie_averaged_average_precision,
+)
 
-CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-
-
-LEVELS = tuple(tenths / 10 for tenths in range(11))  # of recall
-
-
+CUTOFFS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _LARGE = 20_000  # gallery from which threads pay: below, they mostly wait for each other
 
 
@@ -61,98 +63,14 @@ class RankingMetrics:
         }
 
     def per_query(self) -> dict[str, str]:
-        """Each query's AP in thousandths, as a line of numbers, for paired tests on records."""
-        each = {f"mAP@{self.r} (hits)": self.average_precision_hits, "mAP@all": self.average_precision_all}
-        return {name: " ".join(str(round(1000 * v)) for v in values.tolist()) for name, values in each.items()}
+        """Each query's AP in thousandths, as a line of numbers under the metric's name, for paired tests on records."""
+        values = {f"mAP@{self.r} (hits)": self.average_precision_hits, "mAP@all": self.average_precision_all}
+        return {name: " ".join(str(round(1000 * v)) for v in aps.tolist()) for name, aps in values.items()}
 
 
 def tie_permutation(n: int, seed: int = 0) -> Tensor:
-    """The order of the gallery before the stable sort; the same for the same ``n`` and ``seed``."""
+    """(n,) int64: the order of the gallery before the stable sort; the same for the same ``n`` and ``seed``."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-
-def average_precision(precision: np.ndarray) -> float:
-    """Mean of the precision at each hit; 0 without a hit. The hits of the first R ranks give AP@R (hits), all give AP@all.
-
-    Args:
-        precision: (k,) at the ranks of the relevant items.
-    """
-    return float(precision.mean()) if len(precision) else 0.0
-
-
-def interpolated_precision(precision: np.ndarray) -> np.ndarray:
-    """(11,) best precision at any rank where recall is at least 0, .1, ... 1; zeros without a relevant item.
-
-    Between two relevant items precision only falls, so the best is always at one of them.
-
-    Args:
-        precision: (k,) at the ranks of the relevant items.
-    """
-    if not len(precision):
-        return np.zeros(len(LEVELS))
-    wanted = np.ceil(len(precision) * np.array(LEVELS) - 1e-9).clip(1).astype(int)  # relevant items to be found
-    best = np.maximum.reduceat(precision, wanted - 1)  # up to the next level
-    return np.maximum.accumulate(best[::-1])[::-1]
-
-
-def average_precision_tie_averaged(hit: np.ndarray, tied: np.ndarray, precision: np.ndarray) -> float:
-    """Expected AP over all orders of equal scores (McSherry and Najork, 2008); 0 without a relevant item.
-
-    In a group of n items with r relevant, after s items with f relevant, the j-th is relevant with chance r / n, and
-    then ``f + 1 + (j - 1) (r - 1) / (n - 1)`` items up to it are. Summed over j, only harmonic numbers remain.
-
-    Args:
-        hit: (n,) relevance by rank, in some order of equal scores. tied: (n - 1,) whether a rank's score is the next's.
-        precision: (k,) at the ranks of the relevant items.
-    """
-    if not len(precision):
-        return 0.0
-    edges = np.flatnonzero(np.diff(tied, prepend=False, append=False))
-    start, stop = edges[::2], edges[1::2] + 1  # of the groups of two or more
-    found = _sums(hit, np.int32)
-    before, size = found[start], stop - start
-    hits = found[stop] - before
-    slope = (hits - 1) / (size - 1)
-    harmonic = _harmonic_numbers(len(hit))
-    expected = hits / size * (slope * size + (before + 1 - slope * (start + 1)) * (harmonic[stop] - harmonic[start]))
-    summed = _sums(precision, float)
-    in_groups = summed[before + hits] - summed[before]
-    return float((summed[-1] + (expected - in_groups).sum()) / len(precision))
-
-
-def _sums(values: np.ndarray, kind: type) -> np.ndarray:
-    """(n + 1,) of the first 0, 1, ... n values."""
-    sums = np.zeros(len(values) + 1, kind)
-    np.cumsum(values, out=sums[1:])
-    return sums
-
-
-@lru_cache(maxsize=2)
-def _harmonic_numbers(n: int) -> np.ndarray:
-    """(n + 1,) 1 + 1/2 + ... + 1/i for i = 0 ... n."""
-    return _sums(1 / np.arange(1, n + 1), float)
-
-
-def ranked(score: np.ndarray, place: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Relevance of n items by falling score, equal scores by rising place, and which scores are equal.
-
-    The order itself is not wanted: score, place and relevance are packed into one integer each, and plain integers sort
-    several times faster than a stable argsort.
-
-    Args:
-        score: (n,) float32. place: (n,) int64, distinct, 0 to n - 1. relevant: (n,) bool.
-
-    Returns:
-        (n,) bool by rank; (n - 1,) bool, whether the score at a rank is the next's.
-    """
-    bits = (0.0 - score).view(np.int32)  # a difference: 0.0 and -0.0 both become 0.0
-    bits ^= (bits >> 31) & 0x7FFFFFFF  # integers in the order of the floats
-    key = bits.astype(np.int64)
-    key <<= 32
-    key |= place << 1
-    key |= relevant
-    key.sort()
-    return (key & 1).astype(bool), (key[1:] ^ key[:-1]) >> 32 == 0
 
 
 def evaluate_ranking(
@@ -169,75 +87,78 @@ def evaluate_ranking(
     Args:
         score: for a slice of queries, their (b, g) scores, higher is nearer. Called from several threads.
         query_labels, gallery_labels: true labels, (q, C) and (g, C) 0/1.
-        r: cut of mAP@R (hits); at most the gallery's size is used. chunk: queries that a thread scores at a time.
+        r: R of mAP@R (hits); at most the gallery's size is used.
+        chunk: queries that a thread scores at a time.
 
     Raises:
         DcmqError: no query, an empty gallery, or a score that is not a number.
     """
-    queries, n = len(query_labels), len(gallery_labels)
-    if not queries or not n:
-        raise DcmqError(f"nothing to rank: {queries} queries, {n} gallery items; check the split")
+    num_queries, n = len(query_labels), len(gallery_labels)
+    if not num_queries or not n:
+        raise DcmqError(f"nothing to rank: {num_queries} queries, {n} gallery items; check the split")
     r = min(r, n)
-    cuts = [c for c in CUTS if c <= n]
-    place = tie_permutation(n, tie_seed).argsort().numpy()
+    cutoffs = [c for c in CUTOFFS if c <= n]
+    positions = tie_permutation(n, tie_seed).argsort().numpy()
     with_label = (gallery_labels.T > 0).contiguous().numpy()  # (C, g)
-    own_labels = (query_labels > 0).numpy()
-    each = np.zeros(
-        queries,
-        [(name, float) for name in ("hits", "all", "tied")]
-        + [("total", int), ("in_r", int), ("found", int, len(cuts)), ("levels", float, len(LEVELS))],
+    labels_of_queries = (query_labels > 0).numpy()
+    measures = np.zeros(
+        num_queries,
+        [(name, float) for name in ("ap_hits", "ap_all", "ap_tie_averaged")]
+        + [("relevant", int), ("hits_in_r", int)]
+        + [("hits", int, len(cutoffs)), ("precision", float, len(RECALL_LEVELS))],
     )
 
     def measure(rows: slice) -> None:
-        values = np.ascontiguousarray(score(rows).detach().float().numpy())  # columns of scores would leave the cache
-        if np.isnan(values.min()):
+        scores = np.ascontiguousarray(score(rows).detach().float().numpy())  # columns of scores would leave the cache
+        if np.isnan(scores.min()):
             raise DcmqError(f"scores of queries {rows.start}..{rows.stop - 1} hold NaN: the embeddings are broken")
-        for query, own in enumerate(values, rows.start):
-            hit, tied = ranked(own, place, with_label[own_labels[query]].any(0))
+        for query, query_scores in enumerate(scores, rows.start):
+            relevant = with_label[labels_of_queries[query]].any(0)
+            hit, tied = ranked_relevance(query_scores, positions, relevant)
             ranks = np.flatnonzero(hit) + 1
             precision = np.arange(1, len(ranks) + 1) / ranks
-            in_r, *found = np.searchsorted(ranks, [r, *cuts], side="right")
-            each[query] = (
-                average_precision(precision[:in_r]),
+            hits_in_r, *hits = np.searchsorted(ranks, [r, *cutoffs], side="right")
+            measures[query] = (
+                average_precision(precision[:hits_in_r]),
                 average_precision(precision),
-                average_precision_tie_averaged(hit, tied, precision),
+                tie_averaged_average_precision(hit, tied, precision),
                 len(ranks),
-                in_r,
-                found,
+                hits_in_r,
+                hits,
                 interpolated_precision(precision),
             )
 
-    parts = [slice(i, min(i + chunk, queries)) for i in range(0, queries, chunk)]
-    _in_threads(measure, parts, torch.get_num_threads() if n >= _LARGE else 1)
-    found, total = each["found"].astype(float), each["total"]
-    recall = found / total.clip(1)[:, None]
+    chunks = [slice(i, min(i + chunk, num_queries)) for i in range(0, num_queries, chunk)]
+    _in_threads(measure, chunks, torch.get_num_threads() if n >= _LARGE else 1)
+    hits = measures["hits"].astype(float)
+    recall = hits / measures["relevant"].clip(1)[:, None]
     return RankingMetrics(
         r=r,
         tie_seed=tie_seed,
-        map_at_r_hits=each["hits"].mean().item(),
-        map_at_all=each["all"].mean().item(),
-        map_at_all_tie_averaged=each["tied"].mean().item(),
-        precision_at={c: (found[:, i] / c).mean().item() for i, c in enumerate(cuts)},
-        recall_at={c: recall[:, i].mean().item() for i, c in enumerate(cuts)},
-        interpolated_precision=dict(zip(LEVELS, each["levels"].mean(0).tolist(), strict=True)),
-        queries=queries,
-        queries_without_relevant=int((total == 0).sum()),
-        queries_without_hit=int((each["in_r"] == 0).sum()),
-        average_precision_hits=torch.from_numpy(each["hits"].copy()),
-        average_precision_all=torch.from_numpy(each["all"].copy()),
+        map_at_r_hits=measures["ap_hits"].mean().item(),
+        map_at_all=measures["ap_all"].mean().item(),
+        map_at_all_tie_averaged=measures["ap_tie_averaged"].mean().item(),
+        precision_at={c: (hits[:, i] / c).mean().item() for i, c in enumerate(cutoffs)},
+        recall_at={c: recall[:, i].mean().item() for i, c in enumerate(cutoffs)},
+        interpolated_precision=dict(zip(RECALL_LEVELS, measures["precision"].mean(0).tolist(), strict=True)),
+        queries=num_queries,
+        queries_without_relevant=int((measures["relevant"] == 0).sum()),
+        queries_without_hit=int((measures["hits_in_r"] == 0).sum()),
+        average_precision_hits=torch.from_numpy(measures["ap_hits"].copy()),
+        average_precision_all=torch.from_numpy(measures["ap_all"].copy()),
     )
 
 
-def _in_threads(work: Callable[[slice], None], parts: list[slice], threads: int) -> None:
-    """Call ``work`` on every part; of several threads each leaves torch one, as sorting needs no torch."""
+def _in_threads(work: Callable[[slice], None], chunks: list[slice], threads: int) -> None:
+    """Call ``work`` on every chunk; of several threads each leaves torch one, as sorting needs no torch."""
     if threads == 1:
-        for part in parts:
-            work(part)
+        for chunk in chunks:
+            work(chunk)
         return
     before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(work, parts))
+            list(pool.map(work, chunks))
     finally:
         torch.set_num_threads(before)
 
@@ -252,16 +173,17 @@ def precision_recall_by_radius(
 
     Args:
         score: for a slice of queries, minus their (b, g) Hamming distances.
+        query_labels, gallery_labels: true labels, (q, C) and (g, C) 0/1.
     """
-    near, hits = torch.zeros(largest + 1, dtype=torch.long), torch.zeros(largest + 1, dtype=torch.long)
+    pairs, hits = torch.zeros(largest + 1, dtype=torch.long), torch.zeros(largest + 1, dtype=torch.long)
     gallery = gallery_labels.float()
     for start in range(0, len(query_labels), chunk):
         rows = slice(start, min(start + chunk, len(query_labels)))
         distance = (-score(rows)).long()
-        near += torch.bincount(distance.flatten(), minlength=largest + 1)
+        pairs += torch.bincount(distance.flatten(), minlength=largest + 1)
         hits += torch.bincount(distance[query_labels[rows].float() @ gallery.T > 0], minlength=largest + 1)
-    near, hits = near.cumsum(0), hits.cumsum(0)
+    pairs, hits = pairs.cumsum(0), hits.cumsum(0)
     return {
-        "precision": (hits / near.clamp_min(1)).tolist(),
+        "precision": (hits / pairs.clamp_min(1)).tolist(),
         "recall": (hits / hits[-1].clamp_min(1)).tolist(),
     }

@@ -1,4 +1,4 @@
-"""How a trained method ranks: what it makes of an item, what it stores of it, and how a query scores what is stored."""
+"""The interface of a trained method to evaluation: embeddings, the codes that a gallery stores, and the scores of queries."""
 
 from abc import ABC, abstractmethod
 
@@ -10,7 +10,7 @@ class Retriever(ABC):
     """A trained method on one data set.
 
     Attributes:
-        bytes_per_item: what the gallery stores of an item.
+        bytes_per_item: size of an item in the gallery.
         radius: the largest Hamming distance of two codes, where that is what ranks; else 0.
         codebooks: (M, K, D / M) codewords, where codes are their numbers; else None.
     """
@@ -21,16 +21,21 @@ class Retriever(ABC):
 
     @abstractmethod
     def embed(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Embeddings of the pictures and of the texts of ``rows``, each (len(rows), D) float32, not compressed."""
+        """Embeddings of the images and of the texts of ``rows``, each (len(rows), D) float32, not compressed."""
 
     @abstractmethod
     def codes(self, embeddings: Tensor) -> Tensor:
-        """What a gallery holds of (n, D) embeddings: (n, M)."""
+        """(n, M) codes that a gallery stores of (n, D) embeddings."""
 
     @abstractmethod
     def queries(self, embeddings: Tensor) -> Tensor:
-        """What scores codes, made once of (q, D) embeddings: (q, ...)."""
+        """(q, ...): (q, D) query embeddings in the form that :meth:`scores` takes, such as look-up tables."""
 
     @abstractmethod
     def scores(self, queries: Tensor, codes: Tensor) -> Tensor:
-        """(q, n): higher is nearer; equal codes have equal scores, to the bit."""
+        """(q, n) scores, higher is nearer; equal codes have equal scores, to the bit.
+
+        Args:
+            queries: as :meth:`queries` gives them.
+            codes: as :meth:`codes` gives them.
+        """

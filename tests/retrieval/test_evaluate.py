@@ -21,7 +21,7 @@ def test_quantized_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
     result = evaluate(QuantizedRetriever(student, dataset), dataset, 10)
-    num_codebooks = student.quantizer.codebooks.detach()
+    codebooks = student.quantizer.codebooks.detach()
     unseen = np.setdiff1d(dataset.split.gallery, dataset.split.train)
     for name, gallery in (("gallery", dataset.split.gallery), ("unseen", unseen)):
         with torch.no_grad():
@@ -29,12 +29,12 @@ def test_quantized_retrieval_is_the_sum_of_cosines_with_the_nearest_codewords():
             items = student.encode_texts(torch.from_numpy(dataset.bow[gallery].toarray()))
         score = np.zeros((len(queries), len(items)))
         for i, item in enumerate(items):
-            for m, book in enumerate(num_codebooks):
+            for m, codebook in enumerate(codebooks):
                 part = slice(4 * m, 4 * m + 4)
-                word = book[torch.cosine_similarity(item[part], book).argmax()]
+                codeword = codebook[torch.cosine_similarity(item[part], codebook).argmax()].numpy()
                 for q, query in enumerate(queries.numpy()):
                     own = query[part]
-                    score[q, i] += own @ word.numpy() / np.linalg.norm(own) / np.linalg.norm(word.numpy())
+                    score[q, i] += own @ codeword / np.linalg.norm(own) / np.linalg.norm(codeword)
         # Texts of one label are equal here, so whole groups tie: only the tie-averaged value has no order in it.
         hits = relevance(dataset, gallery)
         assert len({tuple(s) for s in score.round(5).T}) <= 3
@@ -66,22 +66,24 @@ def test_codeword_statistics_are_those_of_the_gallery():
     dataset, _ = tiny_dataset()
     torch.manual_seed(0)
     student = Student(STUDENT, 3).eval()
-    found = evaluate(QuantizedRetriever(student, dataset), dataset, 10)["codewords"]["image"]
+    statistics = evaluate(QuantizedRetriever(student, dataset), dataset, 10)["codewords"]["image"]
     with torch.no_grad():
         items = student.encode_images(torch.from_numpy(dataset.images[dataset.split.gallery]))
-    num_codebooks = student.quantizer.codebooks.detach()
+    codebooks = student.quantizer.codebooks.detach()
     entropies, dead = [], 0
-    for m, book in enumerate(num_codebooks):
-        counts = [0] * len(book)
+    for m, codebook in enumerate(codebooks):
+        counts = [0] * len(codebook)
         for item in items:
-            cosines = torch.cosine_similarity(item[4 * m : 4 * m + 4][None], book)
+            cosines = torch.cosine_similarity(item[4 * m : 4 * m + 4][None], codebook)
             counts[int(cosines.argmax())] += 1
         shares = [c / len(items) for c in counts if c]
-        entropies.append(-sum(p * np.log(p) for p in shares) / np.log(len(book)))
+        entropies.append(-sum(p * np.log(p) for p in shares) / np.log(len(codebook)))
         dead += counts.count(0)
-    assert found["entropy"] == pytest.approx(np.mean(entropies))
-    assert found["dead"] == pytest.approx(dead / num_codebooks.shape[0] / num_codebooks.shape[1])
-    assert sum(found["usage"]) == pytest.approx(1) and found["usage"] == sorted(found["usage"], reverse=True)
+    assert statistics["entropy"] == pytest.approx(np.mean(entropies))
+    assert statistics["dead"] == pytest.approx(dead / codebooks.shape[0] / codebooks.shape[1])
+    assert sum(statistics["usage"]) == pytest.approx(1) and statistics["usage"] == sorted(
+        statistics["usage"], reverse=True
+    )
 
 
 def test_the_teachers_own_retrieval_and_its_similarities():

@@ -8,17 +8,18 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from dcmq.core.errors import DcmqError
-from dcmq.retrieval.metrics import average_precision_tie_averaged, evaluate_ranking, precision_recall_by_radius, ranked
+from dcmq.retrieval.measures import ranked_relevance, tie_averaged_average_precision
+from dcmq.retrieval.metrics import evaluate_ranking, precision_recall_by_radius
 
 
 def ap_hits(relevant, r):
     """The mean of the precision at each hit among the first r."""
-    found, total = 0, 0.0
+    hits, total = 0, 0.0
     for rank, hit in enumerate(relevant[:r], 1):
         if hit:
-            found += 1
-            total += found / rank
-    return total / found if found else 0.0
+            hits += 1
+            total += hits / rank
+    return total / hits if hits else 0.0
 
 
 def single(score, relevant, **options):
@@ -76,21 +77,21 @@ def test_tie_averaged_ap_is_exactly_the_mean_over_all_orders_of_each_group(group
     orders = itertools.product(*(itertools.permutations(np.flatnonzero(group == g)) for g in range(len(groups))))
     expected = np.mean([ap_hits(relevant[list(itertools.chain(*order))], n) for order in orders])
     ranks = np.flatnonzero(relevant) + 1
-    result = average_precision_tie_averaged(relevant, group[1:] == group[:-1], np.arange(1, hits + 1) / ranks)
+    result = tie_averaged_average_precision(relevant, group[1:] == group[:-1], np.arange(1, hits + 1) / ranks)
     assert result == pytest.approx(expected, abs=1e-12)
 
 
-def test_ranks_are_those_of_a_stable_sort_after_the_places():
+def test_ranks_are_those_of_a_stable_sort_after_the_positions():
     generator = np.random.default_rng(0)
     for score in (
         generator.standard_normal(300),
         generator.integers(-3, 3, 300),
         np.tile([0.0, -0.0, 1e-40, -1e-40, np.inf, -np.inf], 50),
     ):
-        score, place = score.astype(np.float32), generator.permutation(300)
+        score, position = score.astype(np.float32), generator.permutation(300)
         relevant = generator.random(300) < 0.3
-        order = sorted(range(300), key=lambda i: (-score[i], place[i]))
-        hit, tied = ranked(score, place, relevant)
+        order = sorted(range(300), key=lambda i: (-score[i], position[i]))
+        hit, tied = ranked_relevance(score, position, relevant)
         assert hit.tolist() == [relevant[i] for i in order]
         assert tied.tolist() == [score[i] == score[j] for i, j in itertools.pairwise(order)]
 
@@ -159,7 +160,7 @@ def test_precision_and_recall_by_radius_count_pairs():
     def score(rows):
         return (queries[rows] @ gallery.T - 6) / 2
 
-    found = precision_recall_by_radius(score, labels[:4], labels[4:], 6, chunk=3)
+    curve = precision_recall_by_radius(score, labels[:4], labels[4:], 6, chunk=3)
     for radius in range(7):
         near = hits = total = 0
         for q in range(4):
@@ -168,8 +169,8 @@ def test_precision_and_recall_by_radius_count_pairs():
                 total += relevant
                 if (queries[q] != gallery[i]).sum() <= radius:
                     near, hits = near + 1, hits + relevant
-        assert found["precision"][radius] == pytest.approx(hits / near if near else 0)
-        assert found["recall"][radius] == pytest.approx(hits / total)
+        assert curve["precision"][radius] == pytest.approx(hits / near if near else 0)
+        assert curve["recall"][radius] == pytest.approx(hits / total)
 
 
 def test_each_querys_ap_is_written_in_thousandths():
