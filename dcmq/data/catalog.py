@@ -1,4 +1,4 @@
-"""What a data set is to the package: each reader registers the one that it reads, with what is published of it."""
+"""The catalog of data sets: each reader registers the one that it reads, with what is published of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from dcmq.data.source import Source
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user may say of the files of a data set.
+    """Options of a user about the files of a data set.
 
     Attributes:
         ignore_classes: names of classes to leave out (coco).
@@ -24,22 +24,40 @@ class ReadOptions:
 
 
 @dataclass(frozen=True)
-class DatasetEntry:
-    """A data set by name.
+class Population:
+    """A published selection of a data set's samples, and how it is split.
 
     Attributes:
-        read: (root, population, :class:`ReadOptions`) to what there is to prepare; None where there is nothing to read.
-        load: the data set without preparing it, from its root and options; None where it has to be prepared first.
-        needs_root: whether there are files at all.
-        populations: published counts of each population, the usual one first; named "" where there is only one.
+        counts: published counts by name; :mod:`dcmq.data.populations` says what each measures.
+        query, train: sizes of the published split.
+        recipe: how that split is drawn, ``random`` or ``per class``.
+        classes: their names in alphabetical order, where files in circulation name none.
+    """
+
+    counts: Mapping[str, int]
+    query: int
+    train: int
+    recipe: str = "random"
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A data set as it is registered.
+
+    Attributes:
+        read: a function of (root, population, :class:`ReadOptions`) to the samples to prepare; None where there are no files.
+        load: a function of (root, options) to the data set without preparing it; None where it has to be prepared first.
+        needs_root: False where it is generated, so that ``load`` takes no root.
+        populations: the published ones by name, the usual one first; named "" where there is only one.
         archives: official archives to download.
-        settings: what the paper states for this data set alone.
+        settings: settings of a run that the paper states for this data set alone.
     """
 
     read: Callable[[Path, str, ReadOptions], Source] | None = None
     load: Callable[..., RetrievalDataset] | None = None
     needs_root: bool = True
-    populations: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    populations: Mapping[str, Population] = field(default_factory=dict)
     archives: tuple[Archive, ...] = ()
     settings: Mapping[str, float] = field(default_factory=dict)
 
@@ -48,24 +66,29 @@ class DatasetEntry:
         """The population that is meant where none is named."""
         return next(iter(self.populations), "")
 
+    @property
+    def origin(self) -> Callable | None:
+        """The function whose module tells whether the data set is the package's own."""
+        return self.load or self.read
+
 
 DATASETS: Registry[DatasetEntry] = Registry("dataset")
 
 
 def register_dataset(name: str, entry: DatasetEntry) -> DatasetEntry:
-    """Makes ``entry`` known as ``name`` to notebooks and to ``dcmq data``. Returns it."""
+    """Make ``entry`` known as ``name`` to notebooks and to ``dcmq data``. Returns it."""
     return DATASETS.register(name, entry)
 
 
 def full_name(name: str, population: str) -> str:
-    """``mirflickr:20015``, or ``coco`` where there is one population only."""
+    """The name with its population, such as ``mirflickr:20015``, or ``coco`` where there is one population only."""
     return f"{name}:{population}" if population else name
 
 
 def official_counts() -> dict[str, Mapping[str, int]]:
     """Published counts by full name: ``mirflickr:20015``, ``coco``, ..."""
     return {
-        full_name(name, population): counts
+        full_name(name, population): published.counts
         for name, entry in DATASETS.items()
-        for population, counts in entry.populations.items()
+        for population, published in entry.populations.items()
     }

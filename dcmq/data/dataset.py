@@ -1,4 +1,4 @@
-"""What every data set becomes: images, labels, texts, and a split with a hash."""
+"""A data set in memory: images, labels, texts, and a split with a hash."""
 
 from dataclasses import dataclass, replace
 
@@ -16,10 +16,10 @@ class RetrievalDataset:
     """A data set ready for training and retrieval; everything is in row order.
 
     Attributes:
-        ids: (n,) picture names or numbers.
-        labels: (n, C) uint8, the true labels: relevance, and nothing else, uses them.
-        train_labels: (n, C) uint8, what annotators gave, perhaps incomplete: the teacher's sentences and the multi-hot
-            target use them.
+        ids: (n,) names or numbers of the images.
+        labels: (n, C) uint8 0/1, the true labels: relevance, and nothing else, uses them.
+        train_labels: (n, C) uint8 0/1, the labels that annotators gave, perhaps incomplete: the teacher's sentences and the
+            multi-hot target use them.
         images: (n, H, W, 3) uint8, perhaps memory-mapped.
         bow: (n, V) float32 0/1 sparse bags of words over ``vocabulary``: the student's text.
         captions, tags: the raw texts, a tuple per row; either may be empty.
@@ -74,7 +74,7 @@ class RetrievalDataset:
             )
 
     def label_sentences(self, rows: np.ndarray | None = None) -> list[str]:
-        """What the teacher reads of each row: the names of its annotated labels in class order, joined by spaces (§3.2)."""
+        """The sentence of each row that the teacher reads: its annotated labels' names in class order, joined by spaces (§3.2)."""
         names = [c.replace("_", " ") for c in self.classes]
         labels = self.train_labels if rows is None else self.train_labels[rows]
         return [" ".join(names[c] for c in np.flatnonzero(row)) for row in labels]

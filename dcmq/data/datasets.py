@@ -1,7 +1,8 @@
-"""Data sets by name: loaded, or read from the files of their authors. To add one: a reader that registers what it reads
-(:func:`dcmq.data.catalog.register_dataset`), and its import below."""
+"""Data sets by name: loaded, or read from the files of their authors. To add one: a reader that registers it
+(:func:`dcmq.data.catalog.register_dataset`), and its module below."""
 
 import inspect
+from importlib import import_module
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
@@ -10,12 +11,24 @@ from dcmq.data.catalog import DATASETS, DatasetEntry, ReadOptions, full_name, of
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.downloads import download_all
 from dcmq.data.prepared import DESCRIPTION, description, load_prepared
-from dcmq.data.readers import coco, folder, mirflickr, nuswide  # noqa: F401 (they register themselves)
 from dcmq.data.readers.matfiles import read_mat
-from dcmq.data.scenes import load  # noqa: F401 (registers itself)
 from dcmq.data.source import Source
 
-__all__ = ["DATASETS", "ReadOptions", "download", "find_prepared", "load_dataset", "preparable", "read_source"]
+# Each registers its data set when it is imported.
+for _module in ("scenes.load", "readers.coco", "readers.mirflickr", "readers.nuswide", "readers.folder"):
+    import_module(f"dcmq.data.{_module}")
+
+__all__ = [
+    "DATASETS",
+    "ReadOptions",
+    "data_folder",
+    "download",
+    "find_prepared",
+    "load_dataset",
+    "preparable",
+    "preparable_names",
+    "read_source",
+]
 
 
 def load_dataset(name: str, root: str = "", **options) -> RetrievalDataset:
@@ -30,10 +43,10 @@ def load_dataset(name: str, root: str = "", **options) -> RetrievalDataset:
     entry = _entry(name)
     try:
         if not entry.needs_root:
-            return entry.load(**_known(name, entry, options))
+            return entry.load(**_checked(name, entry, options))
         folder = data_folder(root, name)
         if entry.load and ":" not in name and not (folder / DESCRIPTION).exists():
-            return entry.load(folder, **_known(name, entry, options))
+            return entry.load(folder, **_checked(name, entry, options))
         return load_prepared(find_prepared(name, folder), **options)
     except PermissionError as error:
         raise DcmqError(f"data_root: {error.filename} may not be read: check its permissions") from None
@@ -48,35 +61,42 @@ def _entry(name: str) -> DatasetEntry:
     return DATASETS[plain]
 
 
-def _known(name: str, entry: DatasetEntry, options: dict) -> dict:
-    """``options``. Raises DcmqError for one that the loader does not have."""
-    there = [option for option in inspect.signature(entry.load).parameters if option != "root"]
+def _checked(name: str, entry: DatasetEntry, options: dict) -> dict:
+    """The ``options``. Raises DcmqError for one that the loader does not have."""
+    known = [option for option in inspect.signature(entry.load).parameters if option != "root"]
     for option in options:
-        if option not in there:
+        if option not in known:
             raise DcmqError(
-                f"dataset {name}: no option {option!r}{suggestion(option, there)} (known: {', '.join(there)}); "
+                f"dataset {name}: no option {option!r}{suggestion(option, known)} (known: {', '.join(known)}); "
                 "check data_options"
             )
     return options
 
 
 def preparable(name: str) -> str:
-    """``mirflickr`` to ``mirflickr:20015``. Raises DcmqError for an unknown data set or population."""
+    """The full name of a data set to prepare: ``mirflickr:20015`` for ``mirflickr``.
+
+    Raises:
+        DcmqError: an unknown data set or population, or one that is not prepared from files.
+    """
     plain, _, population = name.partition(":")
     entry = DATASETS[plain] if plain in DATASETS else DatasetEntry()
     if entry.read is None or (population and population not in entry.populations):
-        raise DcmqError(f"there is no data set {name!r} to prepare (known: {', '.join(preparable_names())})")
+        known = preparable_names()
+        raise DcmqError(
+            f"there is no data set {name!r} to prepare{suggestion(name, known)} (known: {', '.join(known)})"
+        )
     return full_name(plain, population or entry.usual)
 
 
 def preparable_names() -> list[str]:
-    """Full names of everything that ``dcmq data prepare`` takes."""
+    """Full names of everything that ``dcmq data prepare`` takes, sorted."""
     without_counts = [name for name, entry in DATASETS.items() if entry.read and not entry.populations]
     return sorted([*official_counts(), *without_counts])
 
 
 def read_source(name: str, root: Path, options: ReadOptions, ready_made: bool = False) -> Source:
-    """What there is to prepare of the population ``name`` in the files under ``root``.
+    """The samples of the population ``name``, a full name, in the files under ``root``.
 
     Args:
         ready_made: read ``.mat`` files in circulation instead of the official layout, where there are such.
@@ -86,13 +106,13 @@ def read_source(name: str, root: Path, options: ReadOptions, ready_made: bool = 
     """
     plain, _, population = name.partition(":")
     entry = DATASETS[plain]
-    return (
-        read_mat(plain, population, root) if ready_made and entry.populations else entry.read(root, population, options)
-    )
+    if ready_made and entry.populations:
+        return read_mat(plain, population, root)
+    return entry.read(root, population, options)
 
 
 def download(name: str, root: Path) -> None:
-    """Fetch and unpack the official archives. Raises DcmqError for data sets that have none."""
+    """Fetch and unpack the official archives into ``root``. Raises DcmqError for data sets that have none."""
     plain = name.partition(":")[0]
     if not DATASETS[plain].archives:
         raise DcmqError(f"{plain} has nothing to download: leave --download out")
@@ -109,16 +129,16 @@ def find_prepared(name: str, folder: Path) -> Path:
     if (folder / DESCRIPTION).exists():
         about = description(folder)
         if about["name"] != plain or population not in ("", about["population"]):
-            there = full_name(about["name"], about["population"])
-            raise DcmqError(f"data_root: {folder} holds {there}, not {name}")
+            content = full_name(about["name"], about["population"])
+            raise DcmqError(f"data_root: {folder} holds {content}, not {name}")
         return folder
-    found = {path.parent: description(path.parent) for path in sorted(folder.glob(f"prepared/*/{DESCRIPTION}"))}
+    prepared = {path.parent: description(path.parent) for path in sorted(folder.glob(f"prepared/*/{DESCRIPTION}"))}
     fitting = {
         path: about["population"]
-        for path, about in found.items()
+        for path, about in prepared.items()
         if about["name"] == plain and population in ("", about["population"])
     }
-    usual = {path for path, there in fitting.items() if there == DATASETS[plain].usual}
+    usual = {path for path, its_population in fitting.items() if its_population == DATASETS[plain].usual}
     chosen = usual if len(usual) == 1 else set(fitting)
     if len(chosen) != 1:
         if chosen:
@@ -130,7 +150,7 @@ def find_prepared(name: str, folder: Path) -> Path:
 
 
 def data_folder(root: str, name: str) -> Path:
-    """``root`` as a folder with something in it. Raises DcmqError if it is none, or cannot be read."""
+    """The folder ``root`` with the files of ``name``. Raises DcmqError if it is none, is empty, or cannot be read."""
     if not root:
         raise DcmqError(f"dataset {name} needs data_root: the folder that holds its files")
     folder = Path(root).expanduser()

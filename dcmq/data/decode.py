@@ -1,4 +1,4 @@
-"""Picture files decoded and resized once, into one memory-mapped array that every later run reads."""
+"""Image files decoded and resized once, into one memory-mapped array that every later run reads."""
 
 import hashlib
 import json
@@ -21,18 +21,14 @@ from dcmq.core.storage import new_array, write_json
 from dcmq.data.resize import image_array
 
 DECODER = fingerprint("dcmq.data.resize")  # identifies the code that decides the pixels
-BROKEN_LIMIT = 0.01  # share of pictures that may fail to decode before the data set is refused
-
-
+BROKEN_LIMIT = 0.01  # share of images that may fail to decode before the data set is refused
 UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # from Pillow
-
-
 REPEATS = 10  # of one file under different names make it a placeholder
 
 
 def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
-    """Identifies the images ``paths`` under ``root`` at ``size``: names and file sizes, -1 where there is none, and the code
-    that makes arrays of them."""
+    """The identity of the images ``paths`` under ``root`` at ``size``: a hash of names and file sizes (-1 where there is no
+    file), and of the code that turns them into arrays."""
     return digest(
         DECODER,
         size,
@@ -44,21 +40,23 @@ def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
 def decoded(
     folder: Path, key: str, paths: Sequence[Path], size: int, name: str, read: Callable[[int], np.ndarray] | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """The pictures that can be decoded, (n, size, size, 3) uint8, memory-mapped; and the rows that cannot, with names.
+    """The images that can be decoded, (n, size, size, 3) uint8, memory-mapped; and the rows that cannot, with their files.
 
-    ``folder`` keeps them as ``images.npy``; they are decoded again only if ``key`` is not the one they were made with.
-    Where a picture is not a file of its own, ``read`` gives that of a row, (H, W, 3) uint8.
+    Args:
+        folder: where they are kept as ``images.npy``, and decoded again only if ``key`` is another than that they have there.
+        name: the data set's, for messages.
+        read: a function of a row to its image, (H, W, 3) uint8, where images are not a file each.
 
     Raises:
-        DcmqError: more than ``BROKEN_LIMIT`` of the pictures cannot be decoded, or there is no space for them.
+        DcmqError: more than ``BROKEN_LIMIT`` of the images cannot be decoded, or there is no space for them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, proof = folder / "images.npy", folder / "complete.json"
     with FileLock(folder / ".lock"):
         stored = json.loads(proof.read_text()) if proof.is_file() and path.is_file() else {}
         if stored.get("key") != key:
-            proof.unlink(missing_ok=True)  # first, so that it never vouches for other pictures
-            for old in folder.glob("images-*.npy"):  # smaller copies of the former pictures
+            proof.unlink(missing_ok=True)  # first, so that it never vouches for other images
+            for old in folder.glob("images-*.npy"):  # smaller copies of the former images
                 old.unlink()
             stored = {"key": key, "broken": _decode(paths, path, size, name, read)}
             write_json(proof, stored)
@@ -66,24 +64,23 @@ def decoded(
 
 
 def repeated(paths: Sequence[Path]) -> list[int]:
-    """Rows whose file is, byte for byte, one of ``REPEATS`` or more: such as "this photo is no longer available"."""
+    """The rows whose file is, byte for byte, one of ``REPEATS`` or more: such as "this photo is no longer available"."""
     sizes = [path.stat().st_size for path in paths]
     often = {size for size, times in Counter(sizes).items() if times >= REPEATS}
     suspects = [row for row, size in enumerate(sizes) if size in often]
     hashes = {
         row: hashlib.sha256(paths[row].read_bytes()).digest()
-        for row in tqdm(suspects, desc="looking for placeholders", unit="picture", disable=len(suspects) < 1000)
+        for row in tqdm(suspects, desc="looking for placeholders", unit="image", disable=len(suspects) < 1000)
     }
     times = Counter(hashes.values())
     return [row for row in suspects if times[hashes[row]] >= REPEATS]
 
 
 def _decode(paths: Sequence[Path], path: Path, size: int, name: str, read) -> dict[int, str]:
-    """Write the file ``path`` of all pictures that can be decoded; returns the rows that cannot, with their names."""
-    broken = {}
+    """Write the file ``path`` of all images that can be decoded; returns the rows that cannot, with their files."""
     with new_array(path, (len(paths), size, size, 3)) as store, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
 
-        def one(row: int) -> bool:
+        def decode(row: int) -> bool:
             try:
                 with Image.fromarray(read(row)) if read else Image.open(paths[row]) as image:
                     store[row] = image_array(image, size)
@@ -91,12 +88,12 @@ def _decode(paths: Sequence[Path], path: Path, size: int, name: str, read) -> di
                 return False
             return True
 
-        bar = tqdm(pool.map(one, range(len(paths))), total=len(paths), desc="decoding pictures", unit="picture")
-        broken = {row: str(paths[row]) for row, whole in enumerate(bar) if not whole}
+        bar = tqdm(pool.map(decode, range(len(paths))), total=len(paths), desc="decoding images", unit="image")
+        broken = {row: str(paths[row]) for row, readable in enumerate(bar) if not readable}
         if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
             first = next(iter(broken.values()))
-            raise DcmqError(f"{name}: {len(broken)} of {len(paths)} pictures cannot be decoded (first: {first})")
-    if broken:  # written again without their rows: a copy in memory would not do for 100,000 pictures
+            raise DcmqError(f"{name}: {len(broken)} of {len(paths)} images cannot be decoded (first: {first})")
+    if broken:  # written again without their rows: a copy in memory would not do for 100,000 images
         warnings.warn(f"{name}: left out, because they cannot be decoded: {', '.join(broken.values())}", stacklevel=2)
         whole = np.load(path, mmap_mode="r")
         kept = np.setdiff1d(np.arange(len(paths)), list(broken))

@@ -1,4 +1,4 @@
-"""Downloads that go on where they broke off, are checked, and are unpacked nowhere but into their folder."""
+"""Downloads of archives: they go on where they broke off, are checked, and are unpacked nowhere but into their folder."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Archive:
-    """A ZIP file at its official address; size and MD5 where they are known; the folder it is unpacked into."""
+    """A ZIP file at its official address; size in bytes and MD5 where they are known; the folder it is unpacked into."""
 
     url: str
     size: int | None = None
@@ -47,8 +47,8 @@ def download_all(archives: tuple[Archive, ...], root: Path) -> None:
     Raises:
         DcmqError: no space, no connection, a file that is not what was published, an archive that cannot be unpacked.
     """
-    todo = [a for a in archives if _there(a, root).is_file() or not _mark(a, root).is_file()]
-    needed = sum(a.size or 0 for a in todo if not _there(a, root).is_file())
+    todo = [a for a in archives if _local(a, root).is_file() or not _mark(a, root).is_file()]
+    needed = sum(a.size or 0 for a in todo if not _local(a, root).is_file())
     require_space(root, needed, f"downloading {len(todo)} archives")
     (root / "downloads").mkdir(parents=True, exist_ok=True)
     for archive in todo:
@@ -62,7 +62,7 @@ def fetch(archive: Archive, root: Path) -> Path:
     Raises:
         DcmqError: see :func:`download_all`.
     """
-    path = _there(archive, root)
+    path = _local(archive, root)
     if path.is_file():
         return path
     try:
@@ -105,7 +105,7 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Whole or not at all."""
+    """Write one member, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     with archive.open(member) as source, part.open("wb") as file:
@@ -118,13 +118,13 @@ def _unpacked(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _there(archive: Archive, root: Path) -> Path:
+def _local(archive: Archive, root: Path) -> Path:
     beside = root / archive.name
     return beside if beside.is_file() else root / "downloads" / archive.name
 
 
 def _mark(archive: Archive, root: Path) -> Path:
-    """A file that says the archive was unpacked."""
+    """The empty file whose presence says that the archive was unpacked."""
     return root / "downloads" / f"{archive.name}.unpacked"
 
 
@@ -154,13 +154,13 @@ def _fetch_part(archive: Archive, part: Path) -> None:
 
 
 def _append(archive: Archive, part: Path) -> bool:
-    """One attempt from where ``part`` ends; whether it is complete now."""
+    """Fetch from where ``part`` ends, in one attempt. Returns True where it is complete now."""
     start = part.stat().st_size if part.is_file() else 0
     if archive.size and start == archive.size:
         return True
     request = Request(archive.url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        answer = urlopen(request, timeout=60)
+        response = urlopen(request, timeout=60)
     except HTTPError as error:
         if error.code != 416:
             raise
@@ -169,23 +169,23 @@ def _append(archive: Archive, part: Path) -> bool:
             return True
         part.unlink()
         return False
-    with answer:
-        if start and answer.status != 206:  # a server that knows no ranges sends all of it again
+    with response:
+        if start and response.status != 206:  # a server that knows no ranges sends all of it again
             start = 0
-        length = answer.headers.get("Content-Length")
+        length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         require_space(part.parent, (total or 0) - start, f"downloading {archive.name}")
         bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=archive.name)
         with part.open("r+b" if start else "wb") as file, bar:
             file.seek(start)
-            while block := answer.read(_BLOCK):
+            while block := response.read(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
     return total is None or part.stat().st_size >= total
 
 
 def _check(archive: Archive, part: Path) -> None:
-    """Size and MD5 as published; a file that differs is deleted, as resuming would never mend it."""
+    """Compare size and MD5 with the published ones; a file that differs is deleted, as resuming would never mend it."""
     size = part.stat().st_size
     wrong = f"is {size:,} bytes long, not {archive.size:,}" if archive.size and size != archive.size else ""
     if not wrong and archive.md5:

@@ -1,4 +1,4 @@
-"""Whether files are those of a published population: its counts, compared in the order in which filters are applied.
+"""Counts of files, compared with those of a published population in the order in which filters are applied.
 
 Counts are those of public preprocessing code and of papers; "kept" are the samples of the published tables.
 """
@@ -20,8 +20,10 @@ _LEFT = ("classes", "vocabulary", "kept")
 
 
 def check_counts(name: str, counts: dict[str, int], filtered: bool = False) -> None:
-    """Compare with the official population ``name``, if it is one; of rows that others ``filtered`` only what is left can be
-    compared.
+    """Compare ``counts`` with those of the official population ``name``, if it is one.
+
+    Args:
+        filtered: True where others filtered the rows, so that only counts of what is left can be compared.
 
     Raises:
         DcmqError: names each count that differs, and what it measures.

@@ -1,8 +1,9 @@
-"""From a source to a prepared folder, and the check that one is still what it was made as."""
+"""Prepared folders written from a source, and verified later."""
 
 import hashlib
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from dcmq.core.storage import require_space, write_json
 from dcmq.data.catalog import full_name
 from dcmq.data.decode import DECODER, decoded, image_key, repeated
 from dcmq.data.populations import check_counts
-from dcmq.data.prepared import DESCRIPTION, FORMAT, description, load_prepared, stored_split, words_of, write_rows
+from dcmq.data.prepared import DESCRIPTION, FORMAT, bags_of_words, description, load_prepared, stored_split, write_rows
 from dcmq.data.source import Source
 from dcmq.data.splits import Split
 
 _MISSING_SHOWN = 5
+# Reasons why samples are left out. Their names stay as they are, because fingerprints are hashes of them too.
+_NOT_ON_DISK, _REPEATED = "picture not on disk", "one file under many names"
 
 
 def prepare(
@@ -34,29 +37,31 @@ def prepare(
     official: bool = True,
     skip_missing: bool = False,
 ) -> dict:
-    """Write the prepared folder of ``source``; returns what its ``dataset.json`` says.
+    """Write the prepared folder of ``source``. Returns the content of its ``dataset.json``.
 
     Args:
+        image_size: pixels a side that images are squashed to.
         query, train: sizes of the split, those of the published tables by default.
+        seed: of the split.
         words: size of the vocabulary where texts are captions.
         official: compare counts with the published ones, where there are any.
-        skip_missing: leave out samples whose picture is not on disk, and count them, instead of refusing.
+        skip_missing: leave out samples whose image is not on disk, and count them, instead of refusing.
 
     Raises:
-        DcmqError: counts that differ, missing or broken pictures, no space, sizes that do not fit.
+        DcmqError: counts that differ, missing or broken images, no space, sizes that do not fit.
     """
-    asked = {"image_size": image_size, "words": words, "query": query, "train": train}
-    for option, value in asked.items():
+    sizes = {"image_size": image_size, "words": words, "query": query, "train": train}
+    for option, value in sizes.items():
         if value is not None and value < 1:
             raise DcmqError(f"{source.name}: {option} is {value}, and must be at least 1")
     if source.split is not None and (query, train) != (None, None):
         raise DcmqError(f"{source.name}: its split is given with the data; query and train cannot be chosen")
     if official:
         check_counts(full_name(source.name, source.population), source.counts, source.filtered)
-    (folder / DESCRIPTION).unlink(missing_ok=True)  # a folder that is being made is not a prepared one
+    (folder / DESCRIPTION).unlink(missing_ok=True)  # until it is written again, the folder is no prepared one
     source = _with_images(source, skip_missing)
     require_space(
-        folder, _decoded_bytes(source, image_size, folder), f"{source.name}: decoding {len(source.files):,} pictures"
+        folder, _decoded_bytes(source, image_size, folder), f"{source.name}: decoding {len(source.files):,} images"
     )
     key = image_key(source.root, source.files, image_size)
     if source.images:
@@ -66,7 +71,7 @@ def prepare(
         np.setdiff1d(np.arange(len(source.ids)), list(broken)),
         dropped=source.dropped | {"not decodable": len(broken)},
     )
-    sums = {"images.npy": _summed(folder / "images.npy")}
+    entries = {"images.npy": _file_entry(folder / "images.npy")}
     query, train = _sizes(source, query, train)
     choices = source.choices | {
         "image_size": image_size,
@@ -74,15 +79,15 @@ def prepare(
         "query": query,
         "train": train,
         "dropped": source.dropped,
-        "pictures": len(source.ids),
+        "pictures": len(source.ids),  # its name stays: the fingerprint is a hash of it
     }
     split = _split(source, folder, choices)
     if source.bow is None:
         choices["words"] = words
-        bow, vocabulary = words_of(source.captions or source.tags, split, words, source.any_language)
+        bow, vocabulary = bags_of_words(source.captions or source.tags, split, words, source.any_language)
         source = replace(source, bow=bow, vocabulary=vocabulary)
     if source.hash_images:
-        choices["content"] = _content(source, sums)
+        choices["content"] = _content(source, entries)
     write_rows(folder, source, split)
     names = ["manifest.parquet", "bow.npz", "classes.txt", "vocabulary.txt"]
     about = {
@@ -96,19 +101,19 @@ def prepare(
         "counts_checked": official,
         "filtered": source.filtered,
         "choices": choices,
-        "left_out": [_shown(name, source.root) for name in broken.values()],
+        "left_out": [_readable(name, source.root) for name in broken.values()],
         "recipe": source.recipe,
         "split": split.hash,
         "fingerprint": digest(choices, split.hash, source.ids, source.labels, list(source.vocabulary)),
         "decoder": DECODER,
-        "files": sums | {name: _summed(folder / name) for name in names},
+        "files": entries | {name: _file_entry(folder / name) for name in names},
     }
     write_json(folder / DESCRIPTION, about)
     return about
 
 
 def verify(folder: Path) -> dict:
-    """Read every byte of a prepared folder again; returns what its ``dataset.json`` says.
+    """Read every byte of a prepared folder again. Returns the content of its ``dataset.json``.
 
     Raises:
         DcmqError: a file that differs from its checksum, an index file that was edited, counts that changed.
@@ -116,7 +121,7 @@ def verify(folder: Path) -> dict:
     about = description(folder)
     data = load_prepared(folder)
     for name, file in about["files"].items():
-        if _summed(folder / name)["sha256"] != file["sha256"]:
+        if _file_entry(folder / name)["sha256"] != file["sha256"]:
             raise DcmqError(f"{folder / name} differs from its checksum in {DESCRIPTION}: prepare the data set again")
     for path in sorted((folder / "splits").glob("*.json")):
         Split.load(path)
@@ -128,36 +133,39 @@ def verify(folder: Path) -> dict:
 
 
 def _sizes(source: Source, query: int | None, train: int | None) -> tuple[int, int]:
-    """What was asked for, else as published, else a tenth of the samples and all the rest, within the published sizes."""
+    """The sizes that were chosen, else the published ones, else a tenth of the samples and all the rest, up to 2,000 and 10,000."""
     n = len(source.ids)
     query = query or source.query or max(1, min(2000, n // 10))
     return query, train or source.train or max(1, min(10_000, n - query))
 
 
 def _with_images(source: Source, skip_missing: bool) -> Source:
-    there = np.array([path.is_file() for path in tqdm(source.files, desc="looking for pictures", unit="picture")])
-    absent = np.flatnonzero(~there)
-    if len(absent) and not (skip_missing and there.any()):
-        named = ", ".join(str(source.files[i]) for i in absent[:_MISSING_SHOWN])
+    """The samples whose images are on disk; without ``skip_missing`` that must be all."""
+    on_disk = np.array([path.is_file() for path in tqdm(source.files, desc="looking for images", unit="image")])
+    absent = np.flatnonzero(~on_disk)
+    if len(absent) and not (skip_missing and on_disk.any()):
+        examples = ", ".join(str(source.files[i]) for i in absent[:_MISSING_SHOWN])
         raise DcmqError(
-            f"{source.name}: {len(absent):,} of {len(there):,} pictures are not on disk ({named}"
+            f"{source.name}: {len(absent):,} of {len(on_disk):,} images are not on disk ({examples}"
             f"{', …' if len(absent) > _MISSING_SHOWN else ''}): put them there, or leave those samples out with "
             "--skip-missing (results are then not comparable)"
         )
-    source = _left_out(source, absent, "picture not on disk")
-    return _left_out(source, repeated(source.files), "one file under many names") if source.placeholders else source
+    source = _without(source, absent, _NOT_ON_DISK, "their images are not on disk")
+    if not source.placeholders:
+        return source
+    return _without(source, repeated(source.files), _REPEATED, "their images are one file under many names")
 
 
-def _left_out(source: Source, rows, reason: str) -> Source:
+def _without(source: Source, rows: Sequence[int], reason: str, message: str) -> Source:
     if not len(rows):
         return source
-    warnings.warn(f"{source.name}: {len(rows):,} samples left out: {reason}", stacklevel=4)
+    warnings.warn(f"{source.name}: {len(rows):,} samples left out: {message}", stacklevel=4)
     kept = np.setdiff1d(np.arange(len(source.ids)), rows)
     return source.rows(kept, dropped=source.dropped | {reason: len(rows)})
 
 
 def _decoded_bytes(source: Source, size: int, folder: Path) -> int:
-    """What decoding still needs: nothing where a file of that size lies already."""
+    """The bytes that decoding still needs: none where a file of that size lies already."""
     needed, path = len(source.files) * size * size * 3, folder / "images.npy"
     return 0 if path.is_file() and path.stat().st_size >= needed else needed
 
@@ -178,11 +186,11 @@ def _split(source: Source, folder: Path, choices: dict) -> Split:
     return split
 
 
-def _content(source: Source, sums: dict) -> str:
+def _content(source: Source, entries: dict) -> str:
     bow = source.bow.tocsr().sorted_indices()
     texts = [list(row) for row in source.captions or source.tags]
     return digest(
-        sums["images.npy"]["sha256"],
+        entries["images.npy"]["sha256"],
         bow.indptr.astype(np.int64),
         bow.indices.astype(np.int64),
         texts,
@@ -202,7 +210,8 @@ def _counts(source: Source, split: Split) -> dict[str, int]:
     }
 
 
-def _summed(path: Path) -> dict:
+def _file_entry(path: Path) -> dict:
+    """The size in bytes and the SHA-256 of a file."""
     state, size = hashlib.sha256(), path.stat().st_size
     with (
         path.open("rb") as file,
@@ -214,5 +223,6 @@ def _summed(path: Path) -> dict:
     return {"bytes": size, "sha256": state.hexdigest()}
 
 
-def _shown(name: str, root: Path) -> str:
+def _readable(name: str, root: Path) -> str:
+    """The path of a file relative to ``root``, as text whatever its bytes are."""
     return os.path.relpath(name, root).replace(os.sep, "/").encode("utf-8", "backslashreplace").decode()

@@ -19,15 +19,18 @@ from scipy.sparse import csr_matrix, load_npz, save_npz
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
+from dcmq.core.registry import suggestion
 from dcmq.core.storage import atomic_write
 from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import full_name
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.source import Source
 from dcmq.data.splits import Split, draw
 from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS
 
 FORMAT = 2
 DESCRIPTION = "dataset.json"
+_RENAMED_COUNTS = {"pictures": "images"}  # folders that were prepared before have the former name
 
 
 def load_prepared(folder: Path, **options) -> RetrievalDataset:
@@ -42,7 +45,7 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
     """
     about = description(folder)
     _require_files(folder, about)
-    choices = _asked(about, options)
+    choices = _chosen(about, options)
     try:
         table = pq.read_table(folder / "manifest.parquet")
         bow = csr_matrix(load_npz(folder / "bow.npz"))
@@ -51,11 +54,11 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
         raise DcmqError(f"{folder} is damaged ({error}): prepare it again") from None
     ids = table["id"].to_numpy(zero_copy_only=False)
     ids = ids if ids.dtype.kind == "i" else ids.astype(str)
-    classes, vocabulary = (_lines(folder / f"{name}.txt") for name in ("classes", "vocabulary"))
+    classes, vocabulary = (_names(folder / f"{name}.txt") for name in ("classes", "vocabulary"))
     labels, texts = _label_matrix(table, classes), tuple(map(tuple, table["text"].to_pylist()))
     split = stored_split(folder, about["recipe"], labels, choices)
     if split.hash != about["split"] and "words" in choices:  # its training rows rank the words
-        bow, vocabulary = words_of(texts, split, choices["words"], about["any_language"])
+        bow, vocabulary = bags_of_words(texts, split, choices["words"], about["any_language"])
     return RetrievalDataset(
         name=about["name"],
         ids=ids,
@@ -76,7 +79,7 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
 
 
 def description(folder: Path) -> dict:
-    """What ``dataset.json`` says. Raises DcmqError if it is missing, damaged or of another format."""
+    """The content of ``dataset.json``. Raises DcmqError if it is missing, damaged or of another format."""
     try:
         about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -87,11 +90,16 @@ def description(folder: Path) -> dict:
         raise DcmqError(f"{folder / DESCRIPTION} cannot be read ({error}): prepare the data set again") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DcmqError(f"{folder / DESCRIPTION} is not of format {FORMAT}: prepare the data set again")
-    return about
+    counts = {_RENAMED_COUNTS.get(name, name): count for name, count in about["counts"].items()}
+    return about | {"counts": counts}
 
 
 def stored_split(folder: Path, recipe: str, labels: np.ndarray, choices: dict) -> Split:
-    """The index file for these sizes and this seed; drawn and kept if it is new."""
+    """The split of ``choices`` (query, train, seed) from its index file in ``folder``; drawn and kept there if it is new.
+
+    Raises:
+        DcmqError: sizes that do not fit, a damaged index file, or a split that was given with the data.
+    """
     path = folder / "splits" / "{query}-{train}-{seed}.json".format(**choices)
     if path.is_file():
         return Split.load(path)
@@ -102,18 +110,20 @@ def stored_split(folder: Path, recipe: str, labels: np.ndarray, choices: dict) -
     return split
 
 
-def words_of(texts: tuple, split: Split, words: int, any_language: bool) -> tuple[csr_matrix, tuple[str, ...]]:
-    """Bags of the ``words`` most frequent words of the training rows' texts."""
+def bags_of_words(
+    texts: tuple[tuple[str, ...], ...], split: Split, vocab_size: int, any_language: bool
+) -> tuple[csr_matrix, tuple[str, ...]]:
+    """Bags (n, V) of the ``vocab_size`` most frequent words of the training rows' texts, and these V words."""
     documents = [" ".join(row) for row in texts]
-    return bag_of_words(documents, split.train, max_words=words, pattern=_word_pattern(any_language))
+    return bag_of_words(documents, split.train, max_words=vocab_size, pattern=_word_pattern(any_language))
 
 
 def _word_pattern(any_language: bool) -> str:
     return LETTERS if any_language else LATIN
 
 
-def write_rows(folder: Path, source, split: Split) -> None:
-    """Manifest, matrix, names and index file of a source that is decoded and split."""
+def write_rows(folder: Path, source: Source, split: Split) -> None:
+    """Write manifest, matrix and names of a source that is decoded and split."""
     parts = np.full(len(source.ids), "gallery", "U10")
     for name in ("train", "validation", "query"):
         parts[getattr(split, name)] = name
@@ -129,12 +139,11 @@ def write_rows(folder: Path, source, split: Split) -> None:
             "split": parts.tolist(),
         }
     )
-    stored = io.BytesIO()
-    pq.write_table(table, stored)
-    atomic_write(folder / "manifest.parquet", stored.getvalue())
-    stored = io.BytesIO()
-    save_npz(stored, csr_matrix(source.bow, dtype=np.float32))
-    atomic_write(folder / "bow.npz", stored.getvalue())
+    manifest, bow = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, manifest)
+    atomic_write(folder / "manifest.parquet", manifest.getvalue())
+    save_npz(bow, csr_matrix(source.bow, dtype=np.float32))
+    atomic_write(folder / "bow.npz", bow.getvalue())
     for name in ("classes", "vocabulary"):
         atomic_write(folder / f"{name}.txt", "".join(f"{word}\n" for word in getattr(source, name)).encode())
 
@@ -156,8 +165,8 @@ def _require_files(folder: Path, about: dict) -> None:
             )
 
 
-def _asked(about: dict, options: dict) -> dict:
-    """The stored choices, with another split where one is asked for."""
+def _chosen(about: dict, options: dict) -> dict:
+    """The stored choices, with another split where ``options`` name one."""
     choices = dict(about["choices"])
     for name, value in options.items():
         value = list(value) if isinstance(value, tuple) else value
@@ -165,7 +174,8 @@ def _asked(about: dict, options: dict) -> dict:
             choices[name] = value
         elif name not in choices:
             raise DcmqError(
-                f"{about['name']}: no option {name!r} (known: {', '.join(sorted(choices))}); check data_options"
+                f"{about['name']}: no option {name!r}{suggestion(name, choices)} (known: {', '.join(sorted(choices))}); "
+                "check data_options"
             )
         elif choices[name] != value:
             raise DcmqError(
@@ -184,5 +194,5 @@ def _label_matrix(table: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
     return labels
 
 
-def _lines(path: Path) -> tuple[str, ...]:
+def _names(path: Path) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").split("\n")[:-1])

@@ -13,7 +13,7 @@ from dcmq.core.storage import write_json
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted row numbers. Train lies within the gallery, queries outside it, the validation cut within train."""
+    """Sorted row numbers of each part. Train lies within the gallery, queries outside it, the validation cut within train."""
 
     query: np.ndarray
     train: np.ndarray
@@ -78,7 +78,7 @@ def draw(recipe: str, labels: np.ndarray, query: int, train: int, seed: int = 0)
 
 
 def per_class_split(labels: np.ndarray, query: int, train: int, seed: int = 0) -> Split:
-    """About as many queries, and training samples, of each class; samples may have several labels.
+    """A split with about as many queries, and training samples, of each class; samples may have several labels.
 
     Rarest class first, each is drawn from until ``query // C`` samples with it are chosen, those chosen for an earlier class
     counted; then random samples fill up to exactly ``query``. The same from the rest for ``train``. A tenth of train
@@ -104,12 +104,12 @@ def per_class_split(labels: np.ndarray, query: int, train: int, seed: int = 0) -
 
 
 def _balanced(labels: np.ndarray, free: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """``size`` rows out of ``free``."""
+    """``size`` row numbers out of ``free``, about as many of each class."""
     taken = np.zeros(len(labels), bool)
     for c in np.argsort(labels.sum(0), kind="stable"):
         missing = size // labels.shape[1] - int(labels[taken, c].sum())
-        there = np.flatnonzero(free & ~taken & (labels[:, c] > 0))
-        taken[rng.permutation(there)[: max(0, missing)]] = True
+        candidates = np.flatnonzero(free & ~taken & (labels[:, c] > 0))
+        taken[rng.permutation(candidates)[: max(0, missing)]] = True
     rest = np.flatnonzero(free & ~taken)
     taken[rng.permutation(rest)[: size - int(taken.sum())]] = True
     return np.flatnonzero(taken)

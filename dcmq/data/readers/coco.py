@@ -1,6 +1,6 @@
-"""MS COCO in its official layout: train and val pooled, captions as bags of words, pictures decoded once.
+"""MS COCO in its official layout: train and val pooled, captions as bags of words, images decoded once.
 
-annotations/instances_*.json, annotations/captions_*.json, one folder of pictures per annotation file
+annotations/instances_*.json, annotations/captions_*.json, one folder of images per annotation file
 """
 
 import json
@@ -13,34 +13,43 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
 from dcmq.data.bow import bag_of_words
-from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
+from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.decode import DECODER, decoded, image_key
 from dcmq.data.downloads import Archive
 from dcmq.data.source import Source
 from dcmq.data.splits import draw_split
 
+_HOST = "http://images.cocodataset.org"
+_PUBLISHED = Population(
+    counts={"images": 123_287, "classes": 80, "with label": 122_218, "label ones": 357_627, "kept": 122_218},
+    query=5000,
+    train=10_000,
+)
+
 
 def load_coco(
     root: Path,
-    query: int = 5000,
-    train: int = 10_000,
+    query: int = _PUBLISHED.query,
+    train: int = _PUBLISHED.train,
     words: int = 2026,
     image_size: int = 256,
     seed: int = 0,
     ignore_classes: tuple[str, ...] = (),
 ) -> RetrievalDataset:
-    """COCO's pictures with instance labels (crowds count) and all their captions; the gallery is all but the queries.
+    """COCO's images with instance labels (crowds count) and all their captions; the gallery is all but the queries.
 
     Args:
-        root: folder of ``annotations`` and the picture folders.
+        root: folder of ``annotations`` and the image folders.
+        query, train: sizes of the split.
         words: size of the vocabulary (our recipe, :func:`dcmq.data.bow.bag_of_words`; the paper's 2,026 words are not
             published).
-        image_size: pictures are squashed to this many pixels a side.
-        ignore_classes: categories left out of labels and relevance; pictures without any other are dropped.
+        image_size: images are squashed to this many pixels a side.
+        seed: of the split.
+        ignore_classes: categories left out of labels and relevance; images without any other are dropped.
 
     Raises:
-        DcmqError: files missing or unreadable, an unknown category, sizes that do not fit, too many broken pictures.
+        DcmqError: files missing or unreadable, an unknown category, sizes that do not fit, too many broken images.
     """
     source = read_coco(root, ignore_classes)
     key = image_key(source.root, source.files, image_size)
@@ -56,7 +65,7 @@ def load_coco(
         seed=seed,
         ignore_classes=list(ignore_classes),
         dropped=source.dropped | {"not decodable": len(broken)},
-        pictures=len(whole.ids),
+        pictures=len(whole.ids),  # its name stays: the fingerprint is a hash of it
     )
     return RetrievalDataset(
         name="coco",
@@ -77,7 +86,7 @@ def load_coco(
 
 
 def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
-    """Annotations of the pictures with a label and a caption, by image id.
+    """The images with a label and a caption, in the order of their ids.
 
     Raises:
         DcmqError: files missing or unreadable, an unknown category, nothing left.
@@ -94,10 +103,10 @@ def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
     ids = sorted(i for i in files if column.keys() & labelled[i])
     dropped = {"without label": len(files) - len(ids)}
     labels_kept = len(ids)
-    worded = [i for i in ids if any(ch.isalpha() for text in captions[i] for ch in text)]
-    dropped["without caption"], ids = len(ids) - len(worded), worded
+    captioned = [i for i in ids if any(ch.isalpha() for text in captions[i] for ch in text)]
+    dropped["without caption"], ids = len(ids) - len(captioned), captioned
     if not ids:
-        raise DcmqError(f"coco: no picture in {root} has both a label and a caption; is this the COCO layout?")
+        raise DcmqError(f"coco: no image in {root} has both a label and a caption; is this the COCO layout?")
     labels = np.zeros((len(ids), len(kept_ids)), np.uint8)
     for row, i in enumerate(ids):
         labels[row, [column[c] for c in labelled[i] if c in column]] = 1
@@ -111,10 +120,10 @@ def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
         labels=labels,
         captions=tuple(tuple(captions[i]) for i in ids),
         tags=(),
-        query=5000,
-        train=10_000,
+        query=_PUBLISHED.query,
+        train=_PUBLISHED.train,
         counts={
-            "pictures": len(files),
+            "images": len(files),
             "classes": len(kept_ids),
             "with label": labels_kept,
             "label ones": int(labels.sum()),
@@ -127,23 +136,23 @@ def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
 
 
 def _annotations(root: Path):
-    """File and labels and captions by image id, names by category id, from every annotation file under ``root``."""
-    found = sorted(root.glob("annotations/instances_*.json"))
-    if not found:
+    """Files, labels and captions by image id, and names by category id, from every annotation file under ``root``."""
+    paths = sorted(root.glob("annotations/instances_*.json"))
+    if not paths:
         raise DcmqError(f"coco: no annotations/instances_*.json under {root}; unpack COCO's annotation archive there")
     files: dict[int, Path] = {}
     categories: dict[int, str] = {}
     labelled, captions = defaultdict(set), defaultdict(list)
-    for path in found:
+    for path in paths:
         part = path.stem.removeprefix("instances_")
         instances = _json(path, "images", "annotations", "categories")
         folder = root / part
         if not folder.is_dir():
-            raise DcmqError(f"coco: {path.name} needs the picture folder {folder}; unpack it there")
+            raise DcmqError(f"coco: {path.name} needs the image folder {folder}; unpack it there")
         for image in instances["images"]:
-            if image["id"] in files:  # the releases of 2014 and 2017 hold the same pictures
+            if image["id"] in files:  # the releases of 2014 and 2017 hold the same images
                 raise DcmqError(
-                    f"coco: picture {image['id']} of {path.name} is in another annotation file too; keep one release"
+                    f"coco: image {image['id']} of {path.name} is in another annotation file too; keep one release"
                 )
             files[image["id"]] = folder / image["file_name"]
         categories |= {c["id"]: c["name"] for c in instances["categories"]}
@@ -167,20 +176,17 @@ def _json(path: Path, *parts: str) -> dict:
     return content
 
 
-def _read(root: Path, population: str, options: ReadOptions) -> Source:
+def _read_source(root: Path, population: str, options: ReadOptions) -> Source:
     return read_coco(root, options.ignore_classes)
 
 
-_HOST = "http://images.cocodataset.org"
 register_dataset(
     "coco",
     DatasetEntry(
-        read=_read,
+        read=_read_source,
         load=load_coco,
         settings={"gumbel_weight": 0.5},  # stated; 1.0 for the others
-        populations={
-            "": {"images": 123_287, "classes": 80, "with label": 122_218, "label ones": 357_627, "kept": 122_218}
-        },
+        populations={"": _PUBLISHED},
         archives=(  # sizes and MD5 as quoted by public code that downloads them
             Archive(
                 f"{_HOST}/annotations/annotations_trainval2017.zip", 252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c"

@@ -1,4 +1,4 @@
-"""A user's own pictures: a CSV or parquet table of picture path, text and labels, one row per picture or per text.
+"""A user's own images: a CSV or parquet table of image path, text and labels, one row per image or per text.
 
 Columns go by these names, in any order and case; ``id`` and ``split`` may be left out:
 
@@ -14,15 +14,18 @@ import re
 import unicodedata
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
 from dcmq.data.source import Source
 from dcmq.data.splits import Split
 from dcmq.data.words import LETTERS, words
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes half a second, which only those who read a table should wait
 
 COLUMNS = {
     "image": ("image", "file", "filename", "file_name", "filepath", "path", "image_path"),
@@ -31,11 +34,7 @@ COLUMNS = {
     "id": ("id",),
     "split": ("split",),
 }
-
-
 SEPARATORS = ";|,"
-
-
 _PARTS = {
     "query": "query",
     "test": "query",
@@ -47,33 +46,33 @@ _PARTS = {
 
 
 def read_folder(root: Path, table: str = "") -> Source:
-    """The table ``table`` under ``root``, or the only one there. Rows of the same picture are joined.
+    """The images of the table ``table`` under ``root``, or of the only table there. Rows of the same image are joined.
 
-    Rows without a label or without a word are left out and counted.
+    Images without a label or without a word are left out and counted.
 
     Raises:
         DcmqError: no table or several, a column missing, one class only, an unknown split, nothing left.
     """
     root = Path(root).resolve()
-    path = _table(root, table)
-    frame, kind = _columns(_read(path), path)
+    path = _table_path(root, table)
+    frame, kind = _columns(_read_table(path), path)
     separator = next((s for s in SEPARATORS if frame["labels"].str.contains(s, regex=False).any()), SEPARATORS[0])
-    pictures = frame["image"].str.strip().str.replace("\\", "/")
-    if (pictures == "").any():
-        raise DcmqError(f"folder: line {_line(pictures == '')} of {path.name} names no picture")
+    images = frame["image"].str.strip().str.replace("\\", "/")
+    if (images == "").any():
+        raise DcmqError(f"folder: line {_line(images == '')} of {path.name} names no image")
     samples: dict[str, dict] = {}
-    for row, picture in enumerate(pictures):
-        sample = samples.setdefault(_one_name(picture, path.parent), {"labels": {}, "texts": [], "row": row})
-        sample["labels"].update(dict.fromkeys(_words(frame["labels"].iloc[row], separator)))
+    for row, image in enumerate(images):
+        sample = samples.setdefault(_one_name(image, path.parent), {"labels": {}, "texts": [], "row": row})
+        sample["labels"].update(dict.fromkeys(_split_cell(frame["labels"].iloc[row], separator)))
         text = " ".join(frame["text"].iloc[row].split())
         sample["texts"] += (
-            _words(text, separator if separator in text else " ") if kind == "tags" else [text] * bool(text)
+            _split_cell(text, separator if separator in text else " ") if kind == "tags" else [text] * bool(text)
         )
     total = len(samples)
-    samples = {p: s for p, s in samples.items() if s["labels"]}
+    samples = {name: sample for name, sample in samples.items() if sample["labels"]}
     labelled = len(samples)
-    samples = {p: s for p, s in samples.items() if words(" ".join(s["texts"]), LETTERS)}
-    classes = sorted({name for s in samples.values() for name in s["labels"]})
+    samples = {name: sample for name, sample in samples.items() if words(" ".join(sample["texts"]), LETTERS)}
+    classes = sorted({name for sample in samples.values() for name in sample["labels"]})
     if not samples:
         raise DcmqError(f"folder: no row of {path} has both a label and a word of two letters or more")
     column = {name: i for i, name in enumerate(classes)}
@@ -86,15 +85,15 @@ def read_folder(root: Path, table: str = "") -> Source:
         name="folder",
         population="",
         root=path.parent,
-        ids=_ids(frame["id"].iloc[rows]) if "id" in frame else pictures.iloc[rows].to_numpy(str),
-        files=[_spelt(path.parent / picture) for picture in pictures.iloc[rows]],
+        ids=_ids(frame["id"].iloc[rows]) if "id" in frame else images.iloc[rows].to_numpy(str),
+        files=[_on_disk(path.parent / image) for image in images.iloc[rows]],
         classes=tuple(classes),
         labels=labels,
         captions=texts if kind == "captions" else (),
         tags=texts if kind == "tags" else (),
         counts={
             "rows": len(frame),
-            "pictures": total,
+            "images": total,
             "with label": labelled,
             "classes": len(classes),
             "kept": len(rows),
@@ -107,23 +106,25 @@ def read_folder(root: Path, table: str = "") -> Source:
     )
 
 
-def _table(root: Path, table: str) -> Path:
+def _table_path(root: Path, table: str) -> Path:
     if table:
         path = Path(table).expanduser() if Path(table).expanduser().is_absolute() else root / table
         if not path.is_file():
             raise DcmqError(f"folder: there is no table {path}")
         return path
-    found = sorted(p for p in root.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".parquet"))
-    if len(found) != 1:
-        there = ", ".join(p.name for p in found) or "none"
+    tables = sorted(p for p in root.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".parquet"))
+    if len(tables) != 1:
+        names = ", ".join(p.name for p in tables) or "none"
         raise DcmqError(
-            f"folder: {root} should hold one .csv, .tsv or .parquet table (there: {there}); name it with --table"
+            f"folder: {root} should hold one .csv, .tsv or .parquet table (there: {names}); name it with --table"
         )
-    return found[0]
+    return tables[0]
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """All cells as text: a spreadsheet's 12.0 stays as it was written, and NA is a word like any other."""
+def _read_table(path: Path) -> "pd.DataFrame":
+    """The table with all cells as text: a spreadsheet's 12.0 stays as it was written, and NA is a word like any other."""
+    import pandas as pd
+
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
@@ -141,14 +142,16 @@ def _read(path: Path) -> pd.DataFrame:
         raise DcmqError(f"folder: {path} is no table ({str(error).splitlines()[0]})") from None
 
 
-def _columns(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, str]:
-    """The columns under our names, and whether the texts are captions or tags."""
-    there = {str(name).strip().lower(): name for name in frame.columns}
+def _columns(frame: "pd.DataFrame", path: Path) -> "tuple[pd.DataFrame, str]":
+    """The columns under our names, and the kind of the texts, captions or tags."""
+    import pandas as pd
+
+    theirs = {str(name).strip().lower(): name for name in frame.columns}
     chosen = {}
     for column, names in COLUMNS.items():
-        name = next((n for n in names if n in there), None)
+        name = next((n for n in names if n in theirs), None)
         if name:
-            chosen[column] = there[name]
+            chosen[column] = theirs[name]
         elif column in ("image", "text", "labels"):
             raise DcmqError(
                 f"folder: {path.name} has no column {column!r} (nor {', '.join(names[1:])}); it has {', '.join(map(str, frame.columns))}"
@@ -156,20 +159,21 @@ def _columns(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, str]:
     if frame.empty:
         raise DcmqError(f"folder: {path} has no rows")
     kind = "tags" if str(chosen["text"]).strip().lower() == "tags" else "captions"
-    return pd.DataFrame({ours: frame[theirs] for ours, theirs in chosen.items()}).fillna(""), kind
+    return pd.DataFrame({ours: frame[name] for ours, name in chosen.items()}).fillna(""), kind
 
 
-def _words(cell: str, separator: str) -> list[str]:
-    words = (" ".join(word.split()) for word in cell.split(separator))
-    return [re.fullmatch(r"(\d+)\.0", w).group(1) if re.fullmatch(r"\d+\.0", w) else w for w in words if w]
+def _split_cell(cell: str, separator: str) -> list[str]:
+    """The parts of a cell; a whole number that a spreadsheet wrote as 12.0 is 12."""
+    parts = (" ".join(part.split()) for part in cell.split(separator))
+    return [re.sub(r"^(\d+)\.0$", r"\1", part) for part in parts if part]
 
 
-def _ids(cells: pd.Series) -> np.ndarray:
-    """Whole numbers where all are, also if a spreadsheet wrote them as 12.0, 12,0 or 1.2E+01; names otherwise."""
+def _ids(cells: "pd.Series") -> np.ndarray:
+    """The ids: whole numbers where all are, also if a spreadsheet wrote them as 12.0, 12,0 or 1.2E+01; names otherwise."""
     cells = cells.str.strip()
     if (cells == "").any():
         raise DcmqError(
-            f"folder: {(cells == '').sum()} of {len(cells)} pictures have no id; fill them in, or leave the column out"
+            f"folder: {(cells == '').sum()} of {len(cells)} images have no id; fill them in, or leave the column out"
         )
     numbers = cells.str.replace(",", ".")
     if numbers.str.fullmatch(r"\d{1,18}(\.0+)?|\d(\.\d+)?[eE]\+(0?\d|1[0-7])").all() and not any(
@@ -181,39 +185,40 @@ def _ids(cells: pd.Series) -> np.ndarray:
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise DcmqError(
-            f"folder: the id {values[counts > 1][0]} stands at two different pictures; leave the column out, or mend it"
+            f"folder: the id {values[counts > 1][0]} stands at two different images; leave the column out, or mend it"
         )
     return ids
 
 
-def _one_name(picture: str, folder: Path) -> str:
-    """The same for every way to write a path, so that no picture is a query and in the gallery too."""
-    return unicodedata.normalize("NFC", os.path.normpath(folder / picture))
+def _one_name(image: str, folder: Path) -> str:
+    """The same name for every way to write a path, so that no image is a query and in the gallery too."""
+    return unicodedata.normalize("NFC", os.path.normpath(folder / image))
 
 
-def _spelt(path: Path) -> Path:
+def _on_disk(path: Path) -> Path:
     """The path as the disk spells it: a name with accents may have been composed there, and decomposed in the table."""
     spellings = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
     return path if path.is_file() else next((p for p in spellings if p.is_file()), path)
 
 
-def _split(cells: pd.Series, path: Path) -> Split:
-    words = cells.str.strip().str.lower()
-    unknown = sorted(set(words) - set(_PARTS))
+def _split(cells: "pd.Series", path: Path) -> Split:
+    cells = cells.str.strip().str.lower()
+    unknown = sorted(set(cells) - set(_PARTS))
     if unknown:
         raise DcmqError(f"folder: split {unknown[0]!r} in {path.name} is none of {', '.join(filter(None, _PARTS))}")
-    parts = words.map(_PARTS).to_numpy()
+    parts = cells.map(_PARTS).to_numpy()
     query, train = (np.flatnonzero(parts == name) for name in ("query", "train"))
     validation = np.sort(np.random.default_rng(0).permutation(train)[: len(train) // 10])
     return Split(query, train, np.flatnonzero(parts != "query"), validation)
 
 
-def _line(mask: pd.Series) -> int:
+def _line(mask: "pd.Series") -> int:
+    """The line in the file of the first row that ``mask`` marks."""
     return int(np.flatnonzero(mask)[0]) + 2  # the header is line 1
 
 
-def _read_folder(root: Path, population: str, options: ReadOptions) -> Source:
+def _read_source(root: Path, population: str, options: ReadOptions) -> Source:
     return read_folder(root, options.table)
 
 
-register_dataset("folder", DatasetEntry(read=_read_folder))
+register_dataset("folder", DatasetEntry(read=_read_source))

@@ -1,4 +1,4 @@
-"""Official files where a user would have unpacked them, and a list of those that are missing with where to get them."""
+"""Official files, found where a user would have unpacked them; and their lines."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from dcmq.core.errors import DcmqError
 
 
 def locate(name: str, root: Path, wanted: dict[str, str], hint: str) -> dict[str, Path]:
-    """Each path of ``wanted`` under ``root`` or up to two folders below it.
+    """The place of each path of ``wanted``: under ``root`` or up to two folders below it.
 
     Args:
         wanted: path, such as ``meta/tags``, to the archive that holds it.
@@ -15,20 +15,20 @@ def locate(name: str, root: Path, wanted: dict[str, str], hint: str) -> dict[str
     Raises:
         DcmqError: names all that are missing, each with its archive.
     """
-    found, missing = {}, []
+    places, missing = {}, []
     for path, archive in wanted.items():
-        there = next((p for depth in ("", "*/", "*/*/") for p in sorted(root.glob(depth + path))), None)
-        if there is None:
+        place = next((p for depth in ("", "*/", "*/*/") for p in sorted(root.glob(depth + path))), None)
+        if place is None:
             missing.append(f"{path} (of {archive})")
         else:
-            found[path] = there
+            places[path] = place
     if missing:
         raise DcmqError(f"{name}: missing under {root}: {', '.join(missing)}. {hint}")
-    return found
+    return places
 
 
 def text(path: Path) -> str:
-    """The file's text: UTF-8 where it is that, else Latin-1. Raises DcmqError if it cannot be read."""
+    """The text of a file, read as UTF-8 where it is that, else as Latin-1. Raises DcmqError if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -42,6 +42,6 @@ def text(path: Path) -> str:
 
 
 def lines(path: Path) -> list[str]:
-    """The lines that are not empty, without surrounding blanks; Windows' line ends are fine."""
+    """The lines of a file that are not empty, without surrounding blanks; Windows' line ends are fine."""
     # Not splitlines(), which also breaks at characters that stand in tags.
     return [line.strip() for line in text(path).split("\n") if line.strip()]

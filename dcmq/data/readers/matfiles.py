@@ -1,14 +1,14 @@
 """Ready-made MATLAB files in circulation, of either container, in whatever orientation they were saved.
 
-pictures within   FLICKR-25K.mat (images, YAll, LAll); mirflickr25k-iall/-yall/-lall.mat; nus-wide-tc21-iall/-yall/-lall.mat
-names of files    index/caption/label.mat, or caption.txt; imgList/tagList/labelList.mat; FAll instead of IAll. Pictures lie under the root
+images within     FLICKR-25K.mat (images, YAll, LAll); mirflickr25k-iall/-yall/-lall.mat; nus-wide-tc21-iall/-yall/-lall.mat
+names of files    index/caption/label.mat, or caption.txt; imgList/tagList/labelList.mat; FAll instead of IAll. Images lie under the root
 
 Rows were filtered by whoever made the files, and neither classes nor tags are named in them: a classes.txt or
 vocabulary.txt beside them names the columns, else classes are taken as alphabetical, which is said.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -18,13 +18,12 @@ from scipy.io.matlab import MatReadError
 from scipy.sparse import csr_matrix, issparse
 
 from dcmq.core.errors import DcmqError
+from dcmq.data.catalog import DATASETS
 from dcmq.data.readers.layout import lines, text
-from dcmq.data.readers.mirflickr import SIZES as MIR_SIZES
-from dcmq.data.readers.nuswide import SIZES as NUS_SIZES
-from dcmq.data.source import Source, named
+from dcmq.data.source import Source, row_words
 
 KEYS = {
-    "pictures": ("images", "IAll"),
+    "images": ("images", "IAll"),
     "files": ("index", "FAll", "imgs"),
     "tags": ("YAll", "tags"),
     "captions": ("caption", "captions"),
@@ -32,57 +31,59 @@ KEYS = {
 }
 
 
-_TC21 = (
-    "animal beach buildings clouds flowers grass lake mountain ocean person plants reflection road rocks sky snow sunset "
-    "tree vehicle water window"
-)
-
-
-_MIR = (
-    "animals baby bird car clouds dog female flower food indoor lake male night people plant_life portrait river sea sky "
-    "structures sunset transport tree water"
-)
-
-
-CLASSES = {"mirflickr": tuple(_MIR.split()), "nuswide": tuple(_TC21.split())}
-
-
 @dataclass(frozen=True)
 class MatImages:
-    """Pictures of an HDF5 file, whose axes MATLAB reversed: each is (3, W, H) there and (H, W, 3) here."""
+    """The images ``rows`` of an HDF5 file, whose axes MATLAB reversed: each is (3, W, H) there and (H, W, 3) here."""
 
     path: Path
     key: str
     rows: np.ndarray
 
     def read(self, row: int) -> np.ndarray:
-        """The picture of ``row``, (H, W, 3) uint8."""
+        """The image of ``row``, one of 0 to n - 1, as (H, W, 3) uint8."""
         with h5py.File(self.path) as file:
-            picture = file[self.key][int(self.rows[row])]
-        return np.ascontiguousarray(picture.transpose(2, 1, 0) if picture.shape[0] == 3 else picture).astype(np.uint8)
+            image = file[self.key][int(self.rows[row])]
+        return np.ascontiguousarray(image.transpose(2, 1, 0) if image.shape[0] == 3 else image).astype(np.uint8)
+
+    def only(self, kept: np.ndarray) -> "MatImages":
+        """The same images, of which only those of the rows ``kept`` are meant."""
+        return replace(self, rows=self.rows[kept])
+
+
+@dataclass(frozen=True)
+class _Array:
+    """An array of a file; of images only the shape."""
+
+    path: Path
+    key: str
+    value: np.ndarray | tuple[int, ...]
 
 
 def read_mat(name: str, population: str, root: Path) -> Source:
     """The samples of the ``.mat`` files under ``root``; rows without a label, or without tag or caption, are left out.
 
+    Args:
+        name, population: a registered data set and a published population of it.
+
     Raises:
-        DcmqError: none, arrays missing or of sizes that do not fit together, values other than 0 and 1.
+        DcmqError: no files, arrays missing or of sizes that do not fit together, values other than 0 and 1.
     """
     root = Path(root).resolve()
-    found = _arrays(root, name)
-    pictures, files = found.get("pictures"), found.get("files")
-    labels = found.get("labels")
-    if labels is None or (pictures is None and files is None) or not ({"tags", "captions"} & set(found)):
+    arrays = _arrays(root, name)
+    images, files, labels = (arrays.get(kind) for kind in ("images", "files", "labels"))
+    if labels is None or (images is None and files is None) or not ({"tags", "captions"} & set(arrays)):
         raise DcmqError(
-            f"{name}: the .mat files under {root} hold {', '.join(sorted(found)) or 'nothing known'}; pictures or files, tags or captions, and labels are needed"
+            f"{name}: the .mat files under {root} hold {', '.join(sorted(arrays)) or 'nothing known'}; images or files, "
+            "tags or captions, and labels are needed"
         )
-    names = _names(files[2]) if files is not None else []
-    n = len(names) or pictures[2][0]
+    names = _names(files.value) if files is not None else []
+    n = len(names) or images.value[0]
     labels = _binary(labels, n).astype(np.uint8)
-    tags = csr_matrix(_binary(found["tags"], n), dtype=np.float32) if "tags" in found else None
-    captions = _captions(found["captions"][2], n) if tags is None else ()
-    classes = _column_names(root, "classes.txt", labels.shape[1], CLASSES.get(name, ()), "class")
-    vocabulary = _column_names(root, "vocabulary.txt", tags.shape[1], (), "tag") if tags is not None else ()
+    tags = csr_matrix(_binary(arrays["tags"], n), dtype=np.float32) if "tags" in arrays else None
+    captions = _captions(arrays["captions"].value, n) if tags is None else ()
+    published = DATASETS[name].populations[population]
+    classes = _class_names(root / "classes.txt", labels.shape[1], published.classes)
+    vocabulary = _tag_names(root / "vocabulary.txt", tags.shape[1]) if tags is not None else ()
     worded = (
         tags.getnnz(1) > 0
         if tags is not None
@@ -91,22 +92,21 @@ def read_mat(name: str, population: str, root: Path) -> Source:
     kept = np.flatnonzero(labels.any(1) & worded)
     if not len(kept):
         raise DcmqError(f"{name}: no row of the .mat files under {root} has both a label and a text")
-    query, train = {"mirflickr": MIR_SIZES, "nuswide": NUS_SIZES}.get(name, {}).get(population, (5000, 10_000))[-2:]
     whole = Source(
         name=name,
         population=population,
         root=root,
-        ids=np.arange(n) if pictures is not None else np.array([Path(p).stem for p in names]),
-        files=[pictures[0]] * n if pictures is not None else _on_disk(root, names),
-        images=MatImages(pictures[0], pictures[1], np.arange(n)) if pictures is not None else None,
+        ids=np.arange(n) if images is not None else np.array([Path(p).stem for p in names]),
+        files=[images.path] * n if images is not None else _on_disk(root, names),
+        images=MatImages(images.path, images.key, np.arange(n)) if images is not None else None,
         classes=classes,
         labels=labels,
         captions=captions,
-        tags=() if tags is None else named(tags, vocabulary),
+        tags=() if tags is None else row_words(tags, vocabulary),
         bow=tags,
         vocabulary=vocabulary,
-        query=query,
-        train=train,
+        query=published.query,
+        train=published.train,
         counts={"rows": n, "classes": labels.shape[1], "vocabulary": len(vocabulary), "kept": len(kept)},
         dropped={"without label or text": n - len(kept)},
         choices={
@@ -114,59 +114,59 @@ def read_mat(name: str, population: str, root: Path) -> Source:
             "layout": "mat",
             "class_names": "classes.txt" if (root / "classes.txt").is_file() else "alphabetical",
         },
-        recipe="per class" if name == "nuswide" else "random",
+        recipe=published.recipe,
         filtered=True,
     )
     return whole.rows(kept)
 
 
-def _arrays(root: Path, name: str) -> dict[str, tuple]:
-    """By kind: the file, the key, and the array, or only its shape where it holds pictures."""
+def _arrays(root: Path, name: str) -> dict[str, _Array]:
+    """The arrays under ``root`` by kind, a key of :data:`KEYS`."""
     paths = sorted({*root.glob("*.mat"), *root.glob("*/*.mat")})
     if not paths:
         raise DcmqError(f"{name}: no .mat file in {root} or the folders in it")
-    found: dict[str, tuple] = {}
+    arrays: dict[str, _Array] = {}
     for path in paths:
-        for kind, key, value in _content(path):
-            if kind in found:
+        for kind, array in _content(path):
+            if kind in arrays:
                 raise DcmqError(
-                    f"{name}: both {found[kind][0].name} and {path.name} hold {kind}: keep one of them under {root}"
+                    f"{name}: both {arrays[kind].path.name} and {path.name} hold {kind}: keep one of them under {root}"
                 )
-            found[kind] = (path, key, value)
-    listed = next(iter(sorted({*root.glob("caption.txt"), *root.glob("*/caption.txt")})), None)
-    if "captions" not in found and listed:  # one a line, empty where there is none
-        found["captions"] = (listed, "lines", np.array(text(listed).removesuffix("\n").split("\n"), object))
-    return found
+            arrays[kind] = array
+    captions = next(iter(sorted({*root.glob("caption.txt"), *root.glob("*/caption.txt")})), None)
+    if "captions" not in arrays and captions:  # one a line, empty where there is none
+        rows = np.array(text(captions).removesuffix("\n").split("\n"), object)
+        arrays["captions"] = _Array(captions, "lines", rows)
+    return arrays
 
 
-def _content(path: Path) -> list[tuple]:
+def _content(path: Path) -> list[tuple[str, _Array]]:
+    """The kinds and arrays of one file, of either container."""
     kinds = {key: kind for kind, keys in KEYS.items() for key in keys}
     try:
         if path.open("rb").read(8)[:4] != b"\x89HDF" and not h5py.is_hdf5(path):
-            known = loadmat(path)
-            return [(kinds[k], k, v) for k, v in known.items() if k in kinds and (kinds[k] != "pictures")]
-        with h5py.File(path) as file:
-            return [(kinds[k], k, file[k].shape if kinds[k] == "pictures" else file[k][()]) for k in file if k in kinds]
+            content = {key: value for key, value in loadmat(path).items() if kinds.get(key) not in (None, "images")}
+        else:
+            with h5py.File(path) as file:
+                content = {k: file[k].shape if kinds[k] == "images" else file[k][()] for k in file if k in kinds}
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise DcmqError(
-            f"{path} is no whole MATLAB file ({str(error).splitlines()[0] if str(error) else type(error).__name__}): fetch it again"
-        ) from None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DcmqError(f"{path} is no whole MATLAB file ({reason}): fetch it again") from None
+    return [(kinds[key], _Array(path, key, value)) for key, value in content.items()]
 
 
-def _binary(found: tuple, n: int) -> np.ndarray:
-    """(n, C) 0/1, turned if it is (C, n)."""
-    path, key, value = found
-    value = value.toarray() if issparse(value) else np.asarray(value)
+def _binary(array: _Array, n: int) -> np.ndarray:
+    """(n, C) 0/1, turned if it is (C, n) in the file."""
+    value = array.value.toarray() if issparse(array.value) else np.asarray(array.value)
+    name = f"{array.path}: {array.key}"
     if value.ndim != 2 or n not in value.shape:
-        raise DcmqError(
-            f"{path}: {key} is {value.shape}, but there are {n:,} pictures: the files do not belong together"
-        )
+        raise DcmqError(f"{name} is {value.shape}, but there are {n:,} images: the files do not belong together")
     if value.shape[0] != n:
         value = value.T
     elif value.shape[1] == n:
-        raise DcmqError(f"{path}: {key} is {value.shape}: which side is that of the pictures cannot be told")
+        raise DcmqError(f"{name} is {value.shape}: which side is that of the images cannot be told")
     if not np.isin(value, (0, 1)).all():
-        raise DcmqError(f"{path}: {key} holds values other than 0 and 1")
+        raise DcmqError(f"{name} holds values other than 0 and 1")
     return value
 
 
@@ -177,7 +177,7 @@ def _text(value) -> str:
 
 
 def _names(value: np.ndarray) -> list[str]:
-    """File names: padding, Windows' separators and (folder, name) pairs undone."""
+    """File names, without padding, Windows' separators and (folder, name) pairs."""
     value = np.asarray(value)
     if value.ndim == 2 and 1 not in value.shape:
         return ["/".join(_text(part) for part in row).replace("\\", "/") for row in value]
@@ -188,35 +188,41 @@ def _captions(value: np.ndarray, n: int) -> tuple[tuple[str, ...], ...]:
     rows = np.asarray(value)
     rows = rows.reshape(-1) if rows.ndim == 2 and 1 in rows.shape else rows
     if len(rows) != n:
-        raise DcmqError(f"there are {len(rows):,} captions for {n:,} pictures: the files do not belong together")
+        raise DcmqError(f"there are {len(rows):,} captions for {n:,} images: the files do not belong together")
     texts = [[_text(t) for t in (row.reshape(-1) if isinstance(row, np.ndarray) else [row])] for row in rows]
     return tuple(tuple(t for t in row if t) for row in texts)
 
 
-def _column_names(root: Path, file: str, width: int, usual: tuple[str, ...], what: str) -> tuple[str, ...]:
-    if (root / file).is_file():
-        names = tuple(lines(root / file))
-        if len(names) != width:
-            raise DcmqError(f"{root / file} names {len(names)} columns, the .mat file has {width}")
-        return names
-    if what == "tag":
-        return tuple(f"tag{i:04d}" for i in range(width))
+def _class_names(file: Path, width: int, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the ``width`` columns of the labels: those in ``file``, else the ``usual`` ones, which a warning says."""
+    if file.is_file():
+        return _column_names(file, width)
     if len(usual) != width:
         raise DcmqError(
-            f"the .mat files name none of their {width} classes: write them to {root / file}, one a line, in column order"
+            f"the .mat files name none of their {width} classes: write them to {file}, one a line, in column order"
         )
     warnings.warn(
-        f"the .mat files do not name their classes: taken as alphabetical; {root / file} can say otherwise",
-        stacklevel=3,
+        f"the .mat files do not name their classes: taken as alphabetical; {file} can say otherwise", stacklevel=3
     )
     return usual
 
 
+def _tag_names(file: Path, width: int) -> tuple[str, ...]:
+    return _column_names(file, width) if file.is_file() else tuple(f"tag{i:04d}" for i in range(width))
+
+
+def _column_names(file: Path, width: int) -> tuple[str, ...]:
+    names = tuple(lines(file))
+    if len(names) != width:
+        raise DcmqError(f"{file} names {len(names)} columns, the .mat file has {width}")
+    return names
+
+
 def _on_disk(root: Path, names: list[str]) -> list[Path]:
-    """Where pictures lie: absolute paths of the maker's machine are cut from the left until the first is found."""
+    """The places of images: absolute paths of the maker's machine are cut from the left until the first is on disk."""
     parts = Path(names[0].lstrip("/")).parts
     for base in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
         for cut in range(len(parts)):
             if (base / Path(*parts[cut:])).is_file():
                 return [base / Path(*Path(name.lstrip("/")).parts[cut:]) for name in names]
-    raise DcmqError(f"the picture {names[0]} of the .mat files is nowhere under {root}: unpack the pictures there")
+    raise DcmqError(f"the image {names[0]} of the .mat files is nowhere under {root}: unpack the images there")

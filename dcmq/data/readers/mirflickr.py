@@ -1,6 +1,6 @@
 """MIRFlickr-25K in its official layout.
 
-mirflickr/im<ID>.jpg, ID from 1; mirflickr/doc/common_tags.txt, the 1,386 tags of 20 pictures or more;
+mirflickr/im<ID>.jpg, ID from 1; mirflickr/doc/common_tags.txt, the 1,386 tags of 20 images or more;
 mirflickr/meta/tags/tags<ID>.txt; mirflickr25k_annotations_v080/<class>.txt, the IDs that have it
 
 24 classes: the <class>_r1.txt, where it is clearly visible, are subsets of them and no classes of their own.
@@ -14,62 +14,63 @@ from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
+from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.downloads import Archive
 from dcmq.data.readers.layout import lines, locate
 from dcmq.data.source import Source
 
 PHOTOS = "mirflickr25k.zip"
-
-
 ANNOTATIONS = "mirflickr25k_annotations_v080.zip"
-
-
 PAGE = "https://press.liacs.nl/mirflickr/mirdownload.html"
-
-
-SIZES = {"20015": (2000, 10_000), "24581": (5000, 10_000)}  # queries, training samples
+_COUNTS = {"images": 25_000, "classes": 24, "vocabulary": 1386, "tag ones": 94_281, "label ones": 92_902}
+_CLASSES = tuple(
+    "animals baby bird car clouds dog female flower food indoor lake male night people plant_life portrait river sea sky "
+    "structures sunset transport tree water".split()
+)
+POPULATIONS = {
+    "20015": Population(_COUNTS | {"kept": 20_015}, query=2000, train=10_000, classes=_CLASSES),
+    "24581": Population(_COUNTS | {"kept": 24_581}, query=5000, train=10_000, classes=_CLASSES),
+}
 
 
 def read_mirflickr(root: Path, population: str = "20015") -> Source:
-    """Samples with a label and, in population 20015, with a common tag; rows by ID, classes by name.
+    """The samples with a label and, in population 20015, with a common tag; rows by ID, classes by name.
 
     Raises:
-        DcmqError: files missing, an ID that is no picture, nothing left.
+        DcmqError: files missing, an ID that is no image, nothing left.
     """
     root = Path(root).resolve()
     wanted = {"doc/common_tags.txt": PHOTOS, "meta/tags": PHOTOS, "water.txt": ANNOTATIONS}
-    found = locate("mirflickr", root, wanted, f"Unpack both there, fetch them with --download, or from {PAGE}")
-    vocabulary = tuple(line.rsplit(None, 1)[0] for line in lines(found["doc/common_tags.txt"]))
-    files = {int(m[1]): p for p in found["meta/tags"].iterdir() if (m := re.fullmatch(r"tags(\d+)\.txt", p.name))}
+    places = locate("mirflickr", root, wanted, f"Unpack both there, fetch them with --download, or from {PAGE}")
+    vocabulary = tuple(line.rsplit(None, 1)[0] for line in lines(places["doc/common_tags.txt"]))
+    files = {int(m[1]): p for p in places["meta/tags"].iterdir() if (m := re.fullmatch(r"tags(\d+)\.txt", p.name))}
     ids = np.array(sorted(files))
     if not len(ids):
-        raise DcmqError(f"mirflickr: no tags<ID>.txt in {found['meta/tags']}; unpack {PHOTOS} again")
-    tags = [tuple(lines(files[i])) for i in tqdm(ids, desc="reading tags", unit="picture")]
+        raise DcmqError(f"mirflickr: no tags<ID>.txt in {places['meta/tags']}; unpack {PHOTOS} again")
+    tags = [tuple(lines(files[i])) for i in tqdm(ids, desc="reading tags", unit="image")]
     bow = _matrix(tags, vocabulary)
-    classes, labels = _labels(found["water.txt"].parent, ids)
+    classes, labels = _labels(places["water.txt"].parent, ids)
 
     labelled, tagged = labels.any(1), bow.getnnz(1) > 0
     kept = labelled & tagged if population == "20015" else labelled
     if not kept.any():
-        raise DcmqError(f"mirflickr: no picture in {root} has both a label and a common tag")
-    query, train = SIZES[population]
+        raise DcmqError(f"mirflickr: no image in {root} has both a label and a common tag")
     whole = Source(
         name="mirflickr",
         population=population,
         root=root,
         ids=ids,
-        files=[found["meta/tags"].parents[1] / f"im{i}.jpg" for i in ids],
+        files=[places["meta/tags"].parents[1] / f"im{i}.jpg" for i in ids],
         classes=classes,
         labels=labels,
         captions=(),
         tags=tuple(tags),
         bow=bow,
         vocabulary=vocabulary,
-        query=query,
-        train=train,
+        query=POPULATIONS[population].query,
+        train=POPULATIONS[population].train,
         counts={
-            "pictures": len(ids),
+            "images": len(ids),
             "classes": len(classes),
             "vocabulary": len(vocabulary),
             "tag ones": int(bow.nnz),
@@ -88,6 +89,7 @@ def read_mirflickr(root: Path, population: str = "20015") -> Source:
 
 
 def _matrix(tags: list[tuple[str, ...]], vocabulary: tuple[str, ...]) -> csr_matrix:
+    """(n, V) 0/1: which words of ``vocabulary`` are among the tags of each row."""
     column = {tag: i for i, tag in enumerate(vocabulary)}
     present = [sorted({column[tag] for tag in row if tag in column}) for row in tags]
     starts = np.cumsum([0, *map(len, present)])
@@ -104,22 +106,21 @@ def _labels(folder: Path, ids: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]
     for c, name in enumerate(classes):
         for number, line in enumerate(lines(named[name]), 1):
             if not line.isdigit() or int(line) not in row:
-                raise DcmqError(f"{named[name]}, entry {number}: {line!r} is no picture (IDs {ids[0]} to {ids[-1]})")
+                raise DcmqError(f"{named[name]}, entry {number}: {line!r} is no image (IDs {ids[0]} to {ids[-1]})")
             labels[row[int(line)], c] = 1
     return classes, labels
 
 
-def _read(root: Path, population: str, options: ReadOptions) -> Source:
+def _read_source(root: Path, population: str, options: ReadOptions) -> Source:
     return read_mirflickr(root, population)
 
 
 _HOST = "https://press.liacs.nl/mirflickr/mirflickr25k.v3b"
-_COUNTS = {"images": 25_000, "classes": 24, "vocabulary": 1386, "tag ones": 94_281, "label ones": 92_902}
 register_dataset(
     "mirflickr",
     DatasetEntry(
-        read=_read,
-        populations={"20015": _COUNTS | {"kept": 20_015}, "24581": _COUNTS | {"kept": 24_581}},
+        read=_read_source,
+        populations=POPULATIONS,
         archives=(  # sizes and MD5 as quoted by public code that downloads them
             Archive(
                 f"{_HOST}/mirflickr25k_annotations_v080.zip",

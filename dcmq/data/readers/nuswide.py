@@ -1,10 +1,10 @@
 """NUS-WIDE in its official layout: tc21 and tc10 keep its 21 and 10 largest concepts.
 
 Groundtruth/AllLabels/Labels_<concept>.txt, ConceptsList/Concepts81.txt, NUS_WID_Tags/AllTags1k.txt and TagList1k.txt,
-ImageList/Imagelist.txt, and the pictures under Flickr/ (or images/), which are not distributed
+ImageList/Imagelist.txt, and the images under Flickr/ (or images/), which are not distributed
 
-All files have one line per picture in the same order. Tags are AllTags1k.txt, from which All_Tags.txt differs in 16
-pictures; TrainTestLabels is not used, one of its lines is broken.
+All files have one line per image in the same order. Tags are AllTags1k.txt, from which All_Tags.txt differs in 16
+images; TrainTestLabels is not used, one of its lines is broken.
 """
 
 from collections import Counter
@@ -15,14 +15,12 @@ from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
+from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.downloads import Archive
 from dcmq.data.readers.layout import lines, locate
-from dcmq.data.source import Source, named
+from dcmq.data.source import Source, row_words
 
 PAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
-
-
 WANTED = {
     "AllLabels": "Groundtruth.zip",
     "Concepts81.txt": "ConceptsList.zip",
@@ -30,51 +28,56 @@ WANTED = {
     "TagList1k.txt": "NUS_WID_Tags.zip",
     "Imagelist.txt": "ImageList.zip",
 }
-
-
 IMAGES = (
-    "NUS-WIDE's pictures are not distributed: ask its authors for them by the form on "
+    "NUS-WIDE's images are not distributed: ask its authors for them by the form on "
     f"{PAGE}, or fetch what is left at the addresses of NUS-WIDE-urls.rar, and put them there as Flickr/FOLDER/NAME.jpg"
 )
-
-
-SIZES = {"tc21": (21, 2100, 10_500), "tc10": (10, 2000, 5000)}  # classes, queries, training samples
-
-
+_COUNTS = {"images": 269_648, "concepts": 81, "vocabulary": 1000, "tag ones": 1_559_464}
+POPULATIONS = {
+    "tc21": Population(
+        _COUNTS | {"classes": 21, "with label": 195_834, "label ones": 411_438, "kept": 190_421},
+        query=2100,
+        train=10_500,
+        recipe="per class",
+        classes=tuple(
+            "animal beach buildings clouds flowers grass lake mountain ocean person plants reflection road rocks sky snow "
+            "sunset tree vehicle water window".split()
+        ),
+    ),
+    "tc10": Population(
+        _COUNTS | {"classes": 10, "with label": 186_577, "kept": 181_365}, query=2000, train=5000, recipe="per class"
+    ),
+}
 _BLANKS = b" \t\r\n"
 
 
 def read_nuswide(root: Path, population: str = "tc21") -> Source:
-    """Samples with one of the largest concepts and one of the 1,000 tags; rows in Imagelist.txt's order.
+    """The samples with one of the largest concepts and one of the 1,000 tags; rows in Imagelist.txt's order.
 
     A few photo ids stand twice, with labels that do not always agree: both are kept, as in the published populations.
 
     Raises:
-        DcmqError: files missing, of different lengths or with a broken line; no picture folder.
+        DcmqError: files missing, of different lengths or with a broken line; no image folder.
     """
     root = Path(root).resolve()
-    found = locate("nuswide", root, WANTED, f"Unpack them there, fetch them with --download, or from {PAGE}")
-    names = [line.replace("\\", "/") for line in lines(found["Imagelist.txt"])]
-    vocabulary = tuple(lines(found["TagList1k.txt"]))
-    concepts = lines(found["Concepts81.txt"])
-    everything = np.stack(
-        [
-            _flags(found["AllLabels"] / f"Labels_{c}.txt", len(names))
-            for c in tqdm(concepts, desc="labels", unit="concept")
-        ],
-        1,
-    )
-    bow = _tag_matrix(found["AllTags1k.txt"], len(names), len(vocabulary))
-    size, query, train = SIZES[population]
-    largest = np.sort(np.argsort(-everything.sum(0, dtype=np.int64), kind="stable")[:size])
+    places = locate("nuswide", root, WANTED, f"Unpack them there, fetch them with --download, or from {PAGE}")
+    names = [line.replace("\\", "/") for line in lines(places["Imagelist.txt"])]
+    vocabulary = tuple(lines(places["TagList1k.txt"]))
+    concepts = lines(places["Concepts81.txt"])
+    label_files = [places["AllLabels"] / f"Labels_{concept}.txt" for concept in concepts]
+    flags = np.stack([_flags(file, len(names)) for file in tqdm(label_files, desc="labels", unit="concept")], 1)
+    bow = _tag_matrix(places["AllTags1k.txt"], len(names), len(vocabulary))
+    published = POPULATIONS[population]
+    size = published.counts["classes"]
+    largest = np.sort(np.argsort(-flags.sum(0, dtype=np.int64), kind="stable")[:size])
     order = sorted(largest, key=lambda c: concepts[c])
-    labels = np.ascontiguousarray(everything[:, order])
+    labels = np.ascontiguousarray(flags[:, order])
     labelled, tagged = labels.any(1), bow.getnnz(1) > 0
     kept = labelled & tagged
     if not kept.any():
-        raise DcmqError(f"nuswide: no picture in {root} has both one of the {size} concepts and a tag")
+        raise DcmqError(f"nuswide: no image in {root} has both one of the {size} concepts and a tag")
     photos = Counter(Path(name).stem.rpartition("_")[2] for name in names)
-    folder = _pictures(root, found["Imagelist.txt"].parent, names)
+    folder = _image_folder(root, places["Imagelist.txt"].parent, names)
     whole = Source(
         name="nuswide",
         population=population,
@@ -84,13 +87,13 @@ def read_nuswide(root: Path, population: str = "tc21") -> Source:
         classes=tuple(concepts[c] for c in order),
         labels=labels,
         captions=(),
-        tags=named(bow, vocabulary),
+        tags=row_words(bow, vocabulary),
         bow=bow,
         vocabulary=vocabulary,
-        query=query,
-        train=train,
+        query=published.query,
+        train=published.train,
         counts={
-            "pictures": len(names),
+            "images": len(names),
             "concepts": len(concepts),
             "classes": len(order),
             "vocabulary": len(vocabulary),
@@ -103,14 +106,14 @@ def read_nuswide(root: Path, population: str = "tc21") -> Source:
         },
         dropped={"without label": int((~labelled).sum()), "without tag": int((labelled & ~tagged).sum())},
         choices={"population": population, "tags": "AllTags1k.txt"},
-        recipe="per class",
+        recipe=published.recipe,
         placeholders=True,
     )
     return whole.rows(np.flatnonzero(kept))
 
 
 def _flags(path: Path, n: int) -> np.ndarray:
-    """(n,) 0/1, one a line."""
+    """(n,) uint8 0/1 from a file with one a line."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -127,7 +130,7 @@ def _flags(path: Path, n: int) -> np.ndarray:
 def _tag_matrix(path: Path, n: int, width: int) -> csr_matrix:
     """(n, width) 0/1 from as many figures a line, whatever blanks stand between them."""
     indices, starts = [], [0]
-    with path.open("rb") as file, tqdm(file, total=n, desc="tags", unit="picture") as bar:
+    with path.open("rb") as file, tqdm(file, total=n, desc="tags", unit="image") as bar:
         for number, line in enumerate(bar, 1):
             flags = np.frombuffer(line.translate(None, _BLANKS), np.uint8) - ord("0")
             if not len(flags):
@@ -142,30 +145,26 @@ def _tag_matrix(path: Path, n: int, width: int) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), (n, width))
 
 
-def _pictures(root: Path, beside: Path, names: list[str]) -> Path:
+def _image_folder(root: Path, beside: Path, names: list[str]) -> Path:
     """The folder in which the first of ``names`` that is anywhere lies."""
     folders = [base / part for base in (root, beside.parent, beside) for part in ("Flickr", "images", "Images", "")]
     for name in names[:1000]:
         for folder in folders:
             if (folder / name).is_file():
                 return folder
-    raise DcmqError(f"nuswide: no picture of Imagelist.txt under {root / 'Flickr'}. {IMAGES}")
+    raise DcmqError(f"nuswide: no image of Imagelist.txt under {root / 'Flickr'}. {IMAGES}")
 
 
-def _read(root: Path, population: str, options: ReadOptions) -> Source:
+def _read_source(root: Path, population: str, options: ReadOptions) -> Source:
     return read_nuswide(root, population)
 
 
 _HOST = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide"
-_COUNTS = {"images": 269_648, "concepts": 81, "vocabulary": 1000, "tag ones": 1_559_464}
 register_dataset(
     "nuswide",
     DatasetEntry(
-        read=_read,
-        populations={
-            "tc21": _COUNTS | {"classes": 21, "with label": 195_834, "label ones": 411_438, "kept": 190_421},
-            "tc10": _COUNTS | {"classes": 10, "with label": 186_577, "kept": 181_365},
-        },
+        read=_read_source,
+        populations=POPULATIONS,
         archives=tuple(  # neither sizes nor checksums are published
             Archive(f"{_HOST}/{name}.zip", into=name)
             for name in ("Groundtruth", "ConceptsList", "ImageList", "NUS_WID_Tags")

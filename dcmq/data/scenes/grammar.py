@@ -1,7 +1,7 @@
-"""What a scene contains: classes, backgrounds, and the random plan of one picture.
+"""Plans of scenes: classes, backgrounds, and the random choice of what stands where in one image.
 
 A plan is purely symbolic, so texts can be written and labels counted without drawing anything. All randomness comes
-from :class:`random.Random`, whose ``random()`` sequence Python guarantees for a given seed on every machine.
+from :class:`random.Random`, whose ``random()`` sequence Python guarantees for a seed on every machine.
 """
 
 import random
@@ -26,7 +26,7 @@ _ANY = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "
 
 @dataclass(frozen=True)
 class ObjectClass:
-    """One kind of object: where it stands in the picture (``sky``, ``ground`` or ``any``) and its likely colours."""
+    """One kind of object: where it stands in the image (``sky``, ``ground`` or ``any``) and its likely colours."""
 
     name: str
     zone: str
@@ -125,7 +125,7 @@ OUT_OF_CONTEXT = 0.06  # share of objects drawn from all classes alike: a fish i
 
 @dataclass(frozen=True)
 class Thing:
-    """One object of a scene. ``x, y`` in [0, 1] from the top left, ``size`` its half-width as a share of the picture."""
+    """One object of a scene. ``x, y`` in [0, 1] from the top left, ``size`` its half-width as a share of the image."""
 
     kind: str
     colour: str
@@ -139,7 +139,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """The plan of one picture; later things hide earlier ones."""
+    """The plan of one image; later things hide earlier ones."""
 
     background: Background
     things: tuple[Thing, ...]
@@ -151,7 +151,7 @@ class Scene:
 
 
 def pick(rng: random.Random, options, odds=None):
-    """One of ``options``, with relative ``odds`` if given. Uses one call of ``rng.random()``."""
+    """One of ``options``, chosen with relative ``odds``, by default equal ones. Uses one call of ``rng.random()``."""
     if odds is None:
         return options[int(rng.random() * len(options))]
     point, total = rng.random() * sum(odds), 0.0
@@ -171,10 +171,10 @@ _HEIGHT = {"sky": (0.10, 0.45), "ground": (0.48, 0.86), "any": (0.15, 0.80)}
 
 
 def plan_scene(rng: random.Random) -> Scene:
-    """Draw the plan of one scene: a background and one to four objects that mostly suit it."""
+    """A random plan of one scene: a background and one to four objects that mostly suit it."""
     background = pick(rng, BACKGROUNDS)
     count = pick(rng, (1, 2, 3, 4), OBJECT_COUNT_ODDS)
-    house_style = pick(rng, STYLES)  # one hand draws most of a picture
+    house_style = pick(rng, STYLES)  # one hand draws most of an image
     kinds = tuple(background.odds)
     things = []
     for _ in range(count):

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -25,16 +26,12 @@ from dcmq.data.scenes.sample import make_scene
 from dcmq.data.scenes.wording import TERSE, title
 from dcmq.data.splits import Split, draw_split
 
-RECIPE = 1  # raised when the pictures or texts of a seed change
-
-
+RECIPE = 1  # raised when the images or texts of a seed change
 LARGEST = 10**6
-
-
 _CHUNK = 500
 
 
-def _pictures(names: list[str]) -> np.ndarray:
+def _images_of(names: list[str]) -> np.ndarray:
     return np.stack([make_scene(name)[3] for name in names])
 
 
@@ -44,7 +41,8 @@ def load_scenes(
     """The benchmark of ``seed``, drawn on first use and cached.
 
     Args:
-        query, train, gallery: sizes, train within gallery; query + gallery is at most 10^6.
+        query, train, gallery: sizes of the split, train within gallery; query + gallery is at most 10^6.
+        seed: of scenes, split and forgotten labels.
         label_missing: chance that annotators forgot a label (ours, chosen before any result; at least one is kept).
             Relevance always uses the true labels.
 
@@ -59,12 +57,12 @@ def load_scenes(
     split = draw_split(n, query, train, gallery, seed)
     choices = dict(recipe=RECIPE, seed=seed, query=query, train=train, gallery=gallery, label_missing=label_missing)
 
-    samples = [make_scene(f"{seed}:{i}", picture=False) for i in range(n)]
+    samples = [make_scene(f"{seed}:{i}", with_image=False) for i in range(n)]
     labels = np.zeros((n, len(CLASSES)), np.uint8)
-    for row, (present, *_) in enumerate(samples):
-        labels[row, list(present)] = 1
-    written = [words for _, _, words, _ in samples]
-    bow, vocabulary = bag_of_words([" ".join(words) for words in written], split.train, min_rows=2, stop=False)
+    for row, (classes, *_) in enumerate(samples):
+        labels[row, list(classes)] = 1
+    tags = [row_tags for _, _, row_tags, _ in samples]
+    bow, vocabulary = bag_of_words([" ".join(row_tags) for row_tags in tags], split.train, min_rows=2, stop=False)
     stored = _stored_split(split, digest(choices))
     return RetrievalDataset(
         name="scenes",
@@ -76,7 +74,7 @@ def load_scenes(
         bow=bow,
         vocabulary=vocabulary,
         captions=tuple((sentence,) for _, sentence, _, _ in samples),
-        tags=tuple(tuple(words) for words in written),
+        tags=tuple(map(tuple, tags)),
         split=stored,
         fingerprint=digest(choices, stored.hash, labels),
         choices=choices,
@@ -85,9 +83,9 @@ def load_scenes(
 
 
 def caption_pairs(seed: int, start: int, count: int) -> tuple[np.ndarray, list[str]]:
-    """(count, 64, 64, 3) uint8 pictures and their captions for training a teacher; never a sample of the benchmark.
+    """Images (count, 64, 64, 3) uint8 and their captions, to train a teacher on; never a sample of the benchmark.
 
-    A share ``TERSE`` of the captions are titles of bare words, the others sentences.
+    A share ``TERSE`` of the captions is titles of bare words, the others sentences.
     """
     names = [f"pairs:{seed}:{i}" for i in range(start, start + count)]
     return _draw_all(names, np.empty((count, SIDE, SIDE, 3), np.uint8)), [_web_text(name) for name in names]
@@ -97,7 +95,7 @@ def _web_text(name: str) -> str:
     rng = random.Random(f"title:{name}")
     if rng.random() < TERSE:
         return title(rng, plan_scene(random.Random(name)))
-    return make_scene(name, picture=False)[1]
+    return make_scene(name, with_image=False)[1]
 
 
 def _forget(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -117,7 +115,7 @@ def _stored_split(split: Split, key: str) -> Split:
 
 
 def _images(seed: int, n: int) -> np.ndarray:
-    """The first ``n`` pictures of ``seed``, memory-mapped; drawn again unless the cached file is whole."""
+    """The first ``n`` images of ``seed``, memory-mapped; drawn again unless the cached file is whole."""
     folder = cache_dir() / f"scenes-{RECIPE}-{seed}-{n}"
     folder.mkdir(parents=True, exist_ok=True)
     path, proof = folder / "images.npy", folder / "complete.json"
@@ -126,12 +124,12 @@ def _images(seed: int, n: int) -> np.ndarray:
             names = [f"{seed}:{i}" for i in range(n)]
             with new_array(path, (n, SIDE, SIDE, 3)) as images:
                 _draw_all(names, images)
-            write_json(proof, {"pictures": n, "recipe": RECIPE})
+            write_json(proof, {"images": n, "recipe": RECIPE})
     return np.load(path, mmap_mode="r")
 
 
 def _same_ends(path: Path, seed: int, n: int) -> bool:
-    """Whether a cached file has the right shape and its first and last pictures: catches cut files and other versions."""
+    """True where a cached file has the right shape and its first, middle and last images: not so of cut files and other versions."""
     try:
         images = np.load(path, mmap_mode="r")
     except (ValueError, OSError, EOFError):
@@ -142,28 +140,29 @@ def _same_ends(path: Path, seed: int, n: int) -> bool:
 
 
 def _draw_all(names: list[str], images: np.ndarray) -> np.ndarray:
-    """Draw the pictures of ``names`` into ``images``, (n, 64, 64, 3) uint8."""
+    """Draw the images of ``names`` into ``images``, (n, 64, 64, 3) uint8. Returns ``images``."""
     parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
-    with tqdm(total=len(names), unit="picture", desc="drawing scenes", disable=len(parts) < 4) as bar:
-        for i, drawn in enumerate(_mapped(parts)):
-            images[i * _CHUNK : i * _CHUNK + len(drawn)] = drawn
-            bar.update(len(drawn))
+    with tqdm(total=len(names), unit="image", desc="drawing scenes", disable=len(parts) < 4) as bar:
+        for i, part in enumerate(_drawn(parts)):
+            images[i * _CHUNK : i * _CHUNK + len(part)] = part
+            bar.update(len(part))
     return images
 
 
-def _mapped(parts: list[list[str]]):
+def _drawn(parts: list[list[str]]) -> Iterator[np.ndarray]:
+    """The images of each part, by several processes where that is quicker."""
     workers = os.cpu_count() or 1
-    if len(parts) < 40 or workers == 1:  # starting workers takes longer than drawing 20,000 pictures
-        yield from map(_pictures, parts)
+    if len(parts) < 40 or workers == 1:  # starting workers takes longer than drawing 20,000 images
+        yield from map(_images_of, parts)
         return
     done = 0
     try:
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            for drawn in pool.map(_pictures, parts):
-                yield drawn
+            for images in pool.map(_images_of, parts):
+                yield images
                 done += 1
     except BrokenProcessPool:  # a script from standard input, or without a main guard, cannot start workers
-        yield from map(_pictures, parts[done:])
+        yield from map(_images_of, parts[done:])
 
 
 register_dataset("scenes", DatasetEntry(load=load_scenes, needs_root=False))

@@ -9,9 +9,9 @@ from dcmq.data.scenes.grammar import plan_scene
 from dcmq.data.scenes.wording import caption, tags
 
 
-def make_scene(name: str, picture: bool = True) -> tuple[tuple[int, ...], str, list[str], np.ndarray | None]:
-    """The sample that ``name`` seeds: labels, caption, tags and, if asked for, its (64, 64, 3) uint8 picture."""
+def make_scene(name: str, with_image: bool = True) -> tuple[tuple[int, ...], str, list[str], np.ndarray | None]:
+    """The sample that ``name`` seeds: sorted class numbers, caption, tags, and its image, (64, 64, 3) uint8 or None."""
     rng = random.Random(name)
     scene = plan_scene(rng)
-    sentence, words = caption(rng, scene), tags(rng, scene)
-    return scene.labels, sentence, words, draw(rng, scene) if picture else None
+    sentence, tag_list = caption(rng, scene), tags(rng, scene)
+    return scene.labels, sentence, tag_list, draw(rng, scene) if with_image else None

@@ -1,4 +1,4 @@
-"""What people write about a scene: a caption (a sentence) and Flickr-like tags (noisy words)."""
+"""Texts about a scene as people write them: a caption (a sentence), a title (bare words) and Flickr-like tags (noisy words)."""
 
 import random
 
@@ -6,8 +6,8 @@ from dcmq.data.scenes.grammar import BACKGROUNDS, CLASS_INDEX, CLASSES, COLOURS,
 
 TAG_MISSING = 0.30  # share of the class words that no tag mentions
 SYNONYM = 0.30  # share of the mentioned classes named by another word
-WRONG_TAG = 0.06  # share of the pictures tagged with a class that is not there
-TERSE = 0.25  # share of a teacher's training captions that are bare words, as many picture titles on the web are
+WRONG_TAG = 0.06  # share of the images tagged with a class that is not there
+TERSE = 0.25  # share of a teacher's training captions that are bare words, as many titles of images on the web are
 COLOUR_TAG = 0.25
 PLACE_TAG = 0.45
 
@@ -45,11 +45,11 @@ def caption(rng: random.Random, scene: Scene) -> str:
 
 
 def title(rng: random.Random, scene: Scene) -> str:
-    """Bare words, as in a picture's title or alt text: some of the objects in any order, sometimes a colour or the place."""
-    shown = [t for t in scene.things if rng.random() >= TAG_MISSING] or [pick(rng, scene.things)]
+    """Bare words, as in an image's title or alt text: some of the objects in any order, sometimes a colour or the place."""
+    things = [t for t in scene.things if rng.random() >= TAG_MISSING] or [pick(rng, scene.things)]
     phrases = [
         (f"{t.colour} " if rng.random() < COLOUR_TAG else "") + _name(rng, t.kind, SYNONYM)
-        for t in sorted(shown, key=lambda _: rng.random())
+        for t in sorted(things, key=lambda _: rng.random())
     ]
     place = [pick(rng, scene.background.phrases)] if rng.random() < PLACE_TAG else []
     return " ".join(phrases + place)
@@ -82,7 +82,7 @@ def _relation(a: Thing, b: Thing, a_in_front: bool) -> str:
 
 
 def tags(rng: random.Random, scene: Scene) -> list[str]:
-    """Distinct tags in the order written; never empty."""
+    """The distinct tags in the order in which they are written; never empty."""
     words = []
     for label in scene.labels:
         if rng.random() >= TAG_MISSING:
