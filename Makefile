@@ -68,6 +68,7 @@ lint: $(VENV)/.installed-dev ## style of the code and of the notebooks
 
 notebooks: $(VENV)/.installed ## execute the committed notebooks anew, at their defaults
 	$(IN_VENV) jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/python scripts/clean_notebooks.py notebooks/*.ipynb
 
 clean: ## forget cached data, runs and leftovers; reports stay
 	rm -rf cache runs out.ipynb build dist .pytest_cache .ruff_cache

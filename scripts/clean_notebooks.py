@@ -2,14 +2,14 @@
 
     python scripts/clean_notebooks.py notebooks/*.ipynb
 
-See :func:`dcmq.reporting.run_notebooks.clean` for what that is.
+:func:`dcmq.reporting.clean_notebooks.clean` says what that is.
 """
 
 import sys
 
 import nbformat
 
-from dcmq.reporting.run_notebooks import clean
+from dcmq.reporting.clean_notebooks import clean
 
 for path in sys.argv[1:]:
     nbformat.write(clean(nbformat.read(path, as_version=4)), path)

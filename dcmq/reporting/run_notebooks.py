@@ -13,17 +13,18 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.paths import display_path, home
 from dcmq.core.registry import suggestion
 from dcmq.experiments.parameters import defaults
+from dcmq.reporting.clean_notebooks import clean
 from dcmq.reporting.page import newest_report
 
 
 def run_notebooks(names: Sequence[str], parameters: Mapping[str, str], jobs: int) -> dict[str, str]:
-    """Run notebooks of the folder ``notebooks``, ``jobs`` at a time; one that fails stops nobody.
+    """Run notebooks of the folder ``notebooks``, ``jobs`` at a time; one that fails does not stop the others.
 
     Args:
         parameters: for those notebooks that have a parameter of that name.
 
     Returns:
-        what went wrong in a line, by the name of the notebook.
+        a line on what went wrong, by the name of each notebook that failed.
 
     Raises:
         DcmqError: there is no such notebook; said before any runs.
@@ -53,19 +54,19 @@ def notebook_file(name: str) -> Path:
     folder = home() / "notebooks"
     file = folder / f"{name}.ipynb"
     if not file.is_file():
-        known = sorted(path.stem for path in folder.glob("*.ipynb"))
+        names = sorted(path.stem for path in folder.glob("*.ipynb"))
         raise DcmqError(
-            f"no notebook {name!r} in {display_path(folder)}{suggestion(name, known)} "
-            f"(there: {', '.join(known) or 'none'})"
+            f"no notebook {name!r} in {display_path(folder)}{suggestion(name, names)} "
+            f"(known: {', '.join(names) or 'none'})"
         )
     return file
 
 
 def execute(notebook: Path, parameters: Mapping[str, str], running: set[subprocess.Popen]) -> str:
-    """Run one notebook and put its executed copy beside the report; returns what went wrong, or nothing.
+    """Run one notebook and put its executed copy beside the report. Returns what went wrong, or nothing.
 
     Args:
-        running: holds the process while it runs.
+        running: holds the process while it runs, for whoever wants to end it.
     """
     output = home() / "runs" / "executed" / notebook.name
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -80,9 +81,7 @@ def execute(notebook: Path, parameters: Mapping[str, str], running: set[subproce
     if process.returncode:
         lines = [line for line in err.splitlines() if line.strip()]
         return f"{lines[-1] if lines else 'papermill failed'} (all of it: {display_path(output.with_suffix('.log'))})"
-    executed = nbformat.read(output, as_version=4)
-    executed.metadata.pop("papermill", None)  # it names folders of this machine
-    nbformat.write(executed, newest_report(notebook.stem) / "notebook.ipynb")
+    nbformat.write(clean(nbformat.read(output, as_version=4)), newest_report(notebook.stem) / "notebook.ipynb")
     output.unlink()
     return ""
 
