@@ -3,9 +3,9 @@
 A benchmark is a module here, named in :data:`BENCHMARKS`, with
 
 - ``TITLE``, and ``ABOUT``: Markdown that says what is compared with what, and how the peer is made;
-- ``measure(quick) -> dict``: measures, and returns plain numbers, every repeat among them, as JSON holds them;
-- ``comparisons(result) -> list[Comparison]``: the rows of its table, made of that dict alone;
-- ``figures(result) -> dict[str, Figure]``: likewise, by name.
+- ``measure(quick) -> dict``: plain numbers as JSON holds them, the seconds of every repeat among them;
+- ``comparisons(result) -> list[Comparison]``: the rows of its table, from that dict alone;
+- ``figures(result) -> dict[str, Figure]``: its figures by name, from that dict alone.
 
 ``measure(quick=True)`` runs the same code in seconds, on small sizes whose figures say nothing.
 """
@@ -17,5 +17,5 @@ BENCHMARKS = ("search", "evaluation", "training", "growth", "gpu")
 
 
 def benchmark(name: str) -> ModuleType:
-    """The module of that name; imported only when asked for, as some need what not every machine has."""
+    """The module of that name, imported only when asked for: some need packages that not every machine has."""
     return import_module(f"benchmarks.{name}")

@@ -23,8 +23,8 @@ from dcmq.retrieval.metrics import evaluate_ranking
 TITLE = "Evaluation at the size of COCO"
 ABOUT = """
 Every number of `dcmq.retrieval.metrics.RankingMetrics` (AP@R, AP@all, tie-averaged AP, precision@N, recall@N, interpolated precision) for 5,000
-queries on 117,218 gallery items, in both directions, with made-up COCO-like labels (80, 2.9 per picture, the most frequent on 58 % of
-them) and made-up codes of 64 bits, of which a part occur twice or more, so that scores tie. Ours is `evaluate_ranking` on all
+queries on 117,218 gallery items, in both directions, with synthetic COCO-like labels (80, 2.9 per image, the most frequent on 58 % of
+them) and synthetic codes of 64 bits, of which a part occur twice or more, so that scores tie. Ours is `evaluate_ranking` on all
 queries. The peers go query by query, on a part of the queries: **numpy** sorts (stable `argsort`) and takes each measure by array operations along
 the ranks; **numpy, unstable sort** saves time there, and gives other numbers where scores tie; **loop** goes along the ranks in Python.
 All get scores from `dcmq.codes.score.scores`, 32 queries at a time; that cost is timed apart and left out of the ratio unless a row says so.
@@ -37,7 +37,13 @@ _GOAL, _LARGEST_DIFFERENCE, _MEMORY = 20.0, 1e-9, 2e9  # times as fast; between 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured; ``compared`` queries also by numpy, ``looped`` also by the loop."""
+    """Numbers of queries and items.
+
+    Attributes:
+        one_thread: queries that ours measures on one thread.
+        compared: queries that numpy measures.
+        looped: queries that the loop measures.
+    """
 
     queries: int = 5000
     gallery: int = 117218
@@ -51,7 +57,7 @@ QUICK = Sizes(queries=48, gallery=3000, one_thread=16, compared=12, looped=6, re
 
 
 class Direction:
-    """Queries of one modality on a gallery of the other; ``lap`` tells the time spent on scores."""
+    """Synthetic queries of one modality, and a gallery of the other."""
 
     def __init__(self, sizes: Sizes, seed: int):
         generator = torch.Generator().manual_seed(seed)
@@ -65,7 +71,7 @@ class Direction:
         self._seconds: list[float] = []
 
     def scorer(self, codes: Tensor) -> Callable[[slice], Tensor]:
-        """Scores of a slice of queries on ``codes``, timed."""
+        """A function that scores a slice of queries on ``codes``; its time is added up for :meth:`lap`."""
 
         def score(rows: slice) -> Tensor:
             start = time.perf_counter()
@@ -76,11 +82,11 @@ class Direction:
         return score
 
     def ours(self, queries: int):
-        """Our metrics of the first ``queries``."""
+        """Our metrics of the first ``queries`` queries."""
         return evaluate_ranking(self.scorer(self.codes), self.query_labels[:queries], self.labels, r=_R)
 
     def peer(self, queries: int, measures: Callable, kind: str = "stable") -> np.ndarray:
-        """The peers' of the first ``queries``."""
+        """(queries, measures) a peer's measures of the first ``queries`` queries."""
         codes, labels = peers.in_tie_order(self.codes), peers.in_tie_order(self.labels)
         return peers.per_query(self.scorer(codes), self.query_labels[:queries], labels, measures, _R, kind)
 
@@ -91,7 +97,7 @@ class Direction:
 
 
 def measure(quick: bool) -> dict:
-    """See :mod:`benchmarks`. Raises DcmqError if ours and a peer's numbers differ."""
+    """The seconds of every repeat of all contenders. Raises DcmqError if ours and a peer's numbers differ."""
     sizes = QUICK if quick else Sizes()
     directions = [Direction(sizes, seed) for seed in (0, 1)]
     differences = {name: _difference(directions, *peer) for name, peer in _exact_peers(sizes).items()}  # and warms up
@@ -148,7 +154,7 @@ def _in_a_process(work: Callable, *arguments):
 
 
 def _peak(sizes: Sizes) -> dict[str, int] | None:
-    """The most memory that this process held, before and after an evaluation; None where the system does not tell."""
+    """The most bytes that this process held, before and after an evaluation; None where the system does not say."""
 
     def peak() -> int:
         return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
@@ -161,22 +167,22 @@ def _peak(sizes: Sizes) -> dict[str, int] | None:
     return {"before": before, "whole": peak()}
 
 
-def _each(result: dict, name: str, scored: bool = False) -> list[float]:
-    """Seconds per query of every repeat."""
+def _per_query(result: dict, name: str, with_scores: bool = False) -> list[float]:
+    """Seconds per query of every repeat, with or without the time of the scores."""
     pairs = zip(result["seconds"][name], result["seconds on scores"][name], strict=True)
-    return [(whole - (0.0 if scored else score)) / result["queries"][name] for whole, score in pairs]
+    return [(whole - (0.0 if with_scores else score)) / result["queries"][name] for whole, score in pairs]
 
 
 def comparisons(result: dict) -> list[Comparison]:
-    """See :mod:`benchmarks`."""
-    ours = _each(result, "ours")
+    """A row for each peer, the largest difference, and the memory."""
+    ours = _per_query(result, "ours")
     difference = max(result["largest difference"].values())
     rows = [
-        speed("numpy", ours, _each(result, "numpy"), _GOAL),
-        speed("numpy, scores included", _each(result, "ours", True), _each(result, "numpy", True)),
-        speed("numpy, ours on one thread", _each(result, "ours, one thread"), _each(result, "numpy")),
-        speed("numpy, unstable sort (other numbers)", ours, _each(result, "numpy, unstable sort")),
-        speed("loop", ours, _each(result, "loop"), _GOAL),
+        speed("numpy", ours, _per_query(result, "numpy"), _GOAL),
+        speed("numpy, scores included", _per_query(result, "ours", True), _per_query(result, "numpy", True)),
+        speed("numpy, ours on one thread", _per_query(result, "ours, one thread"), _per_query(result, "numpy")),
+        speed("numpy, unstable sort (other numbers)", ours, _per_query(result, "numpy, unstable sort")),
+        speed("loop", ours, _per_query(result, "loop"), _GOAL),
         Comparison(
             "largest difference of any number",
             f"{difference:.0e}",
@@ -195,15 +201,15 @@ def comparisons(result: dict) -> list[Comparison]:
 
 
 def figures(result: dict) -> dict[str, plt.Figure]:
-    """``time``: per query, scores apart."""
+    """``time``: milliseconds per query, scores apart."""
     figure, axes = plt.subplots(layout="constrained")
     names = list(result["seconds"])
-    metrics = [1e3 * median(_each(result, name)) for name in names]
-    whole = [1e3 * median(_each(result, name, True)) for name in names]
-    on_scores = [w - m for w, m in zip(whole, metrics, strict=True)]
+    metrics = [1e3 * median(_per_query(result, name)) for name in names]
+    totals = [1e3 * median(_per_query(result, name, True)) for name in names]
+    on_scores = [total - time_ for total, time_ in zip(totals, metrics, strict=True)]
     axes.barh(names, metrics, label="ranking and metrics", hatch="")
     axes.barh(names, on_scores, left=metrics, label="scores", hatch="///")
-    for place, (time_, total) in enumerate(zip(metrics, whole, strict=True)):
+    for place, (time_, total) in enumerate(zip(metrics, totals, strict=True)):
         axes.text(total, place, f" {time_:.3g} + {total - time_:.2g}", va="center")
     axes.invert_yaxis()
     axes.margins(x=0.25)

@@ -1,4 +1,4 @@
-"""What a GPU makes of the work that is slow on a CPU. Where there is none, nothing is measured and the page says so."""
+"""The work that is slow on a CPU, with and without a GPU. Where there is none, nothing is measured and the page says so."""
 
 import json
 import os
@@ -32,7 +32,7 @@ _STUDENTS = {
 
 
 def measure(quick: bool) -> dict:
-    """Seconds with and without the GPU; without one only that it is not there."""
+    """The GPU's name, and seconds of the work with and without it; an empty name alone where there is none."""
     if not torch.cuda.is_available():
         return {"gpu": ""}
     return {
@@ -44,12 +44,12 @@ def measure(quick: bool) -> dict:
 
 def _seconds(quick: bool, environment: dict) -> dict[str, list[float]]:
     command = [sys.executable, "-m", "benchmarks.gpu", *(["quick"] if quick else [])]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def work(quick: bool) -> dict[str, list[float]]:
-    """Seconds of every repeat of each kind of work, on the device that torch finds."""
+    """The seconds of every repeat of each kind of work, on the device that torch finds."""
     size = dict(query=20, train=100, gallery=200) if quick else dict(query=500, train=2000, gallery=5500)
     data, teacher = load_dataset("scenes", **size), resolve_teacher("clip", "scenes")
     embeddings = embed(teacher, data)
@@ -85,7 +85,7 @@ def comparisons(result: dict) -> list[Comparison]:
 
 
 def figures(result: dict) -> dict[str, plt.Figure]:
-    """None: four ratios need no picture."""
+    """No figure: four ratios need none."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""How a search grows with the gallery, the code and the batch of queries, and how far it is from what memory allows."""
+"""Growth of a search's time with the gallery, the code and the batch of queries, and its distance from what memory allows."""
 
 import statistics
 
@@ -7,8 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from benchmarks.galleries import made
+from benchmarks.galleries import SyntheticGallery, make_gallery
 from benchmarks.timing import Comparison, in_turn, spread
+from dcmq.codes.engines import Gallery
 from dcmq.codes.faiss_engines import FaissEngine
 
 TITLE = "Growth"
@@ -25,12 +26,12 @@ _FIT_FROM = 10**5  # items; below, what each call costs in any case hides the sc
 def measure(quick: bool) -> dict:
     """Seconds per query for each size, code length and batch, memory, and the bandwidth."""
     faiss.omp_set_num_threads(torch.get_num_threads())
-    sizes, bits, batches, middle = ((1000, 4000), (32, 64), (1, 8), 4000) if quick else (_SIZES, _BITS, _BATCHES, 10**6)
+    sizes, bits, batches, n = ((1000, 4000), (32, 64), (1, 8), 4000) if quick else (_SIZES, _BITS, _BATCHES, 10**6)
     return {
         "bytes per second": bandwidth(10**7 if quick else 10**9),
-        "items": [_row(made(n, 64, 1000), (1, 1000)) for n in sizes],
-        "bits": [_row(made(middle, b, 1000), (1, 1000)) for b in bits],
-        "batch": _row(made(middle, 64, max(batches)), batches),
+        "items": [_row(make_gallery(size, 64), (1, 1000)) for size in sizes],
+        "bits": [_row(make_gallery(n, b), (1, 1000)) for b in bits],
+        "batch": _row(make_gallery(n, 64, max(batches)), batches),
     }
 
 
@@ -40,28 +41,28 @@ def bandwidth(size: int) -> list[float]:
     return [size / seconds for seconds in in_turn({"": array.sum}, 5)[""]]
 
 
-def _row(gallery, batches) -> dict:
+def _row(gallery: SyntheticGallery, batches: tuple[int, ...]) -> dict:
     index = gallery.index
     repeats = 3 if len(index) > 10**6 else 7
     calls = {b: (lambda b=b: index.search(gallery.queries[:b], K, "faiss")) for b in batches}
-    taken = in_turn(calls, repeats)
-    engine = FaissEngine(index.codebooks, index.codes)
+    seconds = in_turn(calls, repeats)
+    engine = FaissEngine(Gallery(index.codebooks, index.codes, index.centroids, index.lists, nprobe=0))
     return {
         "items": len(index),
         "bits": index.bits,
-        "seconds per query": {str(b): [s / b for s in taken[b]] for b in batches},
+        "seconds per query": {str(b): [s / b for s in seconds[b]] for b in batches},
         "code bytes": int(index.codes.nbytes),
         "engine bytes": int(faiss.serialize_index(engine.index).nbytes),
     }
 
 
 def exponent(x, y) -> float:
-    """Slope of the line through the logarithms."""
+    """The slope of the line through the logarithms of ``x`` and ``y``."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def comparisons(result: dict) -> list[Comparison]:
-    """Exponents, and a single query's time against the floor."""
+    """The exponents, and a single query's time against the floor."""
     rate = max(result["bytes per second"])
     rows = []
     for batch, what in (("1", "one query alone"), ("1000", "1,000 queries at once")):
@@ -91,9 +92,9 @@ def comparisons(result: dict) -> list[Comparison]:
 
 
 def figures(result: dict) -> dict[str, plt.Figure]:
-    """Time per query against gallery size, code length and batch, with the floor."""
+    """``time``: time per query against gallery size, code length and batch, with the floor."""
     rate = max(result["bytes per second"])
-    drawn, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
     for axis, by, label in (
         (axes[0], "items", "items in the gallery, 64 bits"),
         (axes[1], "bits", "bits per code, {:,} items"),
@@ -118,5 +119,5 @@ def figures(result: dict) -> dict[str, plt.Figure]:
     axes[2].set(xscale="log", xlabel=f"queries at once, {batch['items']:,} items, {batch['bits']} bits")
     axes[0].set_ylabel("milliseconds per query")
     axes[0].legend(fontsize=8)
-    drawn.tight_layout()
-    return {"time": drawn}
+    figure.tight_layout()
+    return {"time": figure}

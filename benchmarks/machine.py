@@ -18,10 +18,10 @@ _FLAGS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "a
 def machine() -> dict:
     """CPU with the instruction sets that matter here, cores, torch's threads, memory, versions, git revision, date."""
     file = Path("/proc/cpuinfo")
-    known = dict(re.findall(r"^([\w ]+?)\s*: *(.*)$", file.read_text(), re.MULTILINE)) if file.is_file() else {}
-    flags = known.get("flags", known.get("Features", "")).split()
+    fields = dict(re.findall(r"^([\w ]+?)\s*: *(.*)$", file.read_text(), re.MULTILINE)) if file.is_file() else {}
+    flags = fields.get("flags", fields.get("Features", "")).split()
     return {
-        "cpu": known.get("model name") or platform.processor() or platform.machine(),
+        "cpu": fields.get("model name") or platform.processor() or platform.machine(),
         "flags": [flag for flag in _FLAGS if flag in flags],
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -34,15 +34,15 @@ def machine() -> dict:
 
 
 def _versions() -> dict[str, str]:
-    found = {package: version(package) for package in PACKAGES}
+    versions = {package: version(package) for package in PACKAGES}
     try:
-        return found | {"faiss-cpu": version("faiss-cpu")}
+        return versions | {"faiss-cpu": version("faiss-cpu")}
     except PackageNotFoundError:
-        return found
+        return versions
 
 
-def described(facts: dict) -> str:
-    """:func:`machine` in a line."""
+def description(facts: dict) -> str:
+    """The facts of :func:`machine` in a line."""
     flags = ", ".join(facts["flags"]) or "no vector instructions known"
     return (
         f"{facts['cpu']} ({flags}), {facts['cores']} cores, {facts['threads']} threads, {facts['memory_gb']} GB; "

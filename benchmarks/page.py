@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from benchmarks import BENCHMARKS, benchmark
-from benchmarks.machine import described
+from benchmarks.machine import description
 from benchmarks.timing import Comparison
 from dcmq.core.storage import atomic_write, write_json
 from dcmq.reporting import figures
@@ -21,7 +21,7 @@ half the peer's time. Times are medians (lowest to highest). Made by `make bench
 
 
 def table(rows: list[Comparison]) -> str:
-    """Markdown; the last column says whether the goal was reached."""
+    """A Markdown table; the last column says whether the goal was reached."""
     reached = {True: "yes", False: "**no**", None: ""}
     columns = {
         "ours": [row.ours for row in rows],
@@ -34,7 +34,7 @@ def table(rows: list[Comparison]) -> str:
 
 
 def write(folder: Path, name: str, record: dict) -> None:
-    """Write ``name``.json and its figures to ``folder``, and the page anew.
+    """Write ``name``.json, its figures and the page over all benchmarks to ``folder``.
 
     Raises:
         DcmqError: the files cannot be written.
@@ -48,7 +48,7 @@ def write(folder: Path, name: str, record: dict) -> None:
 
 
 def page(folder: Path) -> str:
-    """The whole page as Markdown, of the JSON files in ``folder``; links are relative to it."""
+    """The whole page as Markdown, from the JSON files in ``folder``; links are relative to it."""
     return _INTRODUCTION + "".join(
         _section(folder, name, json.loads((folder / f"{name}.json").read_text()))
         for name in BENCHMARKS
@@ -64,5 +64,5 @@ def _section(folder: Path, name: str, record: dict) -> str:
     parts.append(table(module.comparisons(record["result"])))
     parts += [f"![{module.TITLE}]({path.name})\n" for path in sorted(folder.glob(f"{name}-*.png"))]
     parts.append(f"Repeat: `python -m benchmarks {name}` · [{name}.json]({name}.json)\n")
-    parts.append(f"<sub>{described(record['machine'])}</sub>\n")
+    parts.append(f"<sub>{description(record['machine'])}</sub>\n")
     return "\n".join(parts)

@@ -1,6 +1,6 @@
 """Retrieval metrics as they are usually written: query by query, sort, then go along the ranks.
 
-Written for clearness and not against their own speed: relevance is a float32 matrix product, the sort is numpy's, and the
+Written for clarity, but not so that they are slow: relevance is a float32 matrix product, the sort is numpy's, and the
 gallery is put in the order that ties are broken in once, before all queries.
 """
 
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcmq.retrieval.metrics import CUTS, LEVELS, tie_permutation
+from dcmq.retrieval.measures import RECALL_LEVELS
+from dcmq.retrieval.metrics import CUTOFFS, tie_permutation
 
 _BLOCK = 32  # queries scored at a time, as in dcmq.retrieval.metrics
 
@@ -23,7 +24,7 @@ def per_query(
     r: int,
     kind: str = "stable",
 ) -> np.ndarray:
-    """(q, 3 + 2 cuts + 11) ``measures`` of every query. With another ``kind`` of sort, ties fall as they will.
+    """(q, 3 + 2 cutoffs + 11) ``measures`` of every query. With another ``kind`` of sort, the order of ties is arbitrary.
 
     Args:
         score: for a slice of queries, their (b, g) scores; the gallery, here and in ``gallery_labels``, in the order of
@@ -46,25 +47,26 @@ def in_tie_order(gallery: Tensor) -> Tensor:
     return gallery[tie_permutation(len(gallery))]
 
 
-def cuts(n: int) -> list[int]:
+def cutoffs(n: int) -> list[int]:
     """The N of precision@N and recall@N in a gallery of n."""
-    return [c for c in CUTS if c <= n]
+    return [c for c in CUTOFFS if c <= n]
 
 
 def with_numpy(score: np.ndarray, hit: np.ndarray, r: int) -> list[float]:
     """All measures of one query by numpy along the ranks: AP@R (hits), AP@all, AP tie-averaged, P@N, R@N, interpolated.
 
     Args:
-        score: (n,) falling. hit: (n,) relevance in that order.
+        score: (n,) falling.
+        hit: (n,) bool relevance in that order.
     """
     n, total = len(hit), int(hit.sum())
     rank = np.arange(1, n + 1)
-    found = hit.cumsum()
+    hits_so_far = hit.cumsum()
     if not total:
-        return [0.0] * (3 + 2 * len(cuts(n)) + len(LEVELS))
-    precision = found / rank
+        return [0.0] * (3 + 2 * len(cutoffs(n)) + len(RECALL_LEVELS))
+    precision = hits_so_far / rank
     in_r = precision[:r][hit[:r]]
-    at = np.array(cuts(n)) - 1
+    at = np.array(cutoffs(n)) - 1
 
     group = np.append(0, (score[1:] != score[:-1]).cumsum())
     size, hits = np.bincount(group), np.bincount(group, hit)
@@ -76,14 +78,14 @@ def with_numpy(score: np.ndarray, hit: np.ndarray, r: int) -> list[float]:
     )
 
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    wanted = np.ceil(total * np.array(LEVELS) - 1e-9).clip(1)
+    needed = np.ceil(total * np.array(RECALL_LEVELS) - 1e-9).clip(1)
     return [
         in_r.mean() if len(in_r) else 0.0,
         precision[hit].mean(),
         expected.sum() / total,
         *precision[at],
-        *(found[at] / total),
-        *best[np.searchsorted(found, wanted)],
+        *(hits_so_far[at] / total),
+        *best[np.searchsorted(hits_so_far, needed)],
     ]
 
 
@@ -91,28 +93,28 @@ def with_a_loop(score: np.ndarray, hit: np.ndarray, r: int) -> list[float]:
     """The same as :func:`with_numpy`, by a Python loop over the ranks."""
     n, total = len(hit), int(hit.sum())
     if not total:
-        return [0.0] * (3 + 2 * len(cuts(n)) + len(LEVELS))
-    found, within, summed, summed_in_r, at_hits, at_cuts = 0, 0, 0.0, 0.0, [], {c: 0 for c in cuts(n)}
+        return [0.0] * (3 + 2 * len(cutoffs(n)) + len(RECALL_LEVELS))
+    hits, hits_in_r, summed, summed_in_r, at_hits, at_cutoffs = 0, 0, 0.0, 0.0, [], {c: 0 for c in cutoffs(n)}
     for rank, relevant in enumerate(hit.tolist(), 1):
         if relevant:
-            found += 1
-            precision = found / rank
+            hits += 1
+            precision = hits / rank
             summed += precision
             at_hits.append(precision)
             if rank <= r:
-                within += 1
+                hits_in_r += 1
                 summed_in_r += precision
-        if rank in at_cuts:
-            at_cuts[rank] = found
+        if rank in at_cutoffs:
+            at_cutoffs[rank] = hits
     for i in range(total - 2, -1, -1):  # the best at this recall or a larger one
         at_hits[i] = max(at_hits[i], at_hits[i + 1])
     return [
-        summed_in_r / within if within else 0.0,
+        summed_in_r / hits_in_r if hits_in_r else 0.0,
         summed / total,
         _tie_averaged(score.tolist(), hit.tolist()) / total,
-        *(found / c for c, found in at_cuts.items()),
-        *(found / total for found in at_cuts.values()),
-        *(at_hits[max(1, int(np.ceil(total * level - 1e-9))) - 1] for level in LEVELS),
+        *(hits / c for c, hits in at_cutoffs.items()),
+        *(hits / total for hits in at_cutoffs.values()),
+        *(at_hits[max(1, int(np.ceil(total * level - 1e-9))) - 1] for level in RECALL_LEVELS),
     ]
 
 
@@ -130,7 +132,7 @@ def _tie_averaged(score: list[float], hit: list[bool]) -> float:
     return expected
 
 
-def as_peers_give_it(metrics) -> np.ndarray:
+def in_peers_order(metrics) -> np.ndarray:
     """The means of :class:`dcmq.retrieval.metrics.RankingMetrics` in the order of the peers' numbers."""
     return np.array(
         [
@@ -145,6 +147,6 @@ def as_peers_give_it(metrics) -> np.ndarray:
 
 
 def largest_difference(metrics, peer: np.ndarray) -> float:
-    """Between any of our numbers and the peer's: all means, and both APs of every query."""
+    """The largest difference between any of our numbers and the peer's: all means, and both APs of every query."""
     aps = torch.stack([metrics.average_precision_hits, metrics.average_precision_all], 1).numpy()
-    return float(max(np.abs(as_peers_give_it(metrics) - peer.mean(0)).max(), np.abs(aps - peer[:, :2]).max()))
+    return float(max(np.abs(in_peers_order(metrics) - peer.mean(0)).max(), np.abs(aps - peer[:, :2]).max()))

@@ -1,4 +1,4 @@
-"""Search: codes of DCMQ against what one would use instead."""
+"""Search with DCMQ's codes, against what one would use instead."""
 
 import statistics
 import tempfile
@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from benchmarks.galleries import DIMENSION, Gallery, made
+from benchmarks.galleries import DIMENSION, SyntheticGallery, make_gallery
 from benchmarks.timing import Comparison, in_turn, speed, spread
 from dcmq.codes.engines import Queries
 from dcmq.codes.faiss_engines import product_index
@@ -28,7 +28,7 @@ exact re-rank. Its peers search the same items:
 - **lists**: `CodeIndex` after `cluster()`, which looks at some lists only and misses items.
 
 Slow peers answer fewer queries; times are per query. *recall@100* is the share of the first 100 of the exact reference, which sums every item's look-ups, that
-DCMQ's first 100 hold. Items are made up (`benchmarks/galleries.py`): the scan's time does not depend on them, that of the re-rank does.
+DCMQ's first 100 hold. Items are synthetic (`benchmarks/galleries.py`): the scan's time does not depend on them, that of the re-rank does.
 """
 K = 100
 OURS, HAMMING, PLAIN, FLOAT, SCAN = "DCMQ", "Hamming", "plain PQ", "float", "fast scan alone"
@@ -38,71 +38,70 @@ _SHARES = (4, 8, 16, 32)  # of the lists are looked at: one in so many
 
 
 def measure(quick: bool) -> dict:
-    """Every case, with the seconds of every repeat."""
+    """The seconds of every repeat of every case, of searches by lists, and of loading."""
     faiss.omp_set_num_threads(torch.get_num_threads())
     cases = [(5000, 64)] if quick else [(10**6, b) for b in (16, 32, 64, 128)] + [(10**7, b) for b in (64, 128)]
-    found = []
+    results = []
     for n, bits in cases:
-        room = n * DIMENSION * 4 * 3.5 < _free_bytes()
-        found.append(_case(made(n, bits, 1000, floats=room), 3 if n > 10**6 else 5))
-    lists = _lists(made(cases[0][0], 64), 16 if quick else 1000)
-    return {"cases": found, "lists": lists, "loading": _loading(cases[-1][0])}
+        floats_fit = n * DIMENSION * 4 * 3.5 < _free_bytes()
+        results.append(_case(make_gallery(n, bits, floats=floats_fit), 3 if n > 10**6 else 5))
+    lists = _lists(make_gallery(cases[0][0], 64), 16 if quick else 1000)
+    return {"cases": results, "lists": lists, "loading": _loading(cases[-1][0])}
 
 
 def _free_bytes() -> float:
-    """Memory that is left; without /proc, 4 GB."""
+    """Bytes of memory that are left; without /proc, 4 GB."""
     file = Path("/proc/meminfo")
     lines = dict(line.split(":") for line in file.read_text().splitlines()) if file.is_file() else {}
     return 1024.0 * int(lines.get("MemAvailable", f"{4 << 20} kB").split()[0])
 
 
-def _case(gallery: Gallery, repeats: int) -> dict:
-    index, asked = gallery.index, gallery.queries
-    unit = Queries.of(asked, index.codebooks).unit.numpy()
+def _case(gallery: SyntheticGallery, repeats: int) -> dict:
+    index, queries = gallery.index, gallery.queries
+    normalized = Queries.from_embeddings(queries, index.codebooks).embeddings.numpy()
     product = product_index(index.codebooks, index.codes)
     scan, binary = faiss.IndexPQFastScan(product), faiss.IndexBinaryFlat(index.bits)
     binary.add(gallery.signs)
     signs = gallery.query_signs
     contenders = {
-        OURS: lambda: index.search(asked, K, "faiss"),
+        OURS: lambda: index.search(queries, K, "faiss"),
         HAMMING: lambda: binary.search(signs, K),
-        SCAN: lambda: scan.search(unit, K),
-        PLAIN: lambda: product.search(unit[: _FEWER[PLAIN]], K),
+        SCAN: lambda: scan.search(normalized, K),
+        PLAIN: lambda: product.search(normalized[: _FEWER[PLAIN]], K),
     }
     if gallery.floats is not None:
         flat = faiss.IndexFlatIP(DIMENSION)
         flat.add(gallery.floats)
-        floats = np.ascontiguousarray(asked.numpy())
+        floats = np.ascontiguousarray(queries.numpy())
         contenders[FLOAT] = lambda: flat.search(floats[: _FEWER[FLOAT]], K)
     seconds = in_turn(contenders, repeats)
-    some = asked[:100]
-    exact, fast = (index.search(some, K, engine).ids for engine in ("exact", "faiss"))
+    exact, fast = (index.search(queries[:100], K, engine).ids for engine in ("exact", "faiss"))
     recall = np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, fast, strict=True)])
     return {
         "items": len(index),
         "bits": index.bits,
         "seconds per query": {
-            name: [s / _FEWER.get(name, len(asked)) for s in taken] for name, taken in seconds.items()
+            name: [s / _FEWER.get(name, len(queries)) for s in times] for name, times in seconds.items()
         },
         "recall@100": float(recall),
         "same order": float((exact == fast).mean()),
     }
 
 
-def _lists(gallery: Gallery, lists: int) -> dict:
-    index, asked = gallery.index, gallery.queries
+def _lists(gallery: SyntheticGallery, nlist: int) -> dict:
+    index, queries = gallery.index, gallery.queries
     start = time.perf_counter()
-    index.cluster(lists)
+    index.cluster(nlist)
     clustering = time.perf_counter() - start
-    exact = index.search(asked, K, "faiss").ids
+    exact = index.search(queries, K, "faiss").ids
     rows = []
     for share in _SHARES:
-        probes = -(-lists // share)
-        seconds = in_turn({"": lambda p=probes: index.search(asked, K, "lists", p)}, 5)[""]
-        ids = index.search(asked, K, "lists", probes).ids
+        nprobe = -(-nlist // share)
+        seconds = in_turn({"": lambda n=nprobe: index.search(queries, K, "lists", n)}, 5)[""]
+        ids = index.search(queries, K, "lists", nprobe).ids
         recall = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, ids, strict=True)]))
-        rows.append({"probes": probes, "seconds per query": [s / len(asked) for s in seconds], "recall@100": recall})
-    return {"items": len(index), "bits": index.bits, "lists": lists, "clustering seconds": clustering, "rows": rows}
+        rows.append({"nprobe": nprobe, "seconds per query": [s / len(queries) for s in seconds], "recall@100": recall})
+    return {"items": len(index), "bits": index.bits, "nlist": nlist, "clustering seconds": clustering, "rows": rows}
 
 
 def _loading(n: int) -> dict:
@@ -143,7 +142,7 @@ def comparisons(result: dict) -> list[Comparison]:
     lists = result["lists"]
     whole = next(c for c in result["cases"] if c["items"] == lists["items"] and c["bits"] == lists["bits"])
     for row in lists["rows"]:
-        what = f"{lists['items']:.0e} items, {lists['bits']} bits: {row['probes']} of {lists['lists']} lists (recall@100 {row['recall@100']:.2f}) and all"
+        what = f"{lists['items']:.0e} items, {lists['bits']} bits: {row['nprobe']} of {lists['nlist']} lists (recall@100 {row['recall@100']:.2f}) and all"
         rows.append(speed(what.replace("e+0", "e"), row["seconds per query"], whole["seconds per query"][OURS]))
     loading = result["loading"]
     mapped, verified = loading["seconds"]["mapped"], loading["seconds"]["verified"]
@@ -158,9 +157,9 @@ def comparisons(result: dict) -> list[Comparison]:
 
 
 def figures(result: dict) -> dict[str, plt.Figure]:
-    """Milliseconds per query of every contender against code length, a panel per gallery size."""
+    """``time``: milliseconds per query of every contender against code length, a panel per gallery size."""
     sizes = sorted({case["items"] for case in result["cases"]})
-    drawn, axes = plt.subplots(
+    figure, axes = plt.subplots(
         1, len(sizes), figsize=(4.4 * len(sizes) + 1.8, 3.8), sharey=True, squeeze=False, layout="constrained"
     )
     for axis, n in zip(axes[0], sizes, strict=True):
@@ -174,5 +173,5 @@ def figures(result: dict) -> dict[str, plt.Figure]:
         axis.set_xticks([c["bits"] for c in cases], [str(c["bits"]) for c in cases], minor=False)
         axis.minorticks_off()
     axes[0][0].set_ylabel("milliseconds per query")
-    drawn.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
-    return {"time": drawn}
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
+    return {"time": figure}

@@ -23,7 +23,7 @@ from dcmq.networks.encoders import image_encoder
 
 TITLE = "Training"
 ABOUT = """
-**Against a bare step**: an epoch of `dcmq.methods.dcmq.trainer.Trainer` (noise, quantiser, NPC target, both losses) with its inputs ready in memory, against
+**Against a bare step**: an epoch of `dcmq.methods.dcmq.trainer.Trainer` (noise, quantizer, NPC target, both losses) with its inputs ready in memory, against
 the same two encoders with a linear layer each and a plain classification loss, on the same batches with the same Adam. **Against
 tensors in memory**: the same epoch with its data pipeline, against the one whose inputs are ready. Times are per epoch. Two students: `demo`, the
 demo profile's on `scenes` (small ResNet, 32 pixels), and `resnet18`, 64 pixels, random weights, a text MLP of 2026, 4096, 1024, on
@@ -36,12 +36,20 @@ _STEP, _PIPELINE = 1 / 1.05, 0.95  # at most 5 % more time than the bare step; a
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured. ``pictures``: in a batch of the precision part. ``backend``: torch.compile's."""
+    """Sizes of all parts.
+
+    Attributes:
+        repeats: epochs that are timed, for each of the workloads.
+        sides: pixels a side of the images of the precision part.
+        images: images in a batch of the precision part.
+        backend: torch.compile's.
+        rounds: repeats of the precision and compilation parts.
+    """
 
     workloads: tuple[Workload, ...]
     repeats: tuple[int, ...]
     sides: tuple[int, ...]
-    pictures: int
+    images: int
     backend: str
     rounds: int
 
@@ -55,7 +63,7 @@ FULL = Sizes(
     ),
     repeats=(15, 4),
     sides=(64, 112),
-    pictures=16,
+    images=16,
     backend="inductor",
     rounds=3,
 )
@@ -68,20 +76,20 @@ QUICK = Sizes(
     ),
     repeats=(2, 2),
     sides=(32,),
-    pictures=2,
+    images=2,
     backend="aot_eager",
     rounds=2,
 )
 
 
 def measure(quick: bool) -> dict:
-    """See :mod:`benchmarks`."""
+    """The seconds of every repeat of all parts."""
     sizes = QUICK if quick else FULL
     return {
         "batches": {w.name: {"rows": w.rows, "batch": w.batch} for w in sizes.workloads},
         "epochs": {w.name: _epochs(w, repeats) for w, repeats in zip(sizes.workloads, sizes.repeats, strict=True)},
-        "pictures": sizes.pictures,
-        "precision": {str(side): _precision(side, sizes.pictures, sizes.rounds) for side in sizes.sides},
+        "images": sizes.images,
+        "precision": {str(side): _precision(side, sizes.images, sizes.rounds) for side in sizes.sides},
         "backend": sizes.backend,
         "compilation": {w.name: _compilation(w, sizes.backend, sizes.rounds) for w in sizes.workloads},
     }
@@ -98,10 +106,10 @@ def _epochs(workload: Workload, repeats: int) -> dict[str, list[float]]:
         return in_turn(contenders, repeats)
 
 
-def _precision(side: int, pictures: int, rounds: int) -> dict[str, list[float]]:
+def _precision(side: int, images: int, rounds: int) -> dict[str, list[float]]:
     def contender(layout: torch.memory_format, bf16: bool) -> Callable[[], None]:
         network = image_encoder("resnet18", 256, side, "").to(memory_format=layout).train()
-        batch = torch.randn(pictures, 3, side, side).contiguous(memory_format=layout)
+        batch = torch.randn(images, 3, side, side).contiguous(memory_format=layout)
 
         def run() -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -124,10 +132,10 @@ def _compilation(workload: Workload, backend: str, rounds: int) -> dict | None:
     if backend == "inductor" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
         return None
     config = workload.config()
-    student = make_student(config, workload.words).to(memory_format=torch.channels_last).train()
+    student = make_student(config, workload.vocab_size).to(memory_format=torch.channels_last).train()
     side, num_codebooks = config.student.image_size, config.student.num_codebooks
     images = torch.randint(0, 256, (workload.batch, side, side, 3), dtype=torch.uint8)
-    texts = (torch.rand(workload.batch, workload.words) < 10 / workload.words).float()
+    texts = (torch.rand(workload.batch, workload.vocab_size) < 10 / workload.vocab_size).float()
     noises = [gumbel_noise((workload.batch, num_codebooks, config.student.num_codewords)) for _ in range(2)]
 
     def contender(network: nn.Module) -> Callable[[], None]:
@@ -145,7 +153,7 @@ def _compilation(workload: Workload, backend: str, rounds: int) -> dict | None:
 
 
 def comparisons(result: dict) -> list[Comparison]:
-    """See :mod:`benchmarks`."""
+    """A row for each workload and part."""
     rows = []
     for name, epochs in result["epochs"].items():
         rows.append(speed(f"{name}: against a bare step", epochs["in memory"], epochs["bare"], _STEP))
@@ -154,17 +162,17 @@ def comparisons(result: dict) -> list[Comparison]:
         peer = times["float32"]
         rows += [speed(f"{kind}, {side} pixels", times[kind], peer) for kind in times if kind != "float32"]
     for name, times in result["compilation"].items():
-        what = f"{name}: torch.compile"
+        label = f"{name}: torch.compile"
         if times is None:
-            rows.append(Comparison(what, "not measured: no C++ compiler", "", ""))
+            rows.append(Comparison(label, "not measured: no C++ compiler", "", ""))
         else:
-            first = f"{what} (first call {times['first call']:.0f} s)"
+            first = f"{label} (first call {times['first call']:.0f} s)"
             rows.append(speed(first, times["compiled"], times["not compiled"]))
     return rows
 
 
 def figures(result: dict) -> dict[str, plt.Figure]:
-    """``epoch``: time of an epoch over the bare one's; ``precision``: pictures a second."""
+    """``epoch``: time of an epoch over the bare one's; ``precision``: images per second."""
     return {"epoch": _epoch_figure(result), "precision": _precision_figure(result)}
 
 
@@ -184,22 +192,22 @@ def _epoch_figure(result: dict) -> plt.Figure:
 def _precision_figure(result: dict) -> plt.Figure:
     times = result["precision"]
     kinds = next(iter(times.values()))
-    bars = {kind: [result["pictures"] / median(times[side][kind]) for side in times] for kind in kinds}
+    bars = {kind: [result["images"] / median(times[side][kind]) for side in times] for kind in kinds}
     figure, axes = _bars([f"{side} pixels" for side in times], bars)
-    axes.set_ylabel("pictures / s")
+    axes.set_ylabel("images / s")
     axes.set_title("ResNet-18, forward and backward")
     axes.legend(loc="upper center", ncols=3)
     return figure
 
 
 def _bars(groups: list[str], bars: dict[str, list[float]]) -> tuple[plt.Figure, plt.Axes]:
-    """Three bars in each group, told apart by hatching too."""
+    """A bar chart with three bars in each group, which differ by hatching too."""
     figure, axes = plt.subplots(layout="constrained")
     for number, (label, heights) in enumerate(bars.items()):
         places = [i + 0.27 * (number - 1) for i in range(len(groups))]
-        drawn = axes.bar(places, heights, 0.25, label=label, hatch=("", "//", "..")[number])
+        container = axes.bar(places, heights, 0.25, label=label, hatch=("", "//", "..")[number])
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        axes.bar_label(drawn, fmt="%.3g", label_type="center", bbox=box)
+        axes.bar_label(container, fmt="%.3g", label_type="center", bbox=box)
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylim(0, 1.4 * max(height for heights in bars.values() for height in heights))  # room for the legend
     axes.grid(axis="x", visible=False)

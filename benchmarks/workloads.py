@@ -1,4 +1,4 @@
-"""What the training benchmark trains: students, data for them, and the bare step that DCMQ's is compared with."""
+"""Workloads of the training benchmark: students, data for them, and the bare step that DCMQ's is compared with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,30 +18,36 @@ from dcmq.data.splits import draw_split
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.teachers.base import TeacherEmbeddings, l2_normalize
 from dcmq.training.batches import epoch_batches
-from dcmq.training.seeds import random_stream
 from dcmq.training.optimizer import adam
-from dcmq.training.seeds import make_encoders, seeded
+from dcmq.training.seeds import make_encoders, random_stream, seeded
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A student and data for it. ``made_up`` data are noise at that size; else ``scenes``."""
+    """A student and data for it.
+
+    Attributes:
+        rows: training samples.
+        batch: samples in a batch.
+        noise: whether the data are noise of that size; else ``scenes``.
+        vocab_size: words of the noise's texts; the default is that of the paper's MS COCO.
+    """
 
     name: str
     student: StudentConfig
     rows: int
     batch: int
-    made_up: bool
-    words: int = 2026  # of made-up texts, as many as the paper's MS COCO has
+    noise: bool
+    vocab_size: int = 2026
 
     def config(self) -> TrainConfig:
-        """The run's settings, the default ones where this does not say otherwise."""
+        """The run's settings: defaults but for the student and the batch."""
         return TrainConfig(student=self.student, batch_size=self.batch)
 
     def data(self, folder: Path) -> tuple[RetrievalDataset, TeacherEmbeddings]:
-        """The data set, and a teacher of random unit vectors: its quality costs no time. Pictures are memory-mapped."""
-        if self.made_up:
-            dataset = made_up(folder, self.rows, self.student.image_size, self.words)
+        """The data set, and a teacher of random unit vectors: its quality costs no time. Images are memory-mapped."""
+        if self.noise:
+            dataset = noise_dataset(folder, self.rows, self.student.image_size, self.vocab_size)
         else:
             dataset = load_dataset("scenes", query=20, train=self.rows, gallery=self.rows)
         generator = torch.Generator().manual_seed(0)
@@ -49,25 +55,25 @@ class Workload:
         return dataset, TeacherEmbeddings(image, text, "random", "random", 0, "random")
 
 
-def made_up(folder: Path, rows: int, side: int, words: int, classes: int = 80) -> RetrievalDataset:
-    """Noise: ``rows`` pictures to train on, texts of about 10 words, about 3 labels; the pictures lie in ``folder``."""
+def noise_dataset(folder: Path, rows: int, side: int, vocab_size: int, classes: int = 80) -> RetrievalDataset:
+    """Noise: ``rows`` images to train on, texts of about 10 words, about 3 labels; the images lie in ``folder``."""
     rng = np.random.default_rng(0)
     n = rows + 8
-    path = folder / "pictures.npy"
-    with new_array(path, (n, side, side, 3)) as pictures:
-        pictures[:] = rng.integers(0, 256, pictures.shape, dtype=np.uint8)
+    path = folder / "images.npy"
+    with new_array(path, (n, side, side, 3)) as images:
+        images[:] = rng.integers(0, 256, images.shape, dtype=np.uint8)
     labels = (rng.random((n, classes)) < 3 / classes).astype(np.uint8)
     labels[np.arange(n), rng.integers(0, classes, n)] = 1
-    bow = sparse.random(n, words, 10 / words, "csr", np.float32, rng, np.ones)
+    bow = sparse.random(n, vocab_size, 10 / vocab_size, "csr", np.float32, rng, np.ones)
     return RetrievalDataset(
         name="noise", ids=np.arange(n), classes=tuple(map(str, range(classes))), labels=labels, train_labels=labels,
-        images=np.load(path, mmap_mode="r"), bow=bow, vocabulary=tuple(map(str, range(words))), captions=(), tags=(),
+        images=np.load(path, mmap_mode="r"), bow=bow, vocabulary=tuple(map(str, range(vocab_size))), captions=(), tags=(),
         split=draw_split(n, 8, rows), fingerprint="noise", choices={},
     )  # fmt: skip
 
 
-class Held:
-    """The inputs of an epoch's batches, gathered beforehand and found by their row numbers."""
+class BatchInputs:
+    """The inputs of an epoch's batches, gathered beforehand, by the batches' row numbers."""
 
     def __init__(self, gather: Callable, parts: list[Tensor]):
         self.parts = {rows.numpy().tobytes(): gather(rows.numpy()) for rows in parts}
@@ -87,8 +93,8 @@ def first_epoch(trainer: Trainer) -> list[Tensor]:
 def hold_in_memory(trainer: Trainer) -> None:
     """Make the trainer find the inputs of epoch 0 ready as tensors, instead of gathering them."""
     parts = first_epoch(trainer)
-    trainer.images = Held(lambda rows: np.array(trainer.dataset.images[rows]), parts)
-    trainer.texts = Held(trainer.texts, parts)
+    trainer.images = BatchInputs(lambda rows: np.array(trainer.dataset.images[rows]), parts)
+    trainer.texts = BatchInputs(trainer.texts, parts)
 
 
 class BareTraining:
@@ -112,7 +118,7 @@ class BareTraining:
         return sum(losses) / len(losses)
 
     def step(self, rows: Tensor) -> float:
-        """One optimiser step on the batch ``rows``."""
+        """One optimizer step on the batch ``rows``."""
         images, texts = torch.from_numpy(self.trainer.images[rows.numpy()]), self.trainer.texts(rows.numpy())
         labels = self.trainer.labels[rows].float()
         embeddings = self.encoders.encode_images(images), self.encoders.encode_texts(texts)

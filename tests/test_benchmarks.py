@@ -18,9 +18,9 @@ from dcmq.retrieval.metrics import evaluate_ranking
 def test_contenders_take_turns_and_the_warm_up_is_not_counted():
     calls = []
     contenders = {name: lambda name=name: calls.append(name) for name in "ab"}
-    taken = in_turn(contenders, repeats=2, warm_up=1)
+    seconds = in_turn(contenders, repeats=2, warm_up=1)
     assert calls == list("ababab")
-    assert {name: len(times) for name, times in taken.items()} == {"a": 2, "b": 2}
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
 def test_the_ratio_is_of_medians_and_the_goal_is_the_least():
@@ -47,18 +47,18 @@ def test_peers_and_metrics_give_the_same_numbers(measures, ties):
 
 
 def test_numbers_that_differ_are_not_reported(monkeypatch):
-    monkeypatch.setattr(peers, "with_numpy", lambda score, hit, r: [0.5] * (3 + 2 * len(peers.cuts(len(hit))) + 11))
+    monkeypatch.setattr(peers, "with_numpy", lambda score, hit, r: [0.5] * (3 + 2 * len(peers.cutoffs(len(hit))) + 11))
     with pytest.raises(DcmqError, match="differ"):
         evaluation.measure(quick=True)
 
 
 def test_held_inputs_train_to_the_same_losses_as_the_pipeline(tmp_path):
-    load = workloads.Workload(
+    workload = workloads.Workload(
         "x", workloads.StudentConfig(bits=16, image_encoder="small_resnet", image_size=16, text_hidden=(8, 8)),
-        rows=24, batch=8, made_up=True, words=20,
+        rows=24, batch=8, noise=True, vocab_size=20,
     )  # fmt: skip
-    data = load.data(tmp_path)
-    plain, held = (Trainer(load.config(), *data, tmp_path / "c", "") for _ in range(2))
+    data = workload.data(tmp_path)
+    plain, held = (Trainer(workload.config(), *data, tmp_path / "c", "") for _ in range(2))
     workloads.hold_in_memory(held)
     assert plain.epoch(0) == held.epoch(0)
     bare = workloads.BareTraining(held)
@@ -111,8 +111,8 @@ def test_without_a_gpu_the_table_says_so(monkeypatch):
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
     rows = gpu.comparisons(gpu.measure(quick=True))
     assert len(rows) == 4 and all(row.ours == "not measured: no GPU here" for row in rows)
-    made = {"gpu": "G", "with": {name: [1.0] for name in gpu._WORK}, "without": {name: [3.0] for name in gpu._WORK}}
-    assert [row.ratio for row in gpu.comparisons(made)] == ["3.00"] * 4
+    result = {"gpu": "G", "with": {name: [1.0] for name in gpu._WORK}, "without": {name: [3.0] for name in gpu._WORK}}
+    assert [row.ratio for row in gpu.comparisons(result)] == ["3.00"] * 4
 
 
 def test_without_a_compiler_the_table_says_so(monkeypatch):
@@ -138,7 +138,7 @@ def test_an_unknown_name_is_refused_before_anything_runs(monkeypatch):
         main(["evaluation", "evalution"])
 
 
-def test_the_made_up_labels_are_about_as_dense_as_those_of_coco():
+def test_the_synthetic_labels_are_about_as_dense_as_those_of_coco():
     direction = evaluation.Direction(evaluation.Sizes(queries=10, gallery=5000), 0)
     assert direction.labels.float().sum(1).mean() == pytest.approx(2.9, abs=0.1)
     assert direction.labels.float().mean(0).max() == pytest.approx(0.58, abs=0.03)
@@ -146,7 +146,7 @@ def test_the_made_up_labels_are_about_as_dense_as_those_of_coco():
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_every_benchmark_has_what_the_frame_asks(name):
+def test_every_benchmark_has_all_parts(name):
     module = benchmark(name)
     assert module.TITLE and module.ABOUT
     assert all(callable(getattr(module, part)) for part in ("measure", "comparisons", "figures"))
