@@ -1,3 +1,6 @@
+"""``python -m dcmq``: the command ``dcmq``."""
+
 from dcmq.cli.app import app
 
-app(prog_name="dcmq")
+if __name__ == "__main__":  # not where another process imports it
+    app(prog_name="dcmq")

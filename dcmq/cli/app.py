@@ -15,7 +15,7 @@ import dcmq
 from dcmq.cli import data, reports, runs, search, teachers
 from dcmq.core.errors import DcmqError
 
-FAILED, INTERRUPTED, NO_READER = 1, 130, 141  # exit codes; the last two as shells have them for SIGINT and SIGPIPE
+FAILED, INTERRUPTED = 1, 130  # exit codes, the second as shells have it for Ctrl-C
 
 
 class OneLineErrors(TyperGroup):
@@ -26,16 +26,15 @@ class OneLineErrors(TyperGroup):
         try:
             with _one_line_notes():
                 result = super().invoke(ctx)
-                sys.stdout.flush()  # here, where a reader that is gone is noticed without a trace
+                sys.stdout.flush()  # here, where a reader that is gone leaves no trace
                 return result
         except DcmqError as error:
             _say(str(error))
         except KeyboardInterrupt:
             _say("interrupted: run the same command again to go on")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
+        except BrokenPipeError:  # silent, and 1, as rich ends too
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
-            raise typer.Exit(NO_READER) from None
         except OSError as error:
             if error.filename is None and error.errno != errno.ENOSPC:
                 raise  # not a file's: a mistake of ours
@@ -89,10 +88,9 @@ app = typer.Typer(
     epilog="""Exit codes:
 
   0    done
-  1    it could not be done: one line on stderr says why
-  2    a wrong call
+  1    it could not be done: one line on stderr says why (none where nobody reads the output, as in ... | head)
+  2    a wrong call: one line on stderr says why
   130  interrupted
-  141  nobody reads the output any more, as in dcmq runs list | head
 
 Start with:
 

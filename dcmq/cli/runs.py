@@ -57,7 +57,8 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all columns and the folder.")] = False,
 ) -> None:
     """List the runs that there are, with their metrics on the whole gallery; unfinished ones too."""
-    from dcmq.experiments.run_list import COLUMNS, list_runs, select_runs, sorted_runs
+    from dcmq.core.paths import display_path, runs_dir
+    from dcmq.experiments.run_list import COLUMNS, list_runs, newest_runs, select_runs, sorted_runs
 
     if sort is not None:
         require_known(sort, COLUMNS, "--sort")
@@ -73,6 +74,8 @@ def list_(
         print_table(columns, [_cells(row) for row in rows], left=5)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
+    if not rows:
+        print(f"no such run in {display_path(runs_dir())}; {newest_runs()}", file=sys.stderr)
 
 
 def _cells(row) -> list[str]:
@@ -125,9 +128,12 @@ def show(
     _print_heading("metrics")
     columns = measured(record)
     print_table(["", *map(" ".join, columns)], _metric_rows(list(columns.values())))
-    for modality, usage in record["evaluation"].get("codewords", {}).items():
-        facts = {f"{name} of {modality} codewords": value for name, value in usage.items() if isinstance(value, float)}
-        print_pairs({name: f"{value:.3f}" for name, value in facts.items()}, 26)
+    if usage := record["evaluation"].get("codewords"):
+        names = [name for name, value in next(iter(usage.values())).items() if isinstance(value, float)]
+        print_table(
+            ["codewords", *names],
+            [[modality, *(_number(of.get(name)) for name in names)] for modality, of in usage.items()],
+        )
 
 
 def _metric_rows(columns: list[dict]) -> list[list[str]]:
@@ -229,14 +235,13 @@ def clean(
         [[run.folder.name, "finished" if run.finished else "unfinished", f"{run.size / 1e6:.1f}"] for run in removable],
         left=2,
     )
-    total = f"{len(removable)} runs, {sum(run.size for run in removable) / 1e6:.1f} MB in {display_path(runs_dir())}"
-    if not yes:
-        print(f"{total}: nothing is removed yet; say --yes")
-        return
-    busy = [run.folder.name for run in removable if not remove_run(run.folder)]
-    print(f"removed, of {total}: {len(removable) - len(busy)} runs")
-    for name in busy:
-        print(f"left, as it is being trained: {name}", file=sys.stderr)
+    if yes:
+        busy = [run for run in removable if not remove_run(run.folder)]
+        for run in busy:
+            print(f"left, as it is being trained: {run.folder.name}", file=sys.stderr)
+        removable = [run for run in removable if run not in busy]
+    size = f"{sum(run.size for run in removable) / 1e6:.1f} MB in {display_path(runs_dir())}"
+    print(f"removed: {size}" if yes else f"would remove {size}; nothing is removed without --yes")
 
 
 def _print_heading(text: str) -> None:

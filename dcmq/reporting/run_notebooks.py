@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -42,9 +43,10 @@ def run_notebooks(names: Sequence[str], parameters: Mapping[str, str], jobs: int
                 bar.update()
         except BaseException:  # an interruption: else the pool would run all that waits
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(futures, timeout=0.1).not_done:  # a process may begin just now
+            while not all(future.done() for future in futures):  # a process may begin just now
                 for process in list(running):
                     process.terminate()
+                time.sleep(0.05)
             raise
     return failures
 

@@ -1,13 +1,16 @@
 """Notebooks in batch: one that fails stops nobody, and the page is made of the records."""
 
 import json
+import sys
+import time
 
 import nbformat
 import pytest
 
 from dcmq.core.errors import DcmqError
-from dcmq.reporting import page as overview
-from dcmq.reporting import run_notebooks as batch
+from dcmq.reporting.page import collected, page
+from dcmq.reporting.run_notebooks import papermill_command, run_notebooks
+from dcmq.studies.registry import reading_order
 
 REPORT = """
 import json, os
@@ -37,26 +40,65 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_failing_notebook_is_told_and_the_others_run(home, capsys):
+def test_a_failing_notebook_is_named_and_the_others_run(home):
     notebook(home / "notebooks" / "ablation_npc.ipynb", REPORT.format(name="ablation_npc"))
     notebook(home / "notebooks" / "captions.ipynb", "raise ValueError('no captions here')")
-    assert batch.main(["--jobs", "2", "--seeds", "7", "--data-root", "nowhere"]) == 1
-    told = capsys.readouterr().err
-    assert "captions failed: ValueError: no captions here" in told
+    failures = run_notebooks(["ablation_npc", "captions"], {"seeds": "7", "data_root": "nowhere"}, jobs=2)
+    assert list(failures) == ["captions"]
+    assert failures["captions"].startswith("ValueError: no captions here (all of it: runs/executed/captions.log")
     folder = home / "reports" / "ablation_npc" / "scenes-x"
-    assert (
-        json.loads((folder / "record.json").read_text())["given"] == 7
-    )  # papermill's number; data_root is no parameter
+    # papermill's number; data_root is no parameter
+    assert json.loads((folder / "record.json").read_text())["given"] == 7
     assert (folder / "notebook.ipynb").is_file()
-    page = (home / "reports" / "README.md").read_text()
-    assert "## 5. Which? (Table 3)" in page and "| a | .123 |" in page and "a > b: **a tie**" in page
-    assert "[notebook.ipynb](ablation_npc/scenes-x/notebook.ipynb)" in page
+    text = page(home / "reports", reading_order())
+    assert "## 5. Which? (Table 3)" in text and "| a | .123 |" in text and "a > b: **a tie**" in text
+    assert "[notebook.ipynb](ablation_npc/scenes-x/notebook.ipynb)" in text
 
 
 def test_an_unknown_notebook_is_refused_before_any_runs(home):
     notebook(home / "notebooks" / "ablation_npc.ipynb", "")
-    with pytest.raises(DcmqError, match=r"no notebook 'ablation' in notebooks \(there: ablation_npc\)"):
-        batch.main(["ablation"])
+    with pytest.raises(
+        DcmqError, match=r"no notebook 'ablation_np' in notebooks; did you mean ablation_npc\? \(known: ablation_npc\)"
+    ):
+        run_notebooks(["ablation_npc", "ablation_np"], {}, jobs=1)
+    assert not (home / "runs").exists()
+
+
+def test_papermill_is_given_the_parameters_that_a_notebook_has(home):
+    file = home / "notebooks" / "ablation_npc.ipynb"
+    notebook(file, "")
+    words = papermill_command(file, home / "out.ipynb", {"seeds": "0,1", "teacher": "clip"})
+    assert words[1:] == [
+        "-m",
+        "papermill",
+        "--no-progress-bar",
+        str(file),
+        str(home / "out.ipynb"),
+        "-p",
+        "seeds",
+        "0,1",
+    ]
+
+
+def test_an_interruption_leaves_no_notebook_running(home, monkeypatch):
+    """What waits is not begun, and what runs is ended."""
+    for name in ("ablation_npc", "captions", "cost"):
+        notebook(home / "notebooks" / f"{name}.ipynb", "")
+    monkeypatch.setattr(
+        "dcmq.reporting.run_notebooks.papermill_command",
+        lambda file, *_: [sys.executable, "-c", f"open({str(home / file.stem)!r}, 'w'); import time; time.sleep(60)"],
+    )
+
+    def interrupted(_futures):
+        while not list(home.glob("ablation_npc")):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dcmq.reporting.run_notebooks.as_completed", interrupted)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_notebooks(["ablation_npc", "captions", "cost"], {}, jobs=1)
+    assert time.monotonic() - start < 30 and not (home / "captions").exists() and not (home / "cost").exists()
 
 
 def test_the_page_is_in_reading_order_with_generated_data_first(home):
@@ -65,15 +107,15 @@ def test_the_page_is_in_reading_order_with_generated_data_first(home):
         folder.mkdir(parents=True)
         record = dict(notebook=name, title=name, item="", claim="", verdicts=[], provenance={}, runs=[])
         (folder / "record.json").write_text(json.dumps(record))
-    order = [f"{path.parent.name}/{path.name}" for path, _ in overview.collected(home / "reports")]
+    order = [f"{path.parent.name}/{path.name}" for path, _ in collected(home / "reports", reading_order())]
     assert order == ["ablation_npc/scenes-x", "ablation_npc/coco-x", "captions/scenes-x"]
 
 
 @pytest.mark.slow
-def test_every_notebook_runs_through_papermill_with_another_seed(tmp_path, monkeypatch, capsys):
+def test_every_notebook_runs_through_papermill_with_another_seed(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path))
-    assert batch.main(["--seeds", "1"]) == 0, capsys.readouterr().err
-    assert {path.parent.parent.name for path in tmp_path.glob("*/*/record.json")} == set(overview.NOTEBOOKS)
-    page = (tmp_path / "README.md").read_text()
-    assert all(f"## {number}. " in page for number in range(1, len(overview.NOTEBOOKS) + 1))
-    assert "one seed cannot tell" in page  # and no sd of a single value
+    assert run_notebooks(reading_order(), {"seeds": "1"}, jobs=2) == {}
+    assert {path.parent.parent.name for path in tmp_path.glob("*/*/record.json")} == set(reading_order())
+    text = page(tmp_path, reading_order())
+    assert all(f"## {number}. " in text for number in range(1, len(reading_order()) + 1))
+    assert "one seed cannot tell" in text  # and no sd of a single value
