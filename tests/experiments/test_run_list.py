@@ -1,0 +1,188 @@
+"""The runs that there are: read from their folders, found, compared, and removed where nothing needs them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from records import AP, record, write_report, write_run, write_unfinished
+
+from dcmq.config import MethodConfig, TrainConfig
+from dcmq.core.errors import DcmqError
+from dcmq.experiments import run_list, runs
+from dcmq.experiments.run_cleaning import removable_runs, remove_run
+from dcmq.experiments.run_comparison import described, differing, metric_pairs, paired_queries
+from dcmq.experiments.run_list import COLUMNS, find_run_folder, list_runs, run_row, select_runs, sorted_runs
+
+KEYS = ["a1" + "0" * 14, "a2" + "0" * 14, "b3" + "0" * 14]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    monkeypatch.delenv("DCMQ_REPORTS", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def three(home):
+    """Two runs of DCMQ and one of another method."""
+    write_run(home, KEYS[0], finished="2026-01-02T00:00:00+00:00", seed=1)
+    write_run(home, KEYS[1], finished="2026-01-03T00:00:00+00:00", target="raw", ap=AP | {"i2t": "0 0 0 400"})
+    write_run(home, KEYS[2], method="DCMH", bits=32, dataset="coco", teacher="clip-wide")
+    return home
+
+
+def keys(rows):
+    return [row.key for row in rows]
+
+
+def test_folders_and_files_are_those_that_runs_write(home):
+    assert (run_list.RECORD, run_list.INPUTS) == (runs.RECORD, runs.INPUTS)
+    assert runs.checkpoint_file(home).name == run_list.CHECKPOINT
+    for config in (TrainConfig(seed=3, target="raw"), MethodConfig(method="DCH-SCR", seed=3)):
+        folder = runs.run_folder(config, KEYS[0])
+        folder.mkdir(parents=True)
+        (folder / run_list.INPUTS).write_text("{}")
+        row = run_row(folder)
+        assert (row.label, row.bits, row.seed, row.key) == (config.label, 64, 3, KEYS[0])
+
+
+def test_a_row_says_what_a_run_is_and_reaches(three):
+    rows, problems = list_runs()
+    assert keys(rows) == [KEYS[1], KEYS[0], KEYS[2]] and not problems  # the newest first
+    row = rows[1]
+    assert (row.method, row.target, row.label, row.bits, row.seed, row.epochs) == ("DCMQ", "npc", "npc", 64, 1, 2)
+    assert (row.dataset, row.teacher, row.r, row.seconds) == ("scenes", "clip", 500, 1.5)
+    assert (row.i2t, row.t2i, row.i2t_at_r, row.t2i_at_r) == (0.46875, 0.25, 0.46875, 0.25)
+    assert (rows[2].method, rows[2].target, rows[2].label) == ("DCMH", None, "DCMH")
+    assert json.loads(json.dumps(row.to_dict()))["folder"].endswith(f"npc-64bits-seed1-{KEYS[0]}")
+
+
+def test_rows_are_filtered_and_sorted_by_every_column(three):
+    rows, _ = list_runs()
+    assert keys(select_runs(rows, method="DCMQ", target="raw", bits=64, seed=None)) == [KEYS[1]]
+    assert keys(select_runs(rows, dataset="coco")) == keys(select_runs(rows, teacher="clip-wide")) == [KEYS[2]]
+    assert keys(select_runs(rows)) == keys(rows) and not select_runs(rows, seed=9)
+    assert keys(sorted_runs(rows, "i2t")) == [KEYS[1], KEYS[0], KEYS[2]]
+    assert keys(sorted_runs(rows, "target", reverse=True)) == [KEYS[1], KEYS[0], KEYS[2]]  # the one without comes last
+    for column in COLUMNS:
+        assert len(sorted_runs(rows, column)) == len(sorted_runs(rows, column, reverse=True)) == 3
+
+
+def test_unfinished_runs_are_listed_with_their_epochs(three):
+    write_unfinished(three, "c4", epochs=5)
+    write_unfinished(three, "c5", epochs=0)
+    rows, problems = list_runs()
+    assert keys(rows)[:3] == [KEYS[1], KEYS[0], KEYS[2]] and sorted(keys(rows)[3:]) == ["c4", "c5"] and not problems
+    row = next(row for row in rows if row.key == "c4")
+    assert (row.label, row.bits, row.seed, row.epochs, row.finished, row.i2t) == ("raw", 16, 3, 5, None, None)
+    assert set(keys(select_runs(rows, target="raw"))) == {KEYS[1], "c4", "c5"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "record.json cannot be read"),
+        (b"[]", "is no record of a run"),
+        (b'{"key": "a", "config": {}, "evaluation": {"R": 5}}', r"lacks 'i2t'"),
+        (b'{"key": "a", "config": [], "evaluation": 7}', "is no record of a run"),
+        (b"\xff\xfe", "record.json cannot be read"),
+    ],
+)
+def test_a_damaged_record_is_named_and_stops_nobody(three, content, message):
+    broken = write_run(three, "d1")
+    (broken / "record.json").write_bytes(content)
+    (write_unfinished(three, "d2", epochs=1) / "checkpoint.safetensors").write_bytes(b"cut")
+    rows, problems = list_runs()
+    assert len(rows) == 3 and len(problems) == 2 and all("\n" not in problem for problem in problems)
+    with pytest.raises(DcmqError, match=message):
+        run_row(broken)
+
+
+def test_other_folders_are_no_runs(three):
+    for name, file in (("executed", "a.log"), (".removed-npc-64bits-seed0-a1", "record.json")):
+        (three / "runs" / name).mkdir()
+        (three / "runs" / name / file).write_text("")
+    assert len(list_runs()[0]) == 3
+
+
+def test_a_run_is_found_by_the_beginning_of_key_or_name(three):
+    folder = find_run_folder("a1")
+    assert folder.name == f"npc-64bits-seed1-{KEYS[0]}"
+    assert folder == find_run_folder("npc-") == find_run_folder(str(folder)) == find_run_folder(KEYS[0])
+    with pytest.raises(DcmqError, match=r"2 runs are called 'a': npc-.*raw-.*; name one by its key"):
+        find_run_folder("a")
+    for name in ("nobody", ""):
+        with pytest.raises(DcmqError, match=rf"there is no run '{name}'; the newest are runs/"):
+            find_run_folder(name)
+    unfinished = write_unfinished(three, "c4", epochs=1)
+    assert find_run_folder("c4", finished=False) == unfinished
+    with pytest.raises(DcmqError, match="there is no run 'c4'"):
+        find_run_folder("c4")
+
+
+def test_without_runs_the_way_to_one_is_named(home):
+    assert list_runs() == ([], [])
+    with pytest.raises(DcmqError, match="run a notebook first"):
+        find_run_folder("a")
+
+
+def test_what_decided_two_runs_differently():
+    a, b = record("a"), record("b", target="raw", bits=32, teacher="clip-wide")
+    assert differing(a, a) == {}
+    assert {name: differing(a, b)[name] for name in ("target", "bits", "teacher.name")} == {
+        "target": ("npc", "raw"),
+        "bits": (64, 32),
+        "teacher.name": ("clip", "clip-wide"),
+    }
+    other = record("c", method="DCMH", options={"gamma": 2.0})
+    assert differing(a, other)["DCMH.gamma"] == (None, 2.0) and differing(a, other)["tau"] == (0.2, None)
+    assert described(a)["data.choices.query"] == 4 and described(a)["versions.torch"] == "2.6"
+
+
+def test_metrics_and_queries_side_by_side_by_hand():
+    a, b = record("a"), record("b", ap={"i2t": "600 250 25 1000", "t2i": "0 0 0 0"})
+    pairs = {(p.direction, p.gallery, p.metric): p for p in metric_pairs(a, b)}
+    assert len(pairs) == 2 * 2 * 2
+    assert pairs["t2i", "gallery", "mAP@all"].difference == -0.25
+    assert pairs["t2i", "continuous", "mAP@all"].difference == 0
+    queries = {(q.direction, q.metric): q for q in paired_queries(a, b)}
+    row = queries["i2t", "mAP@all"]
+    assert (row.mean_difference, row.better, row.worse, row.equal) == (0, 1, 1, 2)
+    row = queries["t2i", "mAP@all"]
+    assert (row.mean_difference, row.better, row.worse, row.equal) == (-0.25, 0, 4, 0)
+    assert paired_queries(a, record("c", dataset="coco")) == []
+    del b["evaluation"]["i2t"]["gallery"]["mAP@all"]
+    assert next(p for p in metric_pairs(a, b) if p.metric == "mAP@all").difference is None
+
+
+def test_what_no_report_refers_to_may_go(three):
+    write_report(three, KEYS[0])
+    unfinished = write_unfinished(three, "c4", epochs=1)
+    assert {run.folder.name[:3] for run in removable_runs()} == {"raw", "DCM"}
+    size = sum(file.stat().st_size for file in find_run_folder("a2").iterdir())
+    assert [run.size for run in removable_runs(keep=["b3"])] == [size]
+    assert not removable_runs(keep=["a2", "DCMH-"])
+    assert [run.folder for run in removable_runs(keep=["a2", "b3"], unfinished=True)] == [unfinished]
+    with pytest.raises(DcmqError, match="--keep: there is no run 'zz'"):
+        removable_runs(keep=["zz"])
+
+
+def test_a_report_that_cannot_be_read_removes_nothing(three):
+    write_report(three, *KEYS).write_text("{")
+    with pytest.raises(DcmqError, match="record.json cannot be read .*what it refers to is not known"):
+        removable_runs()
+
+
+def test_a_run_that_another_process_trains_stays(three):
+    folder = find_run_folder("a1")
+    code = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('got', flush=True); input()"
+    command = [sys.executable, "-c", code, str(folder / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "got\n"
+        assert folder not in [run.folder for run in removable_runs()]
+        assert not remove_run(folder) and (folder / "record.json").is_file()
+        holder.communicate("\n")
+    assert folder in [run.folder for run in removable_runs()]
+    assert remove_run(folder) and not folder.exists() and not list((three / "runs").glob(".removed*"))
