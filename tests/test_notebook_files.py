@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 LONGEST_FUNCTION = 10  # lines; whatever is longer belongs in the package
+LARGEST = 300_000  # bytes; reports have the figures in full
+
+WIDGET = "application/vnd.jupyter.widget-view+json"  # shows nothing without the state of the widget
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -32,9 +35,18 @@ def test_runs_anywhere(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
-    assert "papermill" not in notebook.metadata, "executed by papermill; use make notebooks"
-    assert not any("papermill" in cell.metadata for cell in notebook.cells)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+@each
+def test_holds_nothing_that_only_takes_room(path):
+    """``make notebooks`` and scripts/clean_notebooks.py leave it so."""
+    notebook = nbformat.read(path, as_version=4)
+    assert not {"papermill", "widgets"} & notebook.metadata.keys()
+    assert not any({"papermill", "execution"} & cell.metadata.keys() for cell in notebook.cells)
+    outputs = [output for cell in code_cells(path) for output in cell.outputs]
+    assert not [output for output in outputs if WIDGET in output.get("data", {})]
+    assert path.stat().st_size < LARGEST
 
 
 @each

@@ -32,16 +32,16 @@ class Parameters(BaseModel):
         return self
 
 
-def namespace(**given):
+def namespace(**values):
     """A notebook's globals after the parameters cell, with what IPython and the imports put there."""
     noise = {"__name__": "__main__", "_i1": "bits = 64", "_": 3, "In": [""], "math": math, "Model": Parameters}
     noise |= {"Out": {}, "exit": object(), "quit": 1, "get_ipython": lambda: None, "open": open, "validated": validated}
-    return noise | {"teacher": "clip", "bits": 64} | given
+    return noise | {"teacher": "clip", "bits": 64} | values
 
 
-def message(**given) -> str:
+def message(**values) -> str:
     with pytest.raises(DcmqError) as caught:
-        validated(Parameters, namespace(**given))
+        validated(Parameters, namespace(**values))
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None and caught.value.__context__ is None
     return str(caught.value)
@@ -54,21 +54,21 @@ def test_plain_values_become_the_model():
 
 def test_a_misspelt_name_is_refused_with_the_closest():
     text = message(taecher="clip")
-    assert "'taecher' (did you mean 'teacher'?) is no parameter" in text
+    assert "'taecher' (did you mean teacher?) is no parameter" in text
     assert "it has teacher, bits, profile, seeds" in text
 
 
 def test_case_does_not_hide_the_closest():
-    assert "did you mean 'teacher'?" in message(Teacher="clip")
+    assert "did you mean teacher?" in message(Teacher="clip")
 
 
 def test_every_unknown_name_is_named_and_comes_before_other_faults():
     text = message(bitz=32, xyzzy=1, bits="64")
-    assert "'bitz' (did you mean 'bits'?), 'xyzzy' are no parameters" in text
+    assert "'bitz' (did you mean bits?), 'xyzzy' are no parameters" in text
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("values", "line"),
     [
         ({"bits": "16,32"}, "parameter 'bits': input should be a valid integer, not '16,32' (str)"),
         ({"bits": 64.0}, "parameter 'bits': input should be a valid integer, not 64.0 (float)"),
@@ -80,8 +80,8 @@ def test_every_unknown_name_is_named_and_comes_before_other_faults():
         ({"bits": 8, "profile": "paper"}, "parameter 'parameters': the paper profile has no 8 bits, not"),
     ],
 )
-def test_wrong_values_get_one_line(given, said):
-    assert said in message(**given)
+def test_wrong_values_get_one_line(values, line):
+    assert line in message(**values)
 
 
 def test_long_values_are_cut():
