@@ -104,6 +104,7 @@ RESULTS = {
     "it holds in one of four: in i2t by mAP@500 (hits). In t2i, and by mAP@all in both directions, *with NPC* is behind.": lambda: (
         words("npc-differences", MULTIHOT) == [AHEAD, BEHIND, BEHIND, BEHIND]
     ),
+    'The verdict "holds" of the [report]': lambda: verdicts(NPC)["teacher with NPC > multi-hot labels"] == "holds",
     "a lead of {} in i2t and a deficit of {} in t2i.": lambda: [
         number("npc-differences", MULTIHOT, "mAP@500 (hits) i2t").removeprefix("+"),
         number("npc-differences", MULTIHOT, "mAP@500 (hits) t2i").removeprefix("-"),
@@ -134,6 +135,10 @@ RESULTS = {
         words("npc-differences-photos", RAW) == [TIE, AHEAD]
         and words("npc-differences-photos", MULTIHOT) == [BEHIND] * 2
         and words("npc-differences-photos", IDENTITY) == [AHEAD] * 2
+    ),
+    "It leads CMHH in one of four columns, and CMMQ in i2t only": lambda: (
+        words("main-differences", "CMHH").count(AHEAD) == 1
+        and words("main-differences", "CMMQ") == [AHEAD, BEHIND, AHEAD, BEHIND]
     ),
     "It does not change their overlap. It does make the target sharper.": lambda: (
         verdicts("similarity_histograms/scenes-clip-clip-wide")[
