@@ -12,7 +12,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.data.bow import bag_of_words
 from dcmq.data.datasets import load_dataset
-from dcmq.data.scenes.load import caption_pairs
+from dcmq.data.scenes.load import caption_pairs, load_scenes
 from dcmq.data.scenes.sample import make_scene
 from dcmq.data.splits import Split, draw_split
 from dcmq.networks.inputs import resized_images
@@ -28,7 +28,7 @@ def home(tmp_path, monkeypatch):
 def test_scenes_are_the_same_on_every_machine():
     samples = [make_scene(f"0:{i}") for i in range(32)]
     assert digest([[list(labels), caption, tags] for labels, caption, tags, _ in samples]) == "bf30f3339e49fb26"
-    assert digest(np.stack([picture for *_, picture in samples])) == "a9de263cfce68c91"
+    assert digest(np.stack([image for *_, image in samples])) == "a9de263cfce68c91"
 
 
 def test_scenes_load_twice_the_same_and_survive_a_damaged_cache(tmp_path):
@@ -39,6 +39,11 @@ def test_scenes_load_twice_the_same_and_survive_a_damaged_cache(tmp_path):
     second = load_dataset("scenes", **SMALL)
     assert np.array_equal(second.images, expected) and second.fingerprint == first.fingerprint
     assert load_dataset("scenes", seed=1, **SMALL).fingerprint != first.fingerprint
+
+
+def test_the_fingerprint_of_scenes_is_that_of_all_versions():
+    data = load_scenes(query=20, train=40, gallery=80)
+    assert data.fingerprint == "ab740fe66de85871"  # committed runs are looked for by it
 
 
 def test_scenes_texts_and_labels():
@@ -58,9 +63,9 @@ def _names(data, row):
 
 
 def test_teacher_pairs_are_never_benchmark_images():
-    pictures, captions = caption_pairs(0, 0, 20)
+    images, captions = caption_pairs(0, 0, 20)
     benchmark = {make_scene(f"0:{i}")[3].tobytes() for i in range(20)}
-    assert len(captions) == 20 and not benchmark & {p.tobytes() for p in pictures}
+    assert len(captions) == 20 and not benchmark & {image.tobytes() for image in images}
 
 
 def test_validation_view_never_touches_queries():
@@ -119,7 +124,7 @@ def test_words_are_ranked_by_training_rows_then_alphabet():
 
 @pytest.fixture
 def coco(tmp_path):
-    """Official layout in small: a grey picture, a crowd, ids with gaps, a picture without label."""
+    """Official layout in small: a grey image, a crowd, ids with gaps, an image without label."""
     root = tmp_path / "coco"
     (root / "annotations").mkdir(parents=True)
     for part, first in (("train2014", 1), ("val2014", 100)):
@@ -161,13 +166,13 @@ def test_coco_can_ignore_categories(coco):
 def test_coco_names_and_counts_broken_images(coco):
     broken = coco / "train2014" / "COCO_train2014_000000000004.jpg"
     whole = load_dataset("coco", str(coco), query=4, train=10, image_size=16)
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.warns(UserWarning, match="cannot be decoded: .*000000000004"):
         data = load_dataset("coco", str(coco), query=4, train=10, image_size=16)
     assert data.choices["dropped"]["not decodable"] == 1 and 4 not in data.ids
     assert np.array_equal(data.images, whole.images[whole.ids != 4])
     (coco / "train2014" / "COCO_train2014_000000000006.jpg").unlink()
-    with pytest.raises(DcmqError, match="2 of 22 pictures cannot be decoded .*000000000004"):
+    with pytest.raises(DcmqError, match="2 of 22 images cannot be decoded .*000000000004"):
         load_dataset("coco", str(coco), query=4, train=10, image_size=16)
 
 
@@ -178,20 +183,20 @@ def test_coco_says_what_is_missing(coco):
 
 
 def test_images_are_resized_once_and_again_after_damage(tmp_path):
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", pictures)
+    images = np.random.default_rng(0).integers(0, 256, (5, 12, 20, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
     stored = np.load(tmp_path / "images.npy", mmap_mode="r")
     small = np.array(resized_images(stored, 8))
-    assert np.array_equal(small, resized_images(pictures, 8))  # in memory as on disk
+    assert np.array_equal(small, resized_images(images, 8))  # in memory as on disk
     exact = torch.nn.functional.interpolate(
-        torch.from_numpy(pictures).permute(0, 3, 1, 2).double(), (8, 8), mode="bilinear", antialias=True
+        torch.from_numpy(images).permute(0, 3, 1, 2).double(), (8, 8), mode="bilinear", antialias=True
     )
     assert np.abs(small - exact.permute(0, 2, 3, 1).numpy()).max() <= 1
-    made = tmp_path / "images-8.npy"
-    first = made.stat().st_mtime_ns
+    (copy,) = tmp_path.glob("images-8-*.npy")  # its name tells the code that resized
+    first = copy.stat().st_mtime_ns
     resized_images(stored, 8)
-    assert made.stat().st_mtime_ns == first
-    made.write_bytes(made.read_bytes()[:200])
+    assert copy.stat().st_mtime_ns == first
+    copy.write_bytes(copy.read_bytes()[:200])
     assert np.array_equal(resized_images(stored, 8), small)
     assert resized_images(small, 8) is small
 

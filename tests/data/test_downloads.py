@@ -11,11 +11,10 @@ from pathlib import Path
 
 import miniature
 import pytest
-from commands import run_command
 
 from dcmq.core.errors import DcmqError
 from dcmq.data import downloads
-from dcmq.data.datasets import DATASETS, load_dataset
+from dcmq.data.datasets import DATASETS, download
 from dcmq.data.downloads import Archive, download_all, fetch, unpack
 
 
@@ -207,7 +206,7 @@ def test_disk_full(server, archive, tmp_path, monkeypatch):
         unpack(tmp_path / "data.zip", tmp_path / "folder")
 
 
-def test_one_command_from_nothing_to_a_data_set(server, tmp_path, monkeypatch):
+def test_from_nothing_to_a_data_set(server, tmp_path, monkeypatch):
     source = miniature.mirflickr(tmp_path / "mir")
     for name in ("mirflickr", "mirflickr25k_annotations_v080"):
         base = source if name == "mirflickr" else source / name
@@ -219,8 +218,7 @@ def test_one_command_from_nothing_to_a_data_set(server, tmp_path, monkeypatch):
     )
     monkeypatch.setitem(DATASETS._entries, "mirflickr", replace(DATASETS["mirflickr"], archives=archives))
     root = tmp_path / "new" / "root"
-    words = ["--download", "--expect", "none", "--query", "5", "--train", "20", "--image-size", "8"]
-    run_command("data", "prepare", "mirflickr", "--root", str(root), *words)
-    assert len(load_dataset("mirflickr", str(root)).ids) == 37
-    with pytest.raises(DcmqError, match="nothing to download"):
-        run_command("data", "prepare", "folder", "--root", str(root), "--download")
+    download("mirflickr:20015", root)
+    assert len(miniature.prepared("mirflickr", root, query=5, train=20).ids) == 37
+    with pytest.raises(DcmqError, match="folder has nothing to download"):
+        download("folder", root)

@@ -1,11 +1,10 @@
-"""A user's own pictures with a table, as spreadsheets and people write them."""
+"""A user's own images with a table, as spreadsheets and people write them."""
 
 import unicodedata
 
 import miniature
 import pandas as pd
 import pytest
-from commands import run_command
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.datasets import load_dataset
@@ -23,9 +22,8 @@ def own(tmp_path):
     return miniature.folder(tmp_path / "own")
 
 
-def prepared(root, *words):
-    run_command("data", "prepare", "folder", "--root", str(root), "--image-size", "8", *words)
-    return load_dataset("folder", str(root))
+def prepared(root, **choices):
+    return miniature.prepared("folder", root, **choices)
 
 
 def table(root, **columns):
@@ -42,7 +40,7 @@ def test_a_table_as_a_spreadsheet_writes_it(own):
     assert data.name == "folder" and data.classes == ("Boot", "café", "dog", "城市")
     assert data.ids.dtype.kind == "i" and len(data.ids) == 30
     assert data.captions[0] == ("Ein schöner Tag, Nummer 0: ночь aaa", "noch ein Satz")
-    assert data.labels[0].tolist() == [1, 0, 1, 0]  # the two rows of one picture
+    assert data.labels[0].tolist() == [1, 0, 1, 0]  # the two rows of one image
     assert {"schöner", "ночь"} <= set(data.vocabulary)
     assert data.images.shape == (30, 8, 8, 3) and len(data.split.query) == 3 and len(data.split.train) == 27
     again = load_dataset("folder", str(own))
@@ -91,11 +89,11 @@ def test_rows_without_label_or_words_are_left_out_and_counted(own):
         (dict(Labels="dog"), "one class only, 'dog'"),
         (dict(Text="1 2 3"), "no row of .* has both"),
         (dict(id=[1, 1, *range(2, 31)]), "id 1 stands at two"),
-        (dict(id=["", *range(1, 31)]), "1 of 30 pictures have no id"),
+        (dict(id=["", *range(1, 31)]), "1 of 30 images have no id"),
         (dict(id="1.23E+05"), "id 123000 stands at two"),
         (dict(split="tset"), "split 'tset'"),
         (dict(split="train"), "leaves 0 queries"),
-        (dict(Image=""), "line 2 of table.csv names no picture"),
+        (dict(Image=""), "line 2 of table.csv names no image"),
     ],
 )
 def test_tables_that_cannot_be_used(own, columns, words):
@@ -106,18 +104,18 @@ def test_tables_that_cannot_be_used(own, columns, words):
 
 def test_tables_that_are_none(own, tmp_path):
     with pytest.raises(DcmqError, match="there is no table"):
-        prepared(own, "--table", "tabel.csv")
+        prepared(own, table="tabel.csv")
     (own / "b.csv").write_text("x")
     with pytest.raises(DcmqError, match="b.csv, table.csv.*--table"):
         prepared(own)
     with pytest.raises(DcmqError, match="no column 'image'"):
-        prepared(own, "--table", "b.csv")
+        prepared(own, table="b.csv")
     (own / "b.csv").write_bytes("image,text,labels\nä,ö,ü\n".encode("latin-1"))
     with pytest.raises(DcmqError, match="not UTF-8"):
-        prepared(own, "--table", "b.csv")
+        prepared(own, table="b.csv")
     (own / "b.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DcmqError, match="is no table"):
-        prepared(own, "--table", "b.parquet")
+        prepared(own, table="b.parquet")
     with pytest.raises(DcmqError, match="folder is not prepared under .*: dcmq data prepare folder --root"):
         load_dataset("folder", str(own))
 
@@ -155,15 +153,13 @@ def test_one_image_written_in_several_ways_is_one_sample(own):
 
 
 def test_sizes_that_cannot_be(own):
-    for option in ("query", "train", "words", "image-size"):
-        for value in ("0", "-2"):
-            with pytest.raises(
-                DcmqError, match=f"folder: {option.replace('-', '_')} is {value}, and must be at least 1"
-            ):
-                prepared(own, f"--{option}", value)
+    for option in ("query", "train", "words", "image_size"):
+        for value in (0, -2):
+            with pytest.raises(DcmqError, match=f"folder: {option} is {value}, and must be at least 1"):
+                prepared(own, **{option: value})
     table(own, split=["query"] * 5 + ["train"] * 26)
     with pytest.raises(DcmqError, match="split is given with the data"):
-        prepared(own, "--query", "3")
+        prepared(own, query=3)
 
 
 def test_accents_may_be_spelt_in_two_ways(own):

@@ -4,13 +4,12 @@ import h5py
 import miniature
 import numpy as np
 import pytest
-from commands import run_command
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.datasets import load_dataset
-from dcmq.data.readers.matfiles import CLASSES, read_mat
+from dcmq.data.prepare import verify
+from dcmq.data.readers.matfiles import read_mat
 
 N, CLASS_COUNT, TAGS = 40, 24, 30
 RNG = np.random.default_rng(0)
@@ -33,10 +32,8 @@ def hdf5(path, **arrays):
             file[key] = value
 
 
-def prepared(root, name="mirflickr", *words):
-    sizes = ["--expect", "none", "--image-size", "8", "--query", "5", "--train", "20"]
-    run_command("data", "prepare", name, "--root", str(root), "--mat", *sizes, *words)
-    return load_dataset(name, str(root))
+def prepared(root, name="mirflickr"):
+    return miniature.prepared(name, root, ready_made=True, query=5, train=20)
 
 
 @pytest.mark.parametrize("turned", [True, False])
@@ -52,10 +49,10 @@ def test_flickr_25k_in_both_layouts(tmp_path, turned):
     source = read_mat("mirflickr", "20015", tmp_path)
     kept = np.delete(np.arange(N), 7)
     assert np.array_equal(source.labels, LABELS[kept]) and np.array_equal(source.bow.toarray(), WORDS[kept])
-    assert np.array_equal(source.images.read(7), IMAGES[8]) and source.classes == CLASSES["mirflickr"]
+    assert np.array_equal(source.images.read(7), IMAGES[8]) and source.classes == tuple(miniature.MIR_CLASSES)
     data = prepared(tmp_path)
     assert data.images.shape == (39, 8, 8, 3) and data.choices["dropped"]["without label or text"] == 1
-    run_command("data", "verify", "mirflickr", "--root", str(tmp_path))
+    assert verify(tmp_path / "prepared" / "mirflickr-20015")["filtered"]
 
 
 def test_three_files_of_two_containers_and_named_columns(tmp_path):
@@ -68,13 +65,13 @@ def test_three_files_of_two_containers_and_named_columns(tmp_path):
     assert source.classes[23] == "class 23" and source.choices["class_names"] == "classes.txt"
     assert source.tags[0] == tuple(f"wört{i}" for i in np.flatnonzero(WORDS[0]))
     with pytest.raises(DcmqError, match=r"vocabulary \(the tag list\) is 30, not 1,386; kept .* is 39, not 20,015"):
-        run_command("data", "prepare", "mirflickr", "--root", str(tmp_path), "--mat")
+        miniature.prepared("mirflickr", tmp_path, ready_made=True, official=True)
 
 
 def test_index_caption_label_with_paths_of_another_machine(tmp_path):
     names = [f"im{i + 1}.jpg" for i in range(N)]
     for name in names:
-        miniature.picture(tmp_path / "mirflickr" / name, name)
+        miniature.image(tmp_path / "mirflickr" / name, name)
     index = np.array([f"/home/somebody/data/mirflickr/{name}".ljust(60) for name in names])
     captions = np.empty((N, 1), object)
     for i in range(N):
@@ -97,7 +94,7 @@ def test_folder_and_name_in_two_columns(tmp_path):
     imgs = np.empty((N, 2), object)
     for i in range(N):
         imgs[i] = ["actor", f"{i:04d}_7.jpg"]
-        miniature.picture(tmp_path / "Flickr" / "actor" / f"{i:04d}_7.jpg", str(i))
+        miniature.image(tmp_path / "Flickr" / "actor" / f"{i:04d}_7.jpg", str(i))
     savemat(tmp_path / "imgList21.mat", {"imgs": imgs})
     savemat(tmp_path / "tagList21.mat", {"tags": WORDS})
     savemat(tmp_path / "labelList21.mat", {"labels": LABELS[:, :21]})
@@ -110,8 +107,8 @@ def test_folder_and_name_in_two_columns(tmp_path):
     ("files", "words"),
     [
         ({}, "no .mat file"),
-        ({"LAll": LABELS}, "hold labels; pictures or files"),
-        ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS[:9]}, "LAll is .9, 24., but there are 40 pictures"),
+        ({"LAll": LABELS}, "hold labels; images or files"),
+        ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS[:9]}, "LAll is .9, 24., but there are 40 images"),
         ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS * 2}, "values other than 0 and 1"),
         ({"FAll": ["a.jpg"] * N, "YAll": WORDS[:, :1].repeat(N, 1), "LAll": LABELS}, "which side"),
         ({"FAll": ["a.jpg"] * N, "YAll": WORDS, "LAll": LABELS[:, :7]}, "name none of their 7 classes"),

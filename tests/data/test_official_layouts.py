@@ -3,14 +3,12 @@
 import miniature
 import numpy as np
 import pytest
-from commands import run_command
 
 from dcmq.core.errors import DcmqError
-from dcmq.data.datasets import load_dataset
+from dcmq.data.datasets import find_prepared, load_dataset
+from dcmq.data.prepare import verify
 from dcmq.data.readers.mirflickr import read_mirflickr
 from dcmq.data.readers.nuswide import read_nuswide
-
-SMALL = ["--expect", "none", "--image-size", "8"]
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +47,7 @@ def test_mirflickr_rows_labels_and_tags(mir):
 
 def test_mirflickr_populations_prepared_side_by_side(mir):
     for name in ("mirflickr", "mirflickr:24581"):
-        printed = run_command("data", "prepare", name, "--root", str(mir), "--query", "5", "--train", "20", *SMALL)
-        assert "use it       -p dataset mirflickr:" in printed and f"-p data_root {mir}" in printed
+        miniature.prepared(name, mir, query=5, train=20)
     data, other = load_dataset("mirflickr", str(mir)), load_dataset("mirflickr:24581", str(mir))
     assert len(data.ids) == 37 and len(other.ids) == 39 and data.choices["population"] == "20015"
     assert len(data.split.query) == 5 and len(data.split.gallery) == 32 and len(data.split.train) == 20
@@ -60,19 +57,19 @@ def test_mirflickr_populations_prepared_side_by_side(mir):
     assert channels[12] == 0 < channels[13]  # 12 is a grey JPEG
     again = load_dataset("mirflickr", str(mir / "prepared" / "mirflickr-20015"))
     assert again.fingerprint == data.fingerprint != other.fingerprint
-    assert "counts not compared" in run_command("data", "info", "mirflickr", "--root", str(mir))
+    assert find_prepared("mirflickr", mir) == mir / "prepared" / "mirflickr-20015"
     with pytest.raises(DcmqError, match="holds mirflickr:20015, not mirflickr:24581"):
         load_dataset("mirflickr:24581", str(mir / "prepared" / "mirflickr-20015"))
 
 
 def test_mirflickr_counts_are_those_of_the_official_files(mir):
-    with pytest.raises(DcmqError, match=r"pictures .* is 40, not 25,000.*vocabulary \(the tag list\) is 5, not 1,386"):
-        run_command("data", "prepare", "mirflickr", "--root", str(mir))
+    with pytest.raises(DcmqError, match=r"images .* is 40, not 25,000.*vocabulary \(the tag list\) is 5, not 1,386"):
+        miniature.prepared("mirflickr", mir, official=True)
 
 
 def test_mirflickr_says_what_is_missing(mir):
     (mir / "mirflickr25k_annotations_v080" / "sky.txt").write_text("3\n41\n")
-    with pytest.raises(DcmqError, match=r"sky.txt, entry 2: '41' is no picture \(IDs 1 to 40\)"):
+    with pytest.raises(DcmqError, match=r"sky.txt, entry 2: '41' is no image \(IDs 1 to 40\)"):
         read_mirflickr(mir)
     (mir / "mirflickr25k_annotations_v080").rename(mir / "elsewhere")
     (mir / "elsewhere" / "water.txt").unlink()
@@ -107,15 +104,14 @@ def test_nuswide_keeps_the_largest_concepts(nus, population, classes):
 
 
 def test_nuswide_prepared(nus):
-    run_command("data", "prepare", "nuswide:tc10", "--root", str(nus), "--query", "20", "--train", "30", *SMALL)
-    data = load_dataset("nuswide:tc10", str(nus))
+    data = miniature.prepared("nuswide:tc10", nus, query=20, train=30)
     assert load_dataset("nuswide", str(nus)).fingerprint == data.fingerprint  # the only one there
     assert (
         (data.labels[data.split.query].sum(0) >= 2).all()
         and len(data.split.query) == 20
         and len(data.split.train) == 30
     )
-    run_command("data", "verify", "nuswide:tc10", "--root", str(nus))
+    assert verify(nus / "prepared" / "nuswide-tc10")["population"] == "tc10"
 
 
 def test_nuswide_broken_and_short_files_are_named(nus):
@@ -144,16 +140,15 @@ def test_nuswide_broken_and_short_files_are_named(nus):
 def test_nuswide_placeholders_are_left_out_and_counted(nus):
     ids = read_nuswide(nus).ids[:12]
     for i in ids:
-        miniature.picture(nus / "Flickr" / f"{i}.jpg", "photo unavailable")
+        miniature.image(nus / "Flickr" / f"{i}.jpg", "photo unavailable")
     with pytest.warns(UserWarning, match="12 samples left out"):
-        run_command("data", "prepare", "nuswide", "--root", str(nus), "--query", "21", "--train", "21", *SMALL)
-    data = load_dataset("nuswide", str(nus))
+        data = miniature.prepared("nuswide", nus, query=21, train=21)
     assert data.choices["dropped"]["one file under many names"] == 12 and not set(ids) & set(data.ids)
 
 
 def test_nuswide_without_images_says_what_can_be_done(tmp_path):
-    root = miniature.nuswide(tmp_path / "nus", pictures=False)
-    with pytest.raises(DcmqError, match=r"no picture .*Flickr. NUS-WIDE's pictures are not distributed: ask"):
+    root = miniature.nuswide(tmp_path / "nus", images=False)
+    with pytest.raises(DcmqError, match=r"no image .*Flickr. NUS-WIDE's images are not distributed: ask"):
         read_nuswide(root)
     (root / "ImageList" / "Imagelist.txt").unlink()
     with pytest.raises(DcmqError, match=r"Imagelist.txt \(of ImageList.zip\)"):

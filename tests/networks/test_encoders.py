@@ -10,7 +10,14 @@ from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.methods.dcmq.student import Student
 from dcmq.networks.clip import clip_tokenizer
-from dcmq.networks.encoders import image_encoder, register_image_encoder, split_resnet, text_transformer, with_head
+from dcmq.networks.encoders import (
+    IMAGE_ENCODERS,
+    image_encoder,
+    register_image_encoder,
+    split_resnet,
+    text_transformer,
+    with_head,
+)
 from dcmq.networks.inputs import text_inputs
 from dcmq.networks.pixels import HALF, IMAGENET, OPENAI
 from dcmq.networks.pretrained import weights_fingerprint
@@ -96,7 +103,9 @@ def test_weights_come_from_a_file_with_or_without_the_last_layer(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_an_image_encoder_of_ones_own_goes_by_its_name_and_brings_its_pixels():
+def test_an_image_encoder_of_ones_own_goes_by_its_name_and_brings_its_pixels(monkeypatch):
+    monkeypatch.setattr(IMAGE_ENCODERS, "_entries", dict(IMAGE_ENCODERS))
+
     @register_image_encoder
     def mean_colour(dimension, size, weights):
         return with_head(torch.nn.Sequential(torch.nn.AvgPool2d(size), torch.nn.Flatten()), 3, dimension, HALF)
