@@ -28,7 +28,7 @@ def require_faiss():
 
 
 def faiss_installed() -> bool:
-    """Whether faiss can be imported."""
+    """True where faiss can be imported."""
     try:
         require_faiss()
     except DcmqError:
@@ -37,7 +37,7 @@ def faiss_installed() -> bool:
 
 
 def has_fast_scan(num_codewords: int) -> bool:
-    """Whether faiss can scan codes of K codewords with its look-up tables in registers: for K = 16 only."""
+    """True where faiss can scan codes of K codewords with its look-up tables in registers: for K = 16 only."""
     return num_codewords == 16
 
 
@@ -196,7 +196,7 @@ class InvertedListEngine(Engine):
 
 
 def _more_than(k: int) -> int:
-    """How many candidates are taken for the first ``k``."""
+    """The number of candidates that are taken for the first ``k``."""
     return max(2 * k, k + 64)
 
 

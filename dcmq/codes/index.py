@@ -216,5 +216,5 @@ class CodeIndex:
 
 
 def default_nprobe(nlist: int) -> int:
-    """How many of ``nlist`` inverted lists a query looks at if nothing else is said: an eighth."""
+    """The number of ``nlist`` inverted lists that a query looks at if nothing else is said: an eighth."""
     return -(-nlist // 8)

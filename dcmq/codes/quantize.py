@@ -1,4 +1,4 @@
-"""From embeddings to packed codes."""
+"""Packed codes of embeddings."""
 
 import numpy as np
 from torch import Tensor

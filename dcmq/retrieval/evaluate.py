@@ -1,4 +1,4 @@
-"""From a trained method to metrics, in both directions."""
+"""Metrics of a trained method, and of the teacher itself, in both directions."""
 
 import numpy as np
 import torch

@@ -32,7 +32,7 @@ class Hit:
 
 
 class ImageUpdate(NamedTuple):
-    """How many images were added and removed, and the files that are no readable images."""
+    """The numbers of images that were added and removed, and the files that are no readable images."""
 
     added: int
     removed: int

@@ -85,7 +85,7 @@ class SearchModel:
         return [word for word in self.words(text) if word not in self._column] if self._takes_bags else []
 
     def can_read(self, text: str) -> bool:
-        """Whether the student knows a word of ``text``."""
+        """True where the student knows a word of ``text``."""
         return not self._takes_bags or any(word in self._column for word in self.words(text))
 
     def bags(self, texts: Sequence[str]) -> Tensor:

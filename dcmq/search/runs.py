@@ -1,4 +1,4 @@
-"""From a trained run to a model that searches."""
+"""The search model of a trained run."""
 
 import json
 from pathlib import Path
