@@ -7,6 +7,7 @@ A table that this script fills stands under a comment that names it, ``<!-- tabl
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +36,7 @@ WORDS = {"holds": "ahead", "does not hold": "behind", "a tie": "tie"}  # a diffe
 MARKED = re.compile(r"<!-- table: (?P<name>\S+) -->\n+(?P<table>(?:\|.*\n)*)\n*")
 
 
+@cache
 def values(report: str) -> pd.DataFrame:
     """The values of a committed report: a row for each run, direction, gallery and mAP."""
     return pd.read_csv(ROOT / "reports" / report / "values.csv")
@@ -113,7 +115,9 @@ def teachers_table() -> pd.DataFrame:
         "checked": "how it is checked",
     }
     rows = {
-        ", ".join(f"`{form}`" for form in kind.forms): {column: getattr(kind, name) for name, column in columns.items()}
+        ", ".join(f"`{form}`" for form in kind.forms): {
+            column: getattr(kind.description, name) for name, column in columns.items()
+        }
         for kind in TEACHERS.values()
     }
     return pd.DataFrame(rows).T.rename_axis("teacher")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -35,13 +36,18 @@ def verdicts(name):
     return {verdict["claim"]: verdict["word"] for verdict in report(name)["verdicts"]}
 
 
+@cache
+def computed(table):
+    return fill_docs.COMPUTED[table]()
+
+
 def words(table, row):
     """Ahead, behind or tie, for each column of a row."""
-    return [cell.split()[1] for cell in fill_docs.COMPUTED[table]().loc[row]]
+    return [cell.split()[1] for cell in computed(table).loc[row]]
 
 
 def number(table, row, column):
-    return fill_docs.COMPUTED[table]().loc[row, column].split()[0]
+    return computed(table).loc[row, column].split()[0]
 
 
 def csv(name):
