@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import typer
 
+from dcmq.core.registry import suggestion
+
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> None:
     """Print a table: folded to the terminal's width, and one line per row where the output is a file or a pipe.
@@ -22,7 +24,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], left: 
         table.add_column(column, justify="left" if place < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(str, row))
-    console.print(table)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def print_pairs(pairs: Mapping[str, object], width: int = 12) -> None:
@@ -41,8 +45,6 @@ def require_known(value: str, known: Iterable[str], option: str) -> str:
     known = tuple(known)
     if value in known:
         return value
-    from dcmq.core.registry import suggestion  # slow
-
     raise typer.BadParameter(
         f"{value!r} is not known{suggestion(value, known)} (known: {', '.join(known)})", param_hint=f"'{option}'"
     )

@@ -23,7 +23,7 @@ def _passed(text: str) -> typer.models.OptionInfo:
 @app.command(
     epilog="""Examples:
 
-  dcmq reports run                                     (all notebooks)
+  dcmq reports run                                     # all notebooks
   dcmq reports run ablation_npc main_results --jobs 2
   dcmq reports run quickstart --teacher clip-wide --seeds 0,1,2
   dcmq reports run main_results --profile paper --dataset mirflickr --data-root ~/mirflickr --teacher clip-vit-b32"""

@@ -13,10 +13,11 @@ app = typer.Typer(no_args_is_help=True, help="List runs, look at one, compare tw
 
 
 def _keys(incomplete: str) -> list[tuple[str, str]]:
-    """Keys of runs and the names of their folders, for a shell to complete."""
-    from dcmq.experiments.run_list import is_called, run_folders, run_key_of
+    """Keys of runs, or else names of their folders, that begin so, each with the other, for a shell to complete."""
+    from dcmq.experiments.run_list import run_folders, run_key_of
 
-    return [(run_key_of(folder), folder.name) for folder in run_folders() if is_called(folder, incomplete)]
+    pairs = [(run_key_of(folder), folder.name) for folder in run_folders()]
+    return [(key, name) if key.startswith(incomplete) else (name, key) for key, name in pairs]
 
 
 Key = Annotated[
@@ -208,7 +209,7 @@ def compare(
 @app.command(
     epilog="""Examples:
 
-  dcmq runs clean                                    (says what it would remove)
+  dcmq runs clean                                    # says what it would remove
   dcmq runs clean --keep npc-64bits --keep 3f2a --yes
   dcmq runs clean --unfinished --yes"""
 )

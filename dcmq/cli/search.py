@@ -16,7 +16,7 @@ Folder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder of th
     epilog="""Examples:
 
   dcmq search build photos --run npc-64bits --images ~/Pictures --texts captions.txt
-  dcmq search build photos --images ~/Pictures    (again: only what is new is encoded)"""
+  dcmq search build photos --images ~/Pictures    # again: only what is new is encoded"""
 )
 def build(
     collection: Folder,

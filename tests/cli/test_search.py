@@ -1,0 +1,144 @@
+"""``dcmq search``: from a run to hits, and every mistake on the way."""
+
+import json
+
+import numpy as np
+import pytest
+from commands import dcmq, run_command
+from PIL import Image
+
+from dcmq.codes.engines import ENGINES
+from dcmq.config import StudentConfig, TrainConfig
+from dcmq.core.storage import save_tensors
+from dcmq.data.words import LETTERS
+from dcmq.experiments.runs import INPUTS, RECORD, checkpoint_file
+from dcmq.methods.dcmq.student import make_student
+from dcmq.search.collection import Collection
+
+STUDENT = StudentConfig(bits=32, subvector_dim=4, image_encoder="small_resnet", image_size=32, text_hidden=(8, 6))
+CONFIG = TrainConfig(student=STUDENT)
+VOCABULARY = ("red", "blue", "boat", "sea", "größe")
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Four images in two folders, a broken one, a file that is none, and one that is no text."""
+    root, rng = tmp_path / "images", np.random.default_rng(0)
+    (root / "in ner").mkdir(parents=True)
+    for i, name in enumerate(("a.png", "b.JPG", "in ner/größe.png", "c.webp")):
+        Image.fromarray(rng.integers(0, 256, (50 + i, 60, 3)).astype(np.uint8)).save(root / name)
+    (root / "broken.jpg").write_bytes(b"no image")
+    (root / "broken.bin").write_bytes(b"\xff\xfe\x00")
+    return root
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    """What a finished run leaves."""
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "runs" / "npc-32bits-seed0-0123456789abcdef"
+    folder.mkdir(parents=True)
+    weights = {f"model.{name}": value for name, value in make_student(CONFIG, len(VOCABULARY)).state_dict().items()}
+    save_tensors(checkpoint_file(folder), weights, {"key": "0"})
+    (folder / RECORD).write_text(json.dumps({"config": CONFIG.model_dump(mode="json")}))
+    inputs = {"vocabulary": VOCABULARY, "dataset_image_size": 40, "word_pattern": LETTERS}
+    (folder / INPUTS).write_text(json.dumps(inputs))
+    return folder
+
+
+@pytest.fixture
+def collection(tmp_path, images, run_folder):
+    """A collection of the images."""
+    run_command("search", "build", tmp_path / "c", "--run", "npc-32", "--images", images)
+    return tmp_path / "c"
+
+
+def test_from_a_run_to_a_contact_sheet(tmp_path, images, run_folder):
+    texts, folder, sheet = tmp_path / "texts.txt", tmp_path / "c", tmp_path / "sheet.png"
+    texts.write_text("red sea\nunheard-of\nblue  boat\n\n", encoding="utf-8")
+    printed = run_command("search", "build", folder, "--run", "0123", "--images", images, "--texts", texts)
+    assert "4 added" in printed and "broken.jpg" in printed and "2 added, 2 in all" in printed
+    assert "'unheard-of'" in printed and f"dcmq search query {folder}" in printed
+    result = dcmq("search", "query", folder, "--text", "red zzz boat", "-k", "3", "--sheet", sheet)
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 3
+    assert result.stderr == f"not known to the student: zzz\ncontact sheet  {sheet}\n"
+    with Image.open(sheet) as image:
+        assert image.width > 3 * 200 and len(image.getcolors(1 << 20)) > 1000
+    assert "4 of 32 bits" in run_command("search", "info", folder)
+    run_command("search", "build", folder, "--images", images)  # the run is not needed again
+
+
+def test_hits_are_a_line_each_or_json(tmp_path, images, collection):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("red sea\nblue boat\n", encoding="utf-8")
+    run_command("search", "build", collection, "--texts", texts)
+    lines = run_command("search", "query", collection, "--image", images / "a.png").splitlines()
+    assert [line.split(maxsplit=2)[0] for line in lines] == ["1", "2"]
+    assert {line.split(maxsplit=2)[2] for line in lines} == {"red sea", "blue boat"}
+    words = ["--image", images / "a.png", "--among", "images", "-k", "1", "--json"]
+    (hit,) = json.loads(run_command("search", "query", collection, *words))
+    assert (
+        hit["rank"] == 1 and -1 <= hit["score"] <= 1 and hit["id"] in ("a.png", "b.JPG", "c.webp", "in ner/größe.png")
+    )
+
+
+def test_export_writes_plain_files(tmp_path, collection):
+    assert "4 images written to" in run_command("search", "export", collection, tmp_path / "out", "--without-faiss")
+    assert np.load(tmp_path / "out" / "codes.npy").shape == (4, 4)
+
+
+def test_lists_are_built_on_request(tmp_path, images, run_folder):
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
+    assert "of images: faster" in run_command(
+        "search", "build", tmp_path / "c", "--run", run_folder, "--images", images, "--lists"
+    )
+    assert len(run_command("search", "query", tmp_path / "c", "--text", "boat").splitlines()) == 4
+    assert "2 lists" in run_command("search", "info", tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("build {c} --run nobody --images {p}", "there is no run 'nobody'; the newest are"),
+        ("build {new} --images {p}", "is no collection"),
+        ("build {c} --images {c}", "has the images under"),
+        ("build {new} --run npc-32 --images {none}", "there is no folder"),
+        ("build {new} --run npc-32 --images {home}", "holds no image"),
+        ("build {c} --texts {none}", "No such file"),
+        ("build {c} --texts {p}/broken.bin", "is not UTF-8 text"),
+        ("query {c} --text unheard", "has no word that the student knows"),
+        ("query {c} --image {p}/broken.jpg", "holds no texts"),
+        ("query {c} --image {p}/broken.jpg --among images", "no image that can be read"),
+        ("query {c} --text boat -k 0", "k = 0"),
+        ("query {c} --text boat --engine lists", "call cluster"),
+        ("query {c} --text boat --sheet {none}/x/../../notes.txt/sheet.png", "cannot write"),
+        ("export {c} {p} --without-faiss", "not empty"),
+        ("query {home} --text boat", "is no collection"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, images, collection, words, message):
+    (tmp_path / "notes.txt").write_text("")
+    places = {
+        "c": collection,
+        "p": images,
+        "none": tmp_path / "none",
+        "new": tmp_path / "new",
+        "home": tmp_path / "home",
+    }
+    result = dcmq("search", *[word.format(**places) for word in words.split()])
+    assert result.exit_code == 1 and message in result.stderr and result.stderr.count("\n") == 1
+    assert len(Collection(collection).load_index("images")) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("query c --text boat --among image", "did you mean images? (known: images, texts)"),
+        ("query c --text boat --engine exakt", "did you mean exact?"),
+        ("export c out --kind text", "did you mean texts?"),
+    ],
+)
+def test_a_wrong_choice_is_answered_with_what_there_is(words, message):
+    result = dcmq("search", *words.split())
+    assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1
+    assert "engine" not in words or all(name in result.stderr for name in ("auto", *ENGINES))
