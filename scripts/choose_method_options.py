@@ -17,17 +17,19 @@ import pandas as pd
 
 from dcmq.config import RunConfig
 from dcmq.core.paths import display_path, reports_dir
+from dcmq.core.registry import suggestion
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import defaults
 from dcmq.experiments.plan import method_variants
 from dcmq.reporting.report import write_record
 from dcmq.reporting.tables import markdown, write_table
+from dcmq.retrieval.evaluate import DIRECTIONS
 from dcmq.studies.main_results import Parameters
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "main_results.ipynb"
 SEED = 1000
-RATES, LONGER = (1, 3), (1, 3)
-OPTIONS = {
+LR_FACTORS, EPOCH_FACTORS = (1, 3), (1, 3)
+OPTIONS = {  # of each method: one that no paper states, and its values
     "DCMQ": ("", ("",)),
     "DCMQ-multihot": ("", ("",)),
     "DCMQ-identity": ("", ("",)),
@@ -41,37 +43,48 @@ ONCE = {"SSAH", "DCH-SCR"}  # three times the epochs would take them about a min
 
 
 def trials(name: str, study: Parameters) -> list[tuple[dict, RunConfig]]:
-    """What is tried for a method: the choice, and its configuration."""
+    """Pairs of a choice for a method and the configuration that follows from it."""
     option, values = OPTIONS[name]
     (row,) = method_variants(name)
-    found = []
-    for rate, epoch_factor, value in itertools.product(RATES, (1,) if name in ONCE else LONGER, values):
+    pairs = []
+    epoch_factors = (1,) if name in ONCE else EPOCH_FACTORS
+    for lr_factor, epoch_factor, value in itertools.product(LR_FACTORS, epoch_factors, values):
         own = {f"{name}.{option}": value} if option else {}
-        variant = dataclasses.replace(row, rate=rate, epoch_factor=epoch_factor, settings=row.settings | own)
-        choice = {"method": name, "rate": rate, "longer": epoch_factor, "option": option, "value": value}
-        found.append((choice, study.run(variant, study.curve_bits, SEED).config))
-    return found
+        variant = dataclasses.replace(row, lr_factor=lr_factor, epoch_factor=epoch_factor, settings=row.settings | own)
+        choice = {
+            "method": name,
+            "lr_factor": lr_factor,
+            "epoch_factor": epoch_factor,
+            "option": option,
+            "value": value,
+        }
+        pairs.append((choice, study.run(variant, study.curve_bits, SEED).config))
+    return pairs
 
 
 def main() -> None:
+    """Train every trial, write the table, and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=list(OPTIONS), metavar="METHOD")
     parser.add_argument("--workers", type=int, default=2)
-    asked = parser.parse_args()
+    options = parser.parse_args()
+    for name in options.methods:
+        if name not in OPTIONS:
+            parser.error(f"{name!r} is not among the methods{suggestion(name, OPTIONS)} (known: {', '.join(OPTIONS)})")
     study = Parameters(**defaults(NOTEBOOK))
-    tried = [trial for name in asked.methods for trial in trials(name, study)]
+    pairs = [pair for name in options.methods for pair in trials(name, study)]
     setup = dataclasses.replace(study.setup(), validation=True)
-    records = run_all([config for _, config in tried], setup, asked.workers, study.r)
+    records = run_all([config for _, config in pairs], setup, options.workers, study.r)
     rows = []
-    for (choice, _), record in zip(tried, records, strict=True):
-        both = [record["evaluation"][direction]["gallery"]["mAP@all"] for direction in ("i2t", "t2i")]
+    for (choice, _), record in zip(pairs, records, strict=True):
+        both = [record["evaluation"][direction]["gallery"]["mAP@all"] for direction in DIRECTIONS]
         rows.append(choice | {"mAP@all": round(sum(both) / 2, 4), "seconds": record["training_seconds"]})
     table = pd.DataFrame(rows)
     best = table.loc[table.groupby("method", sort=False)["mAP@all"].idxmax()]
     table["best"] = ["yes" if i in best.index else "" for i in table.index]
     folder = reports_dir() / "choices" / "method-options-scenes-64bits-demo"
     write_table(table.set_index("method"), folder / "table")
-    write_record(folder / "record.json", {"methods": ",".join(asked.methods), "seed": SEED}, records)
+    write_record(folder / "record.json", {"methods": ",".join(options.methods), "seed": SEED}, records)
     print(markdown(table.set_index("method")), "written to " + display_path(folder), sep="\n")
 
 

@@ -1,1 +1,1 @@
-"""The paper's numbers, as data."""
+"""The numbers that the paper prints, as data, and the one function that reads them."""

@@ -1,4 +1,4 @@
-"""Every number of the paper's Tables 1-9 (arXiv 2405.14726), as data to stand beside ours.
+"""The numbers of the paper's Tables 1-9 (arXiv 2405.14726), as data to stand beside ours.
 
 ``results.csv`` holds mAP values and ``cost.csv`` the costs of Table 5. The R of the paper's mAP is not known.
 """
@@ -27,8 +27,8 @@ def published(table: int) -> pd.DataFrame:
     if table == _COST_TABLE:
         return pd.read_csv(folder / "cost.csv", keep_default_na=False)
     numbers = pd.read_csv(folder / "results.csv")
-    chosen = numbers[numbers.table == table].reset_index(drop=True)
-    if chosen.empty:
+    rows = numbers[numbers.table == table].reset_index(drop=True)
+    if rows.empty:
         known = ", ".join(map(str, sorted({*numbers.table, _COST_TABLE})))
         raise DcmqError(f"published: the paper has no table {table!r} with numbers (known: {known})")
-    return chosen
+    return rows
