@@ -1,4 +1,4 @@
-"""Train the bundled teacher of the ``scenes`` data set on generated picture-caption pairs, disjoint from the benchmark.
+"""Train the bundled teacher of the ``scenes`` data set on generated image-caption pairs, disjoint from the benchmark.
 
     python scripts/train_scenes_teacher.py clip        # logit scale fixed at CLIP's final 100: narrow similarities
     python scripts/train_scenes_teacher.py clip-wide   # logit scale learned from 1/0.07: wide similarities
@@ -21,6 +21,7 @@ HELD_OUT = 1000
 
 
 def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: float, threads: int) -> None:
+    """Train ``variant`` and write its weights into the package."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     start = time.time()
@@ -44,8 +45,8 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
         model.train()
         order, total = torch.randperm(pairs), 0.0
         for rows in order[: pairs // batch * batch].view(-1, batch):
-            picture = preprocess(images[rows]).contiguous(memory_format=torch.channels_last)
-            loss = loss_of(*model(picture, tokens[rows]))
+            inputs = preprocess(images[rows]).contiguous(memory_format=torch.channels_last)
+            loss = loss_of(*model(inputs, tokens[rows]))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -55,9 +56,9 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
                 model.logit_scale.clamp_(max=math.log(100.0))
             total += loss.item() * batch / pairs
         r1, r10 = recall(model, images[pairs:], tokens[pairs:])
-        took = time.time() - start
+        seconds = time.time() - start
         print(
-            f"epoch {epoch + 1}: loss {total:.3f}, held-out text-to-image R@1 {r1:.3f} R@10 {r10:.3f}, {took:.0f} s",
+            f"epoch {epoch + 1}: loss {total:.3f}, held-out text-to-image R@1 {r1:.3f} R@10 {r10:.3f}, {seconds:.0f} s",
             flush=True,
         )
         card = dict(
@@ -70,18 +71,18 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
             held_out_pairs=HELD_OUT,
             text_to_image_recall_at_1=round(r1, 4),
             text_to_image_recall_at_10=round(r10, 4),
-            seconds=round(took),
+            seconds=round(seconds),
         )
     print("wrote", save_bundled(variant, model, tokenizer, card), card)
 
 
 @torch.no_grad()
 def recall(model, images: torch.Tensor, tokens: torch.Tensor) -> tuple[float, float]:
-    """Share of captions whose own picture is first, and among the first ten, of the held-out pictures."""
+    """Share of captions whose own image is first, and among the first ten, of the held-out images."""
     model.eval()
-    pictures = torch.cat([model.encode_image(preprocess(part), normalize=True) for part in images.split(250)])
-    texts = torch.cat([model.encode_text(part, normalize=True) for part in tokens.split(250)])
-    scores = texts @ pictures.T
+    image_vectors = torch.cat([model.encode_image(preprocess(part), normalize=True) for part in images.split(250)])
+    text_vectors = torch.cat([model.encode_text(part, normalize=True) for part in tokens.split(250)])
+    scores = text_vectors @ image_vectors.T
     rank = (scores > scores.diag()[:, None]).sum(1)
     return (rank < 1).float().mean().item(), (rank < 10).float().mean().item()
 

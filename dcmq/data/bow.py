@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import CountVectorizer
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.words import LATIN, words
@@ -34,6 +33,8 @@ def bag_of_words(
     Raises:
         DcmqError: no word is left.
     """
+    from sklearn.feature_extraction.text import CountVectorizer  # takes seconds
+
     counter = CountVectorizer(
         tokenizer=partial(words, pattern=pattern),
         token_pattern=None,

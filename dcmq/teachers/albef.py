@@ -5,10 +5,10 @@ the first six layers of a BERT, each through one linear layer. The other six lay
 """
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import nn
-from torchvision import transforms as T
 
 from dcmq.core.errors import DcmqError
 from dcmq.networks.pixels import OPENAI
@@ -99,8 +99,10 @@ def clean(text: str) -> str:
     return " ".join(re.sub(r"[-/]", " ", text).split())
 
 
-def transform(side: int) -> T.Compose:
-    """The transform of the official evaluation: the whole image squeezed into a square."""
+def transform(side: int) -> Callable:
+    """The transform of the official evaluation, from a PIL image to (3, side, side): the whole image squeezed into a square."""
+    from torchvision import transforms as T  # takes seconds
+
     resize = T.Resize((side, side), interpolation=T.InterpolationMode.BICUBIC)
     return T.Compose([resize, T.ToTensor(), T.Normalize(*OPENAI)])
 

@@ -58,18 +58,20 @@ class TeacherFacts:
     checked: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TeacherKind(TeacherFacts):
+@dataclass(frozen=True)
+class TeacherKind:
     """A kind of teacher: how a user names it, what it needs, how one is made, and facts about it.
 
     Attributes:
         forms: the ways to write its name, such as ``declip-rn50:FILE``.
         make: a function of (name as written, name of the data set) to the teacher.
+        description: facts about it.
         package: an optional package that it needs. extra: ``pip install 'dcmq[EXTRA]'`` brings it.
     """
 
     forms: tuple[str, ...]
     make: "Callable[[str, str], Teacher]"
+    description: TeacherFacts
     package: str = ""
     extra: str = ""
 
@@ -94,8 +96,7 @@ def register_teacher(*forms: str, description: TeacherFacts = _OWN, package: str
     """
 
     def register(make: "Callable[[str, str], Teacher]"):
-        kind = TeacherKind(**vars(description), forms=forms, make=make, package=package, extra=extra)
-        TEACHERS.register(forms[0].partition(":")[0], kind)
+        TEACHERS.register(forms[0].partition(":")[0], TeacherKind(forms, make, description, package, extra))
         return make
 
     return register

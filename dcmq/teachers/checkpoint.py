@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dcmq.core.errors import DcmqError
 
-_COUNTER = "num_batches_tracked"  # of batch normalisation: some libraries do not write it, and nothing reads it here
+_COUNTER = "num_batches_tracked"  # of batch normalization: some libraries do not write it, and nothing reads it here
 
 
 def named_file(specification: str) -> tuple[str, Path]:

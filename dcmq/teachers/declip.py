@@ -5,8 +5,9 @@ bias, the vocabulary has a mask token before start and end of text, and images a
 What its losses need beside the towers (projectors, predictors, memory banks) is left out.
 """
 
+from collections.abc import Callable
+
 import torch
-from torchvision import transforms as T
 
 from dcmq.networks.pixels import IMAGENET
 from dcmq.teachers.base import TeacherFacts, register_teacher
@@ -62,8 +63,10 @@ def tokens(numbers: torch.Tensor) -> torch.Tensor:
     return numbers + (numbers >= _MASK)
 
 
-def transform() -> T.Compose:
-    """The transform of the official evaluation: the shorter side to 256, the middle 224 x 224."""
+def transform() -> Callable:
+    """The transform of the official evaluation, from a PIL image to (3, 224, 224): the shorter side to 256, its middle."""
+    from torchvision import transforms as T  # takes seconds
+
     return T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), T.Normalize(*IMAGENET)])
 
 

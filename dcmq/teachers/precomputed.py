@@ -53,13 +53,13 @@ class Precomputed(Teacher):
 
     def embed_dataset(self, dataset, progress=True):
         """Unit vectors (n, d) of images and label sentences, in row order. Raises DcmqError if the file lacks a sample."""
-        wanted = [str(key) for key in dataset.ids.tolist()]
-        missing = [key for key in wanted if key not in self.row]
+        names = [str(key) for key in dataset.ids.tolist()]
+        missing = [key for key in names if key not in self.row]
         if missing:
             raise DcmqError(
-                f"teacher: {self.name} lacks {len(missing)} of {len(wanted)} samples (first id: {missing[0]})"
+                f"teacher: {self.name} lacks {len(missing)} of {len(names)} samples (first id: {missing[0]})"
             )
-        rows = [self.row[key] for key in wanted]
+        rows = [self.row[key] for key in names]
         return self.image[rows], self.text[rows]
 
 

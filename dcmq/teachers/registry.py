@@ -38,6 +38,6 @@ def _require(kind: TeacherKind, short: str, argument: str) -> None:
     """Raise DcmqError where the name lacks what stands behind its colon, or a package is not installed."""
     if not kind.accepts(argument):
         forms = " or ".join(f"teacher={form}" for form in kind.forms)
-        raise DcmqError(f"teacher {short} needs weights ({kind.source}): say {forms}")
+        raise DcmqError(f"teacher {short} needs weights ({kind.description.source}): say {forms}")
     if kind.package and find_spec(kind.package) is None:
         raise DcmqError(f"teacher {short} needs {kind.package}: pip install 'dcmq[{kind.extra}]'")

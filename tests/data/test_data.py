@@ -17,12 +17,9 @@ from dcmq.data.scenes.sample import make_scene
 from dcmq.data.splits import Split, draw_split
 from dcmq.networks.inputs import resized_images
 
+pytestmark = pytest.mark.usefixtures("home")
+
 SMALL = dict(query=20, train=60, gallery=100)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
 
 
 def test_scenes_are_the_same_on_every_machine():

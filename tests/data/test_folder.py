@@ -11,10 +11,7 @@ from dcmq.data.datasets import load_dataset
 from dcmq.data.prepare import prepare
 from dcmq.data.readers.folder import read_folder
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

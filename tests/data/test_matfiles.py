@@ -11,6 +11,8 @@ from dcmq.core.errors import DcmqError
 from dcmq.data.prepare import verify
 from dcmq.data.readers.matfiles import read_mat
 
+pytestmark = pytest.mark.usefixtures("home")
+
 N, CLASS_COUNT, TAGS = 40, 24, 30
 RNG = np.random.default_rng(0)
 LABELS = (RNG.random((N, CLASS_COUNT)) < 0.15).astype(np.uint8)
@@ -19,11 +21,6 @@ WORDS = (RNG.random((N, TAGS)) < 0.2).astype(np.uint8)
 WORDS[:, 4] |= WORDS.sum(1) == 0
 WORDS[7] = 0  # a row that should have been left out
 IMAGES = RNG.integers(0, 256, (N, 10, 14, 3), dtype=np.uint8)  # (n, H, W, 3)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
 
 
 def hdf5(path, **arrays):

@@ -10,10 +10,7 @@ from dcmq.data.prepare import verify
 from dcmq.data.readers.mirflickr import read_mirflickr
 from dcmq.data.readers.nuswide import read_nuswide
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

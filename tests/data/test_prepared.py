@@ -18,10 +18,7 @@ from dcmq.data.prepared import description
 from dcmq.data.splits import per_class_split
 from dcmq.data.summary import prepared_summary
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

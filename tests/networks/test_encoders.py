@@ -57,7 +57,7 @@ def test_image_encoders_end_in_d_numbers_and_learn(name, size, weights):
     output, moved = step(model, torch.randn(4, 3, size, size))
     assert output.shape == (4, 24) and output.isfinite().all()
     last = list(dict(model.named_parameters()))[-1]
-    # Some start with blocks that pass their input on (zeros in the last normalisation): those move a step later.
+    # Some start with blocks that pass their input on (zeros in the last normalization): those move a step later.
     assert last in moved and not moved <= {"head.weight", "head.bias"}
     assert model.pixels == {"small_clip": HALF, "open_clip": OPENAI}.get(name.partition(":")[0], IMAGENET)
 

@@ -22,10 +22,7 @@ from dcmq.teachers.check import KINDS, TOLERANCE, check, reference_for, verdict
 from dcmq.teachers.embeddings import embed
 from dcmq.teachers.registry import resolve_teacher, teacher_names
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
@@ -370,9 +367,10 @@ def test_every_known_name_is_resolved_or_says_what_it_needs(monkeypatch, tmp_pat
 def test_every_kind_says_what_a_user_wants_to_know_before_choosing():
     for name, kind in TEACHERS.items():
         assert all(form.partition(":")[0] == name for form in kind.forms)
-        assert kind.source and kind.checked and kind.embedding
-        assert (kind.licence and kind.size) or name == "precomputed"
-        assert bool(kind.package) == bool(kind.extra) == ("pip install" in kind.source)
+        facts = kind.description
+        assert facts.source and facts.checked and facts.embedding
+        assert (facts.licence and facts.size) or name == "precomputed"
+        assert bool(kind.package) == bool(kind.extra) == ("pip install" in facts.source)
 
 
 def test_a_teacher_of_ones_own_is_registered_again_and_again_under_its_name(scenes, monkeypatch):
@@ -386,7 +384,7 @@ def test_a_teacher_of_ones_own_is_registered_again_and_again_under_its_name(scen
     assert (
         "rainbow:LENGTH" in teacher_names()
         and not TEACHERS.is_own("rainbow")
-        and TEACHERS["rainbow"].source == "your own"
+        and TEACHERS["rainbow"].description.source == "your own"
     )
     assert embed(resolve_teacher("rainbow:6", "scenes"), scenes, progress=False).image.shape == (120, 6)
     with pytest.raises(DcmqError, match="'clip' is the package's own"):

@@ -40,8 +40,8 @@ def read_mirflickr(root: Path, population: str = "20015") -> Source:
         DcmqError: files missing, an ID that is no image, nothing left.
     """
     root = Path(root).resolve()
-    wanted = {"doc/common_tags.txt": PHOTOS, "meta/tags": PHOTOS, "water.txt": ANNOTATIONS}
-    places = locate("mirflickr", root, wanted, f"Unpack both there, fetch them with --download, or from {PAGE}")
+    archives = {"doc/common_tags.txt": PHOTOS, "meta/tags": PHOTOS, "water.txt": ANNOTATIONS}
+    places = locate("mirflickr", root, archives, f"Unpack both there, fetch them with --download, or from {PAGE}")
     vocabulary = tuple(line.rsplit(None, 1)[0] for line in lines(places["doc/common_tags.txt"]))
     files = {int(m[1]): p for p in places["meta/tags"].iterdir() if (m := re.fullmatch(r"tags(\d+)\.txt", p.name))}
     ids = np.array(sorted(files))
