@@ -38,7 +38,7 @@ class PairedQueries:
 
 
 def described(record: dict) -> dict[str, object]:
-    """What decided a run, by name: settings as notebooks name them, then ``data.*``, ``teacher.*``, and the rest dotted."""
+    """The facts that decided a run, by name: settings as notebooks name them, then ``data.*``, ``teacher.*`` and ``versions.*``."""
     config = record["config"]
     facts = {name: value for name, value in config.items() if name not in ("student", "options")}
     facts |= config.get("student", {})
@@ -49,14 +49,14 @@ def described(record: dict) -> dict[str, object]:
 
 
 def differing(a: dict, b: dict) -> dict[str, tuple[object, object]]:
-    """What two records say differently of what decided their runs; None where one says nothing."""
+    """The facts that two records give differently, each with both values; None where a record does not have it."""
     first, second = described(a), described(b)
     names = dict.fromkeys([*first, *second])
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
 
 def metric_pairs(a: dict, b: dict) -> list[MetricPair]:
-    """Each mAP of two records, by direction and gallery."""
+    """A pair for each mAP that one of two records has, by direction and gallery."""
     first, second = measured(a), measured(b)
     pairs = []
     for direction, gallery in dict.fromkeys([*first, *second]):
@@ -97,7 +97,7 @@ def paired_queries(a: dict, b: dict) -> list[PairedQueries]:
 
 
 def thousandths(line: str) -> list[int]:
-    """A record's ``AP per query``: each query's average precision in thousandths."""
+    """The average precision of each query in thousandths, from a record's line ``AP per query``."""
     return [int(word) for word in line.split()]
 
 

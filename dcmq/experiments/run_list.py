@@ -22,7 +22,7 @@ _NEWEST = 4  # named where a run is not found
 
 @dataclass(frozen=True)
 class RunRow:
-    """What a list says of a run; what its folder does not say is None.
+    """The row of a run in a list; what its folder does not say is None.
 
     Attributes:
         label: the target of a run of DCMQ, else the method, as in the name of the folder.
@@ -170,7 +170,7 @@ def find_run_folder(name: str, finished: bool = True) -> Path:
 
 
 def is_called(folder: Path, name: str) -> bool:
-    """Whether ``name`` is the beginning of the name or of the key of the run in ``folder``."""
+    """Tell whether ``name`` is the beginning of the name or of the key of the run in ``folder``."""
     return folder.name.startswith(name) or run_key_of(folder).startswith(name)
 
 
@@ -180,14 +180,14 @@ def run_key_of(folder: Path) -> str:
 
 
 def newest_runs() -> str:
-    """Words for a message: which finished runs are the newest, or how to make one."""
+    """The end of a message: which finished runs are the newest, or how to make one."""
     files = sorted(runs_dir().glob(f"*/{RECORD}"), key=lambda file: -file.stat().st_mtime)
     names = ", ".join(display_path(file.parent) for file in files[:_NEWEST])
     return f"the newest are {names}" if names else "run a notebook first, such as notebooks/quickstart.ipynb"
 
 
 def is_in_training(folder: Path) -> bool:
-    """Whether a process holds the lock of the run in ``folder``."""
+    """Tell whether a process holds the lock of the run in ``folder``."""
     if not (folder / ".lock").exists():
         return False
     try:
