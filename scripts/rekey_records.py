@@ -36,7 +36,8 @@ RENAMED = {
     "subvector_length": "subvector_dim",
     "normalise_subvectors": "normalize_subvectors",
     "backbone_rate": "backbone_lr_factor",
-    "quantisation": "quantization",  # an option of some methods, and a term of their losses
+    "quantisation": "quantization",  # an option of some methods, and with the next a word in the names of their losses
+    "judges": "discriminators",
 }
 IMAGE_CODE = {"scenes": fingerprint("dcmq.data.scenes.sample"), "coco": DECODER}
 LOADED = {  # which of the choices in a record are options of the loader
@@ -50,7 +51,7 @@ def renamed(part):
     if isinstance(part, list):
         return [renamed(value) for value in part]
     if isinstance(part, dict):
-        return {RENAMED.get(name, name): renamed(value) for name, value in part.items()}
+        return {" ".join(RENAMED.get(w, w) for w in name.split()): renamed(value) for name, value in part.items()}
     return part
 
 

@@ -110,7 +110,7 @@ def _differences(one, other, name: str):
     if isinstance(one, dict) and isinstance(other, dict):
         for part in one.keys() & other.keys() - _CIRCUMSTANCES:
             yield from _differences(one[part], other[part], f"{name}.{part}".lstrip("."))
-    elif json.dumps(one) != json.dumps(other):
+    elif json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True):
         yield name
 
 

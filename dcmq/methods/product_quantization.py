@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dcmq.codes.bits import bits_per_codeword, codebooks_for_bits
@@ -22,6 +23,7 @@ from dcmq.retrieval.retriever import Retriever
 from dcmq.training.seeds import make_encoders
 
 NUM_CODEWORDS = 16  # K: 4 bits per codebook, as DCMQ's
+BLAS_THREADS = 2  # a PCA's last bits depend on their number, which would otherwise be that of the machine's cores
 LONGEST = 512  # the paper's image features have that many numbers
 
 
@@ -132,10 +134,11 @@ class PcaRetriever(Retriever):
             raise DcmqError(
                 f"bits: {task.config.student.bits} need {num_codebooks} sub-vectors, the features have {limit} numbers"
             )
-        self.pca = [
-            PCA(dimension, random_state=0).fit(part)
-            for part in (self.image_features[split.train], texts[split.train].toarray())
-        ]
+        with threadpool_limits(BLAS_THREADS, "blas"):
+            self.pca = [
+                PCA(dimension, random_state=0).fit(part)
+                for part in (self.image_features[split.train], texts[split.train].toarray())
+            ]
         self.codec = train_codebooks(
             torch.cat(self.embed(split.train)), num_codebooks, rotate=rotate, seed=task.config.seed
         )
@@ -145,10 +148,9 @@ class PcaRetriever(Retriever):
     def embed(self, rows):
         """The principal components of image features and of bags of words, each (len(rows), D) float32."""
         images, texts = self.image_features[rows], self.dataset.bow[rows].toarray()
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(pca.transform(part), np.float32))
-            for pca, part in zip(self.pca, (images, texts), strict=True)
-        )
+        with threadpool_limits(BLAS_THREADS, "blas"):
+            components = [pca.transform(part) for pca, part in zip(self.pca, (images, texts), strict=True)]
+        return tuple(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in components)
 
     def codes(self, embeddings):
         """(n, M) indices of the nearest codewords."""

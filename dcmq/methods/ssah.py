@@ -147,7 +147,7 @@ class Trainer(HashTrainer):
         self.network.train()
         steps = [("labels", 0, self._label_terms)] * int(self.options["passes"])
         if not self.options["released"]:  # there the discriminators cannot reach the encoders
-            steps.append(("judges", 1, self._discriminator_terms))
+            steps.append(("discriminators", 1, self._discriminator_terms))
         steps += [("image", 2, self._image_terms), ("text", 3, self._text_terms)]
         losses = {}
         for part, (name, place, terms) in enumerate(steps):
@@ -183,7 +183,8 @@ class Trainer(HashTrainer):
                 "text": self.network.text_outputs(self.text_batch(rows))[0],
             }
         return {
-            name: (_adversarial_loss(self.helpers[name], label, 1) + _adversarial_loss(self.helpers[name], feature, 0)) / 2
+            name: (_adversarial_loss(self.helpers[name], label, 1) + _adversarial_loss(self.helpers[name], feature, 0))
+            / 2
             for name, feature in features.items()
         }
 
