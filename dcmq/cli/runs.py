@@ -103,7 +103,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record as it is.")] = False,
 ) -> None:
     """Say everything that is known of a run: what decided it, how its losses fell, and what it reaches."""
-    from dcmq.experiments.run_comparison import described, measured
+    from dcmq.experiments.run_comparison import described, measured, metric_table
     from dcmq.experiments.run_list import find_run_folder, read_record, run_row
 
     folder = find_run_folder(key)
@@ -127,35 +127,14 @@ def show(
             [[n, f"{first[n]:.4f}", f"{last[n]:.4f}"] for n in first if n in last],
         )
     _print_heading("metrics")
-    columns = measured(record)
-    print_table(["", *map(" ".join, columns)], _metric_rows(list(columns.values())))
+    table = metric_table(record)
+    print_table(["", *map(" ".join, measured(record))], [[name, *map(_number, row)] for name, row in table.items()])
     if usage := record["evaluation"].get("codewords"):
         names = [name for name, value in next(iter(usage.values())).items() if isinstance(value, float)]
         print_table(
             ["codewords", *names],
             [[modality, *(_number(of.get(name)) for name in names)] for modality, of in usage.items()],
         )
-
-
-def _metric_rows(columns: list[dict]) -> list[list[str]]:
-    """A row for each metric that is a number, those at several cuts or levels one below the other."""
-    names = {}
-    for column in columns:
-        for name, value in column.items():
-            if isinstance(value, dict) and name != "AP per query":
-                names |= {
-                    (name, cut): f"{name.removesuffix('@N')}@{cut}" if name.endswith("@N") else f"{name} {cut}"
-                    for cut, number in value.items()
-                    if isinstance(number, int | float)
-                }
-            elif isinstance(value, int | float):
-                names[name,] = name
-    rows = []
-    for path, name in names.items():
-        values = [column.get(path[0]) for column in columns]
-        values = [(value or {}).get(path[1]) for value in values] if len(path) == 2 else values
-        rows.append([name, *map(_number, values)])
-    return rows
 
 
 @app.command(

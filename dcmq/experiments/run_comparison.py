@@ -76,6 +76,16 @@ def measured(record: dict) -> dict[tuple[str, str], dict]:
     }
 
 
+def metric_table(record: dict) -> dict[str, list[float | int | None]]:
+    """The metrics of a record by name, each with its values in the columns of :func:`measured`.
+
+    Metrics at several cuts or levels are named one by one: ``precision@10``.
+    """
+    columns = [dict(_numbers(metrics)) for metrics in measured(record).values()]
+    names = dict.fromkeys(name for column in columns for name in column)
+    return {name: [column.get(name) for column in columns] for name in names}
+
+
 def paired_queries(a: dict, b: dict) -> list[PairedQueries]:
     """The queries of two records one by one, on the whole gallery; empty where they were asked of different data."""
     if any(a["dataset"].get(name) != b["dataset"].get(name) for name in ("fingerprint", "split")):
@@ -99,6 +109,13 @@ def paired_queries(a: dict, b: dict) -> list[PairedQueries]:
 def thousandths(line: str) -> list[int]:
     """The average precision of each query in thousandths, from a record's line ``AP per query``."""
     return [int(word) for word in line.split()]
+
+
+def _numbers(metrics: dict) -> Iterator[tuple[str, float | int]]:
+    for name, value in metrics.items():
+        start = f"{name.removesuffix('@N')}@" if name.endswith("@N") else f"{name} "
+        values = {start + cut: number for cut, number in value.items()} if isinstance(value, dict) else {name: value}
+        yield from ((full, number) for full, number in values.items() if isinstance(number, int | float))
 
 
 def _flat(part: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -148,25 +148,24 @@ def sorted_runs(rows: Iterable[RunRow], column: str, reverse: bool = False) -> l
     return known + [row for row in rows if getattr(row, column) is None]
 
 
-def find_run_folder(name: str, finished: bool = True) -> Path:
-    """The folder of a run, named by its path, or by the beginning of its key or of its folder's name.
-
-    Args:
-        finished: only a run with a record is looked for.
+def find_run_folder(name: str) -> Path:
+    """The folder of a finished run, named by its path, or by the beginning of its key or of its folder's name.
 
     Raises:
-        DcmqError: no run is called so, or several are.
+        DcmqError: no run is called so, several are, or the one that is called so is not finished.
     """
     if name and Path(name).is_dir():
         return Path(name)
-    candidates = [folder for folder in run_folders() if not finished or (folder / RECORD).is_file()]
-    folders = [folder for folder in candidates if name and is_called(folder, name)]
+    called_so = [folder for folder in run_folders() if name and is_called(folder, name)]
+    folders = [folder for folder in called_so if (folder / RECORD).is_file()]
     if len(folders) == 1:
         return folders[0]
-    if not folders:
-        raise DcmqError(f"there is no run {name!r}; {newest_runs()}")
-    some = ", ".join(folder.name for folder in folders[:_NEWEST]) + (", ..." if len(folders) > _NEWEST else "")
-    raise DcmqError(f"{len(folders)} runs are called {name!r}: {some}; name one by its key")
+    if folders:
+        some = ", ".join(folder.name for folder in folders[:_NEWEST]) + (", ..." if len(folders) > _NEWEST else "")
+        raise DcmqError(f"{len(folders)} runs are called {name!r}: {some}; name one by its key")
+    if called_so:
+        raise DcmqError(f"{called_so[0].name} is not finished: run its notebook again, and it goes on; {newest_runs()}")
+    raise DcmqError(f"there is no run {name!r}; {newest_runs()}")
 
 
 def is_called(folder: Path, name: str) -> bool:
@@ -210,7 +209,7 @@ def _unfinished_row(folder: Path) -> RunRow:
 
 
 def _trained_epochs(checkpoint: Path) -> int:
-    """How many epochs a checkpoint has behind it: the length of its loss history."""
+    """The number of epochs in a checkpoint: the length of its loss history; 0 where there is no checkpoint."""
     if not checkpoint.is_file():
         return 0
     try:

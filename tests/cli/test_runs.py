@@ -77,7 +77,7 @@ def test_show_says_everything(home):
     ):
         assert words.split() in [line.split() for line in lines], words
     assert json.loads(run_command("runs", "show", "a1", "--json"))["key"] == A
-    for key, message in (("nobody", "there is no run"), ("c3", "there is no run 'c3'"), (home, "is no finished run")):
+    for key, message in (("nobody", "there is no run"), ("c3", "is not finished"), (home, "is no finished run")):
         result = dcmq("runs", "show", key)
         assert result.exit_code == 1 and message in result.stderr and result.stderr.count("\n") == 1
 

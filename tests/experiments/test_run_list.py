@@ -11,7 +11,7 @@ from dcmq.config import MethodConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.experiments import run_list, runs
 from dcmq.experiments.run_cleaning import removable_runs, remove_run
-from dcmq.experiments.run_comparison import described, differing, metric_pairs, paired_queries
+from dcmq.experiments.run_comparison import described, differing, metric_pairs, metric_table, paired_queries
 from dcmq.experiments.run_list import COLUMNS, find_run_folder, list_runs, run_row, select_runs, sorted_runs
 
 KEYS = ["a1" + "0" * 14, "a2" + "0" * 14, "b3" + "0" * 14]
@@ -116,9 +116,8 @@ def test_a_run_is_found_by_the_beginning_of_key_or_name(three):
     for name in ("nobody", ""):
         with pytest.raises(DcmqError, match=rf"there is no run '{name}'; the newest are runs/"):
             find_run_folder(name)
-    unfinished = write_unfinished(three, "c4", epochs=1)
-    assert find_run_folder("c4", finished=False) == unfinished
-    with pytest.raises(DcmqError, match="there is no run 'c4'"):
+    write_unfinished(three, "c4", epochs=1)
+    with pytest.raises(DcmqError, match="raw-16bits-seed3-c4 is not finished: run its notebook again"):
         find_run_folder("c4")
 
 
@@ -155,6 +154,12 @@ def test_metrics_and_queries_side_by_side_by_hand():
     assert paired_queries(a, record("c", dataset="coco")) == []
     del b["evaluation"]["i2t"]["gallery"]["mAP@all"]
     assert next(p for p in metric_pairs(a, b) if p.metric == "mAP@all").difference is None
+
+
+def test_every_number_of_a_record_is_in_its_table():
+    table = metric_table(record("a"))
+    assert list(table) == ["mAP@500 (hits)", "mAP@all", "precision@1", "precision@10", "queries"]
+    assert table["precision@10"] == [0.234375, 0.5, 0.125, 0.5] and table["queries"] == [4, 2, 4, 2]
 
 
 def test_what_no_report_refers_to_may_go(three):
