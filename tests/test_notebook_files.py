@@ -1,4 +1,4 @@
-"""What every committed notebook keeps to, seen without running it; and what nbval overlooks in comparing outputs."""
+"""Rules that every committed notebook keeps, seen without running it; and what nbval overlooks in comparing outputs."""
 
 import ast
 import re

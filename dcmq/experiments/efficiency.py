@@ -1,4 +1,4 @@
-"""What a model costs, measured: parameters, multiplications, seconds per item, and bytes in a file."""
+"""Measured costs of a model: parameters, multiplications, seconds per item, and bytes in a file."""
 
 import logging
 import statistics
@@ -99,7 +99,8 @@ def stored(array: Tensor | np.ndarray) -> Stored:
 
 
 def clip_size(model: nn.Module) -> Size:
-    """The size of an open_clip model; MACs for one image at its own size and one text of full length, to which CLIP pads all."""
+    """The size of an open_clip model; its MACs are for one image at its own size and a text of full length, to which CLIP
+    pads all."""
     device = next(model.parameters()).device
     height, width = np.broadcast_to(model.visual.image_size, 2).tolist()
     image = torch.zeros(1, 3, height, width, device=device)
@@ -115,8 +116,8 @@ def clip_size(model: nn.Module) -> Size:
 
 
 def teacher_size(teacher: Teacher) -> Size | None:
-    """The size of the model that ``teacher`` runs; None where its embeddings were made elsewhere, or where the model is not
-    built as open_clip's are."""
+    """The size of the model that ``teacher`` runs; None where its embeddings were made elsewhere, or where the model is
+    not built as open_clip's are."""
     return clip_size(teacher.network) if hasattr(teacher.network, "visual") else None
 
 
@@ -124,8 +125,8 @@ def student_size(student: Student, text: Tensor) -> Size:
     """The size of a student.
 
     Args:
-        text: one input of its text encoder, with a first axis of 1; MACs are for it and for one image at the student's size,
-            up to the codeword numbers.
+        text: one input of its text encoder, with a first axis of 1; MACs are for it and for one image at the student's
+            size, up to the codeword numbers.
     """
     codebooks = student.quantizer.codebooks.detach()
     side = student.config.image_size

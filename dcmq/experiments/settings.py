@@ -35,14 +35,15 @@ _ELSEWHERE = {"method", "student", "seed", "bits", "options"}
 
 
 def stated_settings(dataset: str) -> Mapping[str, float]:
-    """What the paper states for ``dataset`` alone; nothing for one that is not registered, which is refused when it is loaded."""
+    """The settings that the paper states for ``dataset`` alone; none for one that is not registered, as loading refuses it."""
     name = dataset.partition(":")[0]
     return DATASETS[name].settings if name in DATASETS else {}
 
 
 def parsed_settings(text: str) -> dict:
-    """``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` as values by name: fields of the settings of any registered method
-    or of its student, and options of a method under their dotted names.
+    """The values by name that a text like ``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` gives.
+
+    Names are fields of the settings of any registered method or of its student, and options of a method under dotted names.
 
     Raises:
         DcmqError: a word that is no NAME=VALUE, or a name that is no setting.
@@ -78,7 +79,7 @@ def _dotted_names() -> list[str]:
 
 
 def data_options(text: str) -> dict:
-    """``"query=219 train=1100 ignore_classes=person,cat"`` as keyword arguments of the data set's loader.
+    """The arguments of the data set's loader that a text like ``"query=219 ignore_classes=person,cat"`` gives.
 
     Raises:
         DcmqError: a word that is neither NAME=NUMBER nor a list of classes.

@@ -1,4 +1,4 @@
-"""What every study is: parameters that a notebook may be given, and the plan of runs that follows from them."""
+"""Studies: the parameters of a notebook, and the plan of runs that follows from them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,8 +168,8 @@ def file_name(name: str) -> str:
 
 
 def teacher_label(name: str) -> str:
-    """The name of a teacher in tables and as part of a file's name: of one that is read from a file, its kind alone, since the
-    place of that file is the user's affair."""
+    """The name of a teacher in tables and as part of a file's name. Of one that is read from a file it is the kind alone,
+    since it is nobody's business where that file lies."""
     kind = name.partition(":")[0]
     forms = TEACHERS[kind].forms if kind in TEACHERS else ()
     return kind if any(form.endswith((":FILE", ":FOLDER")) for form in forms) else file_name(name)

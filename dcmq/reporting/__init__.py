@@ -1,1 +1,1 @@
-"""From run records to what people read: tables, verdicts, figures, reports, and the page over all of them, with the paper's numbers."""
+"""Tables, verdicts, figures and reports made of run records, the page over all of them, and the paper's numbers beside them."""

@@ -82,7 +82,11 @@ def real_table(models: Mapping[str, SizeAndNumbers]) -> pd.DataFrame:
 
 
 def paper_notes(teachers: Mapping[str, SizeAndNumbers]) -> list[str]:
-    """Sentences on what the numbers of the paper's Table 5 say of each other, and of ``teachers`` (see :func:`real_teachers`)."""
+    """Sentences on what the numbers of the paper's Table 5 say of each other, and of ``teachers``.
+
+    Args:
+        teachers: as :func:`real_teachers` gives them.
+    """
     table, first = published(5).set_index("quantity"), published(1)
     cmmq = first[(first.variant == "CMMQ") & (first.dataset == "coco")].pivot(
         index="bits", columns="task", values="map"
@@ -93,7 +97,8 @@ def paper_notes(teachers: Mapping[str, SizeAndNumbers]) -> list[str]:
     size, millions = table.CLIP.storage_per_sample, table.CLIP.parameters
     notes = [
         f"Codes of {table.DCMQ.storage_per_sample:g} bytes are codes of {8 * table.DCMQ.storage_per_sample:g} bits.",
-        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is in Table 1 (MS COCO) that of {', '.join(same)} bits.",
+        f"CMMQ's mAP, {table.CMMQ.map_i2t} and {table.CMMQ.map_t2i}, is in Table 1 (MS COCO) that of "
+        f"{', '.join(same)} bits.",
         f"The galleries hold {items['CLIP']:,.0f} (CLIP) and {items['CMMQ']:,.0f} (CMMQ) items, if 1 MB is 10^6 bytes.",
         f"DCMQ's gallery is {table.DCMQ.gallery_storage - table.CMMQ.gallery_storage:.2f} MB larger than CMMQ's; codebooks "
         f"like ours, for 64 bits, take {codebooks / 1e6:.3f} MB in float32.",

@@ -33,8 +33,11 @@ def search(student: Student, data: RetrievalDataset, direction: str, first: int)
 def ranked_rows(
     tables: Tensor, codes: Tensor, data: RetrievalDataset, first: int, chunk: int = 128
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same as :func:`search` returns, of (q, M, K) tables of the queries and (g, M) codes of the gallery; ``chunk`` queries are
-    scored at a time."""
+    """The same as :func:`search` returns, for (q, M, K) tables of the queries and (g, M) codes of the gallery.
+
+    Args:
+        chunk: how many queries are scored at a time.
+    """
     order = tie_permutation(len(codes))
     items = codes[order]
     best = [scores(part, items).argsort(dim=1, descending=True, stable=True)[:, :first] for part in tables.split(chunk)]
@@ -58,7 +61,7 @@ def labels_of(data: RetrievalDataset, row: int, other: int | None = None) -> str
 
 
 def show_image(axis: plt.Axes, data: RetrievalDataset, row: int, hit: bool | None = None) -> None:
-    """Draw the image of a sample; where ``hit`` is given, with a mark and a frame: a full line if it is right, dashed if not."""
+    """Draw the image of a sample; where ``hit`` is given, with a mark and a frame: a full line if right, dashed if not."""
     axis.imshow(np.asarray(data.images[row]), interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])

@@ -100,7 +100,7 @@ def storage_table(forms: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def bytes_table(forms: pd.DataFrame) -> pd.DataFrame:
     """The bytes of what one would keep: the teacher's embeddings in float32, the students' codes. A column per model."""
-    kept = forms[(forms.form == CODES) | ((forms.model == TEACHER) & (forms.kind == "float32"))]
+    forms = forms[(forms.form == CODES) | ((forms.model == TEACHER) & (forms.kind == "float32"))]
     return pd.DataFrame(
-        {row.model: {ITEM: f"{row.item:g}", FILE: f"{row.file / 1e3:,.1f}"} for row in kept.itertuples()}
+        {row.model: {ITEM: f"{row.item:g}", FILE: f"{row.file / 1e3:,.1f}"} for row in forms.itertuples()}
     )

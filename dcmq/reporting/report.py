@@ -1,6 +1,6 @@
 """The lines in which a notebook says what it works on, and the files that it leaves under ``reports/``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -64,20 +64,21 @@ def data_text(data: RetrievalDataset, *teachers: TeacherEmbeddings) -> str:
 def provenance(records: Sequence[dict]) -> dict:
     """The origins of ``records``: data, teachers, code, versions, devices, the last date, and one hash of all run keys."""
 
-    def distinct(values) -> list:
-        return list(dict.fromkeys(values))
-
     return {
-        "data": distinct(f"{r['dataset']['name']}, split {r['dataset']['split']}" for r in records),
-        "teachers": distinct(r["teacher"]["description"] for r in records),
+        "data": _distinct(f"{r['dataset']['name']}, split {r['dataset']['split']}" for r in records),
+        "teachers": _distinct(r["teacher"]["description"] for r in records),
         "configurations": digest(*sorted({r["key"] for r in records})),
         "runs": len({r["key"] for r in records}),
         "seeds": sorted({r["config"]["seed"] for r in records}),
-        "code": distinct(f"{r['code']} (git {r['git']})" for r in records),
-        "versions": distinct(", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records),
-        "devices": distinct(f"{r['device']}, {r['machine']}" for r in records),
+        "code": _distinct(f"{r['code']} (git {r['git']})" for r in records),
+        "versions": _distinct(", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records),
+        "devices": _distinct(f"{r['device']}, {r['machine']}" for r in records),
         "finished": max((r["finished"] for r in records), default=""),
     }
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
 
 
 def write_report(
@@ -92,7 +93,8 @@ def write_report(
     """Write tables (CSV, Markdown, LaTeX), figures (SVG, PNG), single values and the record; return the folder.
 
     Args:
-        tables: ``table`` is the one that the page over all reports shows, ``paper`` the paper's numbers; empty ones are left out.
+        tables: ``table`` is the one that the page over all reports shows, ``paper`` the paper's numbers; empty ones are
+            left out.
         figures: ``figure`` is the one that the page shows.
         frame: single values, as :func:`dcmq.reporting.results.results_frame` gives them.
         more: further entries of the record, whatever JSON can hold.

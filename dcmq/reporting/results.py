@@ -1,4 +1,4 @@
-"""From run records to tables and judgements."""
+"""Results of runs as tables: made of their records, selected, and with mean ± sd in their cells."""
 
 from collections.abc import Sequence
 
@@ -84,8 +84,9 @@ def select(
 def table(
     frame: pd.DataFrame, rows: str = "variant", columns: Sequence[str] = ("metric", "direction"), r: int = 0
 ) -> pd.DataFrame:
-    """Mean ± sd over seeds, row and column names in the order in which ``frame`` has them; empty if ``frame`` is: where all of
-    the gallery was trained on, nothing in it is unseen.
+    """Mean ± sd over seeds, with rows and columns in the order in which ``frame`` has them.
+
+    Of an empty ``frame`` it is empty: where all of the gallery was trained on, there are no results on unseen items.
 
     Args:
         frame: as :func:`select` gives it.
@@ -114,8 +115,9 @@ def metric_name(metric: str, r: int) -> str:
 
 
 def paper_table(number: int, variants: dict[str, str], bits: Sequence[int] = ()) -> pd.DataFrame:
-    """The paper's numbers as it prints them; the R of its mAP is not known. Columns: data set, bits where there are several,
-    direction.
+    """The paper's numbers as it prints them; the R of its mAP is not known.
+
+    Columns say data set, bits where there are several, and direction.
 
     Args:
         number: of the table.

@@ -1,5 +1,4 @@
-"""Times of searches, read from what ``make benchmarks`` measured: other runs and other items than a report's, the same kinds of
-search."""
+"""Times of searches, read from what ``make benchmarks`` measured: the same kinds of search as a report's, on other items."""
 
 import json
 import os
@@ -58,8 +57,7 @@ def table(record: dict | None) -> pd.DataFrame:
 
 
 def draw(axis: plt.Axes, record: dict, frame: pd.DataFrame, compared: pd.DataFrame, metric: str) -> None:
-    """Draw quality (mean and sd over seeds) against milliseconds per query, the runs' codes and embeddings timed as if they were
-    a million.
+    """Draw quality, mean and sd over seeds, against milliseconds per query among a million items.
 
     Args:
         record: as :func:`benchmark_record` gives it.

@@ -24,9 +24,9 @@ def significance(
 ) -> pd.DataFrame:
     """DCMQ against every other method over queries: a row per method, code length and direction.
 
-    Columns: variant, bits, direction, difference (of DCMQ's mean AP, per query averaged over seeds) and p, two-sided, of a paired
-    sign-flip test, Holm-corrected over all methods and directions of a code length. Code lengths without a run of DCMQ are left
-    out.
+    Columns: variant, bits, direction, difference (DCMQ's mean AP less the other's) and p. Before, AP is averaged over seeds
+    per query; p is that of a two-sided paired sign-flip test, Holm-corrected over all methods and directions of a code length.
+    Code lengths without a run of DCMQ are left out.
 
     Args:
         r: R of mAP@R (hits).

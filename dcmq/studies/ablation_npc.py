@@ -99,7 +99,7 @@ def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[Verdict]:
 
 
 def figure(frame: pd.DataFrame, tau: float, metric: str, label: str) -> plt.Figure:
-    """Two panels: the four targets at ``tau``, a mark per seed; and against tau, the mean of both directions with sd bars."""
+    """Two panels: the four targets at ``tau``, a mark per seed; and over tau, the mean of both directions with sd bars."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True)
     plots.dots(left, select(frame, metric, tau=tau), label)
     left.set_title(f"tau {tau:g}: filled i2t, hollow t2i, a mark per seed", fontsize=10)

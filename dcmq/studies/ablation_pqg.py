@@ -60,7 +60,7 @@ def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """Two panels of mAP against bits, the mean of both directions with sd bars: quantized, and the same students' embeddings."""
+    """Two panels of mAP against bits, quantized and not quantized: the mean of both directions with sd bars."""
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
     for axis, gallery, title in zip(
         axes, ("gallery", "continuous"), ("quantized codes", "the same, not quantized"), strict=True

@@ -26,7 +26,8 @@ class Parameters(TrainingStudy):
     item: ClassVar[str] = "Table 7"
     title: ClassVar[str] = "How much does the student's image encoder matter?"
     claim: ClassVar[str] = (
-        "Stronger image encoders make better students: DeiT and ViT-B32 lead on MS COCO, AlexNet is last but close on MIRFlickr."
+        "Stronger image encoders make better students: DeiT and ViT-B32 lead on MS COCO, AlexNet is last but close on "
+        "MIRFlickr."
     )
 
     bits: str

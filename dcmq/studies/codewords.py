@@ -119,7 +119,7 @@ def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str) -> list
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    """Lines that name the conditions in which each part of the claim holds, and those in which noise raises entropy and mAP."""
+    """Lines that name the conditions in which each part of the claim holds, and in which noise raises entropy and mAP."""
     holds = {v.claim for v in verdicts if v.word == "holds"}
     conditions = list(dict.fromkeys(v.claim.split(":")[0] for v in verdicts))
 
@@ -130,20 +130,21 @@ def summary(verdicts: list[Verdict]) -> str:
     for form in (RAW, SCALED):
         entropy, quality = f"noise, {form}, raises entropy", f"noise, {form}, raises mAP"
         lines.append(
-            f"Noise, {form}, raises entropy in: {named(entropy)}; mAP in: {named(quality)}; both in: {named(entropy, quality)}."
+            f"Noise, {form}, raises entropy in: {named(entropy)}; mAP in: {named(quality)}; "
+            f"both in: {named(entropy, quality)}."
         )
     return "\n".join(lines)
 
 
 def usage_figure(statistics: pd.DataFrame, condition: str) -> plt.Figure:
-    """Two panels, texts and images: share of assignments against the codeword's rank within its codebook, for each form of noise."""
+    """Two panels, texts and images: share of assignments against the rank of the codeword, for each form of noise."""
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
     for axis, modality in zip(axes, ("text", "image"), strict=True):
-        chosen = statistics[(statistics.condition == condition) & (statistics.modality == modality)]
+        rows = statistics[(statistics.condition == condition) & (statistics.modality == modality)]
         for i, form in enumerate(FORMS):
-            usage = np.stack(chosen[chosen.variant == form].usage.to_list())
+            usage = np.stack(rows[rows.variant == form].usage.to_list())
             ranks = np.arange(1, usage.shape[1] + 1)
-            entropy = chosen[chosen.variant == form].entropy.mean()
+            entropy = rows[rows.variant == form].entropy.mean()
             axis.plot(
                 ranks,
                 usage.mean(0),

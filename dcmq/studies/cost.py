@@ -1,5 +1,5 @@
-"""Table 5: what codes and embeddings cost, and what they are worth. The tables are in :mod:`dcmq.reporting`: ``gallery_forms``,
-``cost_tables`` and ``cost_paper``."""
+"""Table 5: what codes and embeddings cost, and what they are worth. Tables are in :mod:`dcmq.reporting.gallery_forms`,
+:mod:`dcmq.reporting.cost_tables` and :mod:`dcmq.reporting.cost_paper`."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -63,8 +63,8 @@ def sizes(students: Mapping[str, Student], data: RetrievalDataset, teacher: Teac
 def times(
     study: Parameters, students: Mapping[str, Student], data: RetrievalDataset, teacher: Teacher
 ) -> dict[str, tuple[float, float]]:
-    """Seconds per image and per text: of the teacher to its embeddings, if it runs a model here, and of every student to its
-    codeword numbers."""
+    """Seconds per image and per text: of the teacher to its embeddings, if it runs a model here, and of every student to
+    its codeword numbers."""
     rows = data.split.gallery[: study.batch]
     own = {}
     if teacher.reads_any_text:  # embeddings that were made elsewhere took no time here
@@ -142,7 +142,7 @@ def _judged(claim: str, holds: bool, detail: str) -> Verdict:
 
 
 def _better(row, teacher: float, name: str) -> Verdict:
-    """The verdict on codes ranking better than the teacher, which has one value and no seeds: in units of the sd over seeds."""
+    """The verdict on codes ranking better than the teacher, which has one value: in units of the codes' sd over seeds."""
     claim = f"{row.model}: codes rank better than the teacher itself"
     gap, detail = np.mean(row.scores) - teacher, f"{name} {np.mean(row.scores):.3f} against {teacher:.3f}"
     if len(row.scores) < 2:

@@ -41,7 +41,8 @@ def paper() -> pd.DataFrame:
 
 
 def paper_loss() -> pd.DataFrame:
-    """The loss of the paper's CLIP-ViT-B32 student against its 64 bits (Table 2): rows bits, columns data set and direction."""
+    """The loss of the paper's CLIP-ViT-B32 student against its 64 bits (Table 2): a row per code length, columns data set
+    and direction."""
     low, full = (paper_table(n, {"CLIP-ViT-B32": "CLIP-ViT-B32"}).loc["CLIP-ViT-B32"].astype(float) for n in (6, 2))
     rows = {
         f"{bits} bits": {name: round(full[name] - low[name.replace(" ", f" {bits} bits ")], 3) for name in full.index}

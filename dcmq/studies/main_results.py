@@ -116,8 +116,8 @@ def _kind(name: str) -> str:
 
 
 def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict]) -> plt.Figure:
-    """A column per direction: above, interpolated precision against recall by rank, for all; below, by Hamming radius, for hash
-    methods."""
+    """A column per direction, precision against recall: above by rank, interpolated, for all; below by Hamming radius, for
+    hash methods."""
     fig, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
     names = list(dict.fromkeys(run.variant for run in plan))
     for column, direction in enumerate(DIRECTIONS):

@@ -57,8 +57,8 @@ class Parameters(TrainingStudy):
 
 
 def unknown_text(unknown: Sequence[str], vocabulary: Sequence[str]) -> str:
-    """A line for each word of the query that the student does not know, with one like it that it does know; and where there is
-    none, with the most frequent words."""
+    """A line for each word of the query that the student does not know, with a known one like it; where there is none, also
+    a line with the most frequent words."""
     if not unknown:
         return "every word is known"
     hints = {word: suggestion(word, vocabulary) for word in unknown}
@@ -103,7 +103,7 @@ def table(data: RetrievalDataset, rows: np.ndarray, cosines: np.ndarray, classes
 
 
 def verdicts(data: RetrievalDataset, ranking: np.ndarray, classes: Sequence[int], first: int = 100) -> list[Verdict]:
-    """The verdict on the query's classes being more frequent among the ``first`` rows of ``ranking`` than in the whole gallery.
+    """The verdict on the query's classes being more frequent in the ``first`` rows of ``ranking`` than in the gallery.
 
     It is a tie within two standard deviations of as many rows drawn at random.
     """
@@ -121,7 +121,7 @@ def verdicts(data: RetrievalDataset, ranking: np.ndarray, classes: Sequence[int]
 
 
 def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], text: str) -> plt.Figure:
-    """The images of ``rows``, best first, under their labels; framed in blue with a tick if they hold a class of the query."""
+    """The images of ``rows``, best first, under their labels; with a tick and in blue if they hold a class of the query."""
     across = min(ACROSS, len(rows))
     lines = -(-len(rows) // across)
     fig, axes = plt.subplots(lines, across, figsize=(1.35 * across, 1.9 * lines + 0.4), squeeze=False)

@@ -144,7 +144,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def perplexity(target: Tensor) -> float:
-    """The number of texts that an image's target is spread over, 1 to b: exp of the mean entropy of (b, b) rows that sum to 1."""
+    """The number of texts, 1 to b, that an image's target is spread over: exp of the mean entropy of the (b, b) rows."""
     return torch.special.entr(target).sum(1).mean().exp().item()
 
 

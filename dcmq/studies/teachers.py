@@ -35,7 +35,8 @@ class Parameters(TrainingStudy):
     item: ClassVar[str] = "Table 2"
     title: ClassVar[str] = "Does the choice of the teacher matter?"
     claim: ClassVar[str] = (
-        "DCMQ works with any vision-language teacher: seven of them give students within .03 of each other on each data set."
+        "DCMQ works with any vision-language teacher: seven of them give students within .03 of each other on each data "
+        "set."
     )
 
     bits: int = Field(gt=0)

@@ -1,4 +1,4 @@
-"""What a notebook accepts as parameters, and the one line it says otherwise."""
+"""Parameters that a notebook accepts, and the one line it says otherwise."""
 
 import math
 from typing import Literal

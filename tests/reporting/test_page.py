@@ -1,4 +1,4 @@
-"""Where a report lies, and its record."""
+"""The newest report, and records of reports."""
 
 import json
 import os

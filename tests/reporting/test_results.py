@@ -1,4 +1,4 @@
-"""From run records to tables, means per seed and verdicts, on made-up results."""
+"""Tables, means per seed and verdicts of made-up results."""
 
 import pytest
 from notebook_parameters import parameters

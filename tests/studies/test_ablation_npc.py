@@ -70,7 +70,7 @@ def test_settings_reach_every_run_and_the_folder_is_another():
 
 
 def configs(**changes):
-    """What the notebook's first two cells make of ``-p`` options: its runs, or one line that says what is wrong."""
+    """Settings of the runs that the notebook plans for ``-p`` options; or one line that says what is wrong."""
     return [run.config for run in parameters("ablation_npc", **changes).plan()]
 
 
