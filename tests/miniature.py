@@ -42,7 +42,8 @@ def coco(root: Path, each: int = 15) -> Path:
 
 
 def folder(root: Path, n: int = 30, newline: str = "\r\n") -> Path:
-    """A table as a spreadsheet writes it: a byte order mark, CRLF, ids with .0, two rows of one image, no ASCII only."""
+    """A table as a spreadsheet writes it: a byte order mark, CRLF, ids with .0, two rows of one image, no ASCII
+    only."""
     rows = ["id,Image,Text,Labels"]
     for i in range(n):
         file = f"bilder/{'größe' if i % 3 else 'straße'} {i}.jpg"
@@ -61,7 +62,8 @@ MIR_CLASSES = (
 
 
 def mirflickr(root: Path, n: int = 40) -> Path:
-    """MIRFlickr's two archives unpacked: ids from 1 without padding, _r1 files, a README among the classes, CRLF, grey images.
+    """MIRFlickr's two archives unpacked: ids from 1 without padding, _r1 files, a README among the classes, CRLF, grey
+    images.
 
     Image 5 has no label, 6 no tag, 7 no common tag; no other is without either.
     """
@@ -122,7 +124,8 @@ def prepared(
     table: str = "",
     **choices,
 ) -> RetrievalDataset:
-    """The data set ``name`` under ``root``, prepared with images of 8 pixels a side as ``dcmq data prepare`` does, and loaded."""
+    """The data set ``name`` under ``root``, prepared with images of 8 pixels a side as ``dcmq data prepare`` does, and
+    loaded."""
     name = preparable(name)
     folder = (out or root / "prepared" / name.replace(":", "-")).resolve()
     source = read_source(name, data_folder(str(root), name), ReadOptions(ignore_classes, table), ready_made)

@@ -46,8 +46,10 @@ class DatasetEntry:
     """A data set as it is registered.
 
     Attributes:
-        read: a function of (root, population, :class:`ReadOptions`) to the samples to prepare; None where there are no files.
-        load: a function of (root, options) to the data set without preparing it; None where it has to be prepared first.
+        read: a function of (root, population, :class:`ReadOptions`) to the samples to prepare; None where there are no
+            files.
+        load: a function of (root, options) to the data set without preparing it; None where it has to be prepared
+            first.
         needs_root: False where it is generated, so that ``load`` takes no root.
         populations: the published ones by name, the usual one first; named "" where there is only one.
         archives: official archives to download.

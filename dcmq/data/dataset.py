@@ -18,15 +18,15 @@ class RetrievalDataset:
     Attributes:
         ids: (n,) names or numbers of the images.
         labels: (n, C) uint8 0/1, the true labels: relevance, and nothing else, uses them.
-        train_labels: (n, C) uint8 0/1, the labels that annotators gave, perhaps incomplete: the teacher's sentences and the
-            multi-hot target use them.
+        train_labels: (n, C) uint8 0/1, the labels that annotators gave, perhaps incomplete: the teacher's sentences and
+            the multi-hot target use them.
         images: (n, H, W, 3) uint8, perhaps memory-mapped.
         bow: (n, V) float32 0/1 sparse bags of words over ``vocabulary``: the student's text.
         captions, tags: the raw texts, a tuple per row; either may be empty.
         fingerprint: identifies content, split and every choice made.
         choices: those choices by name, for the record.
-        word_pattern: what the words of ``vocabulary`` are, as :func:`dcmq.data.words.words` takes it; a search reads its text
-            by the same.
+        word_pattern: what the words of ``vocabulary`` are, as :func:`dcmq.data.words.words` takes it; a search reads
+            its text by the same.
         image_code: fingerprint of the code that made the images, where ``fingerprint`` knows nothing of their content.
     """
 
@@ -74,13 +74,15 @@ class RetrievalDataset:
             )
 
     def label_sentences(self, rows: np.ndarray | None = None) -> list[str]:
-        """The sentence of each row that the teacher reads: its annotated labels' names in class order, joined by spaces (§3.2)."""
+        """The sentence of each row that the teacher reads: its annotated labels' names in class order, joined by spaces
+        (§3.2)."""
         names = [c.replace("_", " ") for c in self.classes]
         labels = self.train_labels if rows is None else self.train_labels[rows]
         return [" ".join(names[c] for c in np.flatnonzero(row)) for row in labels]
 
     def validation_view(self) -> "RetrievalDataset":
-        """The same data with queries cut from train and the rest of train as train and gallery: to choose settings on."""
+        """The same data with queries cut from train and the rest of train as train and gallery: to choose settings
+        on."""
         rest = np.setdiff1d(self.split.train, self.split.validation)
         split = Split(self.split.validation, rest, rest, self.split.validation[:0])
         choices = self.choices | {"view": "validation"}

@@ -120,7 +120,8 @@ def download(name: str, root: Path) -> None:
 
 
 def find_prepared(name: str, folder: Path) -> Path:
-    """The prepared folder of ``name`` (``mirflickr``, ``mirflickr:24581``): ``folder`` itself or one under its ``prepared``.
+    """The prepared folder of ``name`` (``mirflickr``, ``mirflickr:24581``): ``folder`` itself or one under its
+    ``prepared``.
 
     Raises:
         DcmqError: none, another data set's, or several of which none is the usual population.

@@ -27,8 +27,8 @@ REPEATS = 10  # of one file under different names make it a placeholder
 
 
 def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
-    """The identity of the images ``paths`` under ``root`` at ``size``: a hash of names and file sizes (-1 where there is no
-    file), and of the code that turns them into arrays."""
+    """The identity of the images ``paths`` under ``root`` at ``size``: a hash of names and file sizes (-1 where there
+    is no file), and of the code that turns them into arrays."""
     return digest(
         DECODER,
         size,
@@ -40,10 +40,12 @@ def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
 def decoded(
     folder: Path, key: str, paths: Sequence[Path], size: int, name: str, read: Callable[[int], np.ndarray] | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """The images that can be decoded, (n, size, size, 3) uint8, memory-mapped; and the rows that cannot, with their files.
+    """The images that can be decoded, (n, size, size, 3) uint8, memory-mapped; and the rows that cannot, with their
+    files.
 
     Args:
-        folder: where they are kept as ``images.npy``, and decoded again only if ``key`` is another than that they have there.
+        folder: where they are kept as ``images.npy``, and decoded again only if ``key`` is another than that they have
+            there.
         name: the data set's, for messages.
         read: a function of a row to its image, (H, W, 3) uint8, where images are not a file each.
 
@@ -64,7 +66,8 @@ def decoded(
 
 
 def repeated(paths: Sequence[Path]) -> list[int]:
-    """The rows whose file is, byte for byte, one of ``REPEATS`` or more: such as "this photo is no longer available"."""
+    """The rows whose file is, byte for byte, one of ``REPEATS`` or more: such as "this photo is no longer
+    available"."""
     sizes = [path.stat().st_size for path in paths]
     often = {size for size, times in Counter(sizes).items() if times >= REPEATS}
     suspects = [row for row, size in enumerate(sizes) if size in often]

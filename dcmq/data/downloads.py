@@ -1,4 +1,5 @@
-"""Downloads of archives: they go on where they broke off, are checked, and are unpacked nowhere but into their folder."""
+"""Downloads of archives: they go on where they broke off, are checked, and are unpacked nowhere but into their
+folder."""
 
 import hashlib
 import os
@@ -25,7 +26,8 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Archive:
-    """A ZIP file at its official address; size in bytes and MD5 where they are known; the folder it is unpacked into."""
+    """A ZIP file at its official address; size in bytes and MD5 where they are known; the folder it is unpacked
+    into."""
 
     url: str
     size: int | None = None

@@ -133,7 +133,8 @@ def verify(folder: Path) -> dict:
 
 
 def _sizes(source: Source, query: int | None, train: int | None) -> tuple[int, int]:
-    """The sizes that were chosen, else the published ones, else a tenth of the samples and all the rest, up to 2,000 and 10,000."""
+    """The sizes that were chosen, else the published ones, else a tenth of the samples and all the rest, up to 2,000
+    and 10,000."""
     n = len(source.ids)
     query = query or source.query or max(1, min(2000, n // 10))
     return query, train or source.train or max(1, min(10_000, n - query))

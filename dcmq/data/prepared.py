@@ -37,8 +37,8 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
     """The data set in a prepared folder.
 
     Args:
-        options: ``query``, ``train`` and ``seed`` draw another split, which is kept beside the first; anything else that
-            was chosen when the folder was prepared may be named, and must be the same.
+        options: ``query``, ``train`` and ``seed`` draw another split, which is kept beside the first; anything else
+            that was chosen when the folder was prepared may be named, and must be the same.
 
     Raises:
         DcmqError: a file is missing or has another size, an option that needs preparing again.
@@ -95,7 +95,8 @@ def description(folder: Path) -> dict:
 
 
 def stored_split(folder: Path, recipe: str, labels: np.ndarray, choices: dict) -> Split:
-    """The split of ``choices`` (query, train, seed) from its index file in ``folder``; drawn and kept there if it is new.
+    """The split of ``choices`` (query, train, seed) from its index file in ``folder``; drawn and kept there if it is
+    new.
 
     Raises:
         DcmqError: sizes that do not fit, a damaged index file, or a split that was given with the data.

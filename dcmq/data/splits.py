@@ -13,7 +13,8 @@ from dcmq.core.storage import write_json
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted row numbers of each part. Train lies within the gallery, queries outside it, the validation cut within train."""
+    """Sorted row numbers of each part. Train lies within the gallery, queries outside it, the validation cut within
+    train."""
 
     query: np.ndarray
     train: np.ndarray
@@ -80,9 +81,9 @@ def draw(recipe: str, labels: np.ndarray, query: int, train: int, seed: int = 0)
 def per_class_split(labels: np.ndarray, query: int, train: int, seed: int = 0) -> Split:
     """A split with about as many queries, and training samples, of each class; samples may have several labels.
 
-    Rarest class first, each is drawn from until ``query // C`` samples with it are chosen, those chosen for an earlier class
-    counted; then random samples fill up to exactly ``query``. The same from the rest for ``train``. A tenth of train
-    validates.
+    Rarest class first, each is drawn from until ``query // C`` samples with it are chosen, those chosen for an earlier
+    class counted; then random samples fill up to exactly ``query``. The same from the rest for ``train``. A tenth of
+    train validates.
 
     Raises:
         DcmqError: sizes that do not fit.

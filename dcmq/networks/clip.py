@@ -14,7 +14,8 @@ SMALL = "small_clip"
 
 
 def clip_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
-    """The tokenizer of the text encoder ``name``, ``small_clip`` or ``open_clip:ARCH``: a function of n texts to (n, L) tokens.
+    """The tokenizer of the text encoder ``name``, ``small_clip`` or ``open_clip:ARCH``: a function of n texts to (n, L)
+    tokens.
 
     Raises:
         DcmqError: unknown architecture.

@@ -46,8 +46,8 @@ class DualEncoder(nn.Module):
         )
 
     def frozen_outputs(self, images: Tensor) -> Tensor:
-        """The outputs of the frozen layers for (b, H, W, 3) uint8 images, resized to ``config.image_size`` and normalized;
-        without frozen layers, the normalized images (b, 3, size, size) themselves."""
+        """The outputs of the frozen layers for (b, H, W, 3) uint8 images, resized to ``config.image_size`` and
+        normalized; without frozen layers, the normalized images (b, 3, size, size) themselves."""
         return self.frozen(self._normalized(images))
 
     def _normalized(self, images: Tensor) -> Tensor:
@@ -66,5 +66,6 @@ class DualEncoder(nn.Module):
         return self.image_encoder(self._trained_inputs(images)).float()
 
     def encode_texts(self, texts: Tensor) -> Tensor:
-        """Encode (b, V) 0/1 bags of words, or (b, L) tokens where the text encoder is a transformer, to (b, D) float32."""
+        """Encode (b, V) 0/1 bags of words, or (b, L) tokens where the text encoder is a transformer, to (b, D)
+        float32."""
         return self.text_encoder(texts).float()

@@ -1,6 +1,7 @@
 """Encoders by name: a ``backbone``, perhaps pretrained, and a new linear ``head`` that ends in D numbers.
 
-To add an image encoder: a function that :func:`register_image_encoder` registers. Models of timm and open_clip go by name already.
+To add an image encoder: a function that :func:`register_image_encoder` registers. Models of timm and open_clip go by
+name already.
 """
 
 from collections import OrderedDict
@@ -27,7 +28,8 @@ IMAGE_ENCODERS: Registry[Builder] = Registry("image_encoder")
 
 def register_image_encoder(given: Callable | str | None = None) -> Callable:
     """Register a function of (dimension, image size, weights) to a module of :func:`with_head`, for the setting
-    ``image_encoder``: ``@register_image_encoder`` under the function's name, ``@register_image_encoder("name")`` under another."""
+    ``image_encoder``: ``@register_image_encoder`` under the function's name, ``@register_image_encoder("name")`` under
+    another."""
     return IMAGE_ENCODERS.decorator(given)
 
 
@@ -134,8 +136,8 @@ def image_encoder(name: str, dimension: int, size: int, weights: str = "") -> nn
 
     Args:
         name: one of :data:`IMAGE_ENCODERS`, ``timm:NAME`` or ``open_clip:ARCH``.
-        weights: ``""`` random; ``imagenet``, the library's own; a state_dict file; for ``small_clip`` a bundled teacher;
-            for ``open_clip:`` a tag or a checkpoint file.
+        weights: ``""`` random; ``imagenet``, the library's own; a state_dict file; for ``small_clip`` a bundled
+            teacher; for ``open_clip:`` a tag or a checkpoint file.
 
     Raises:
         DcmqError: unknown name, or weights that cannot be had or do not fit.
@@ -155,7 +157,8 @@ def image_encoder(name: str, dimension: int, size: int, weights: str = "") -> nn
 
 
 def text_mlp(vocab_size: int, hidden: tuple[int, int], dimension: int) -> nn.Module:
-    """Three linear layers with ReLU between, (b, vocab_size) bags of words to (b, dimension) (depth stated, widths unknown)."""
+    """Three linear layers with ReLU between, (b, vocab_size) bags of words to (b, dimension) (depth stated, widths
+    unknown)."""
     first, second = hidden
     return nn.Sequential(
         nn.Linear(vocab_size, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, dimension)

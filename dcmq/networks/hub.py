@@ -30,7 +30,8 @@ def require_reachable(repository: str, name: str, instead: str) -> None:
 
 
 def stored(repository: str) -> bool:
-    """True where a whole weight file of ``repository`` is in the hub's cache; half downloads are kept elsewhere there."""
+    """True where a whole weight file of ``repository`` is in the hub's cache; half downloads are kept elsewhere
+    there."""
     return any(file.suffix in _WEIGHTS for file in _folder(repository).glob("snapshots/*/*"))
 
 

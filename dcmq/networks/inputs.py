@@ -23,7 +23,8 @@ _BATCH, _CHUNK = 64, 256
 
 
 def image_inputs(network: DualEncoder, dataset: RetrievalDataset) -> np.ndarray:
-    """(n, ...) array whose rows :meth:`DualEncoder.encode_images` takes: uint8 images, or float16 outputs of frozen layers.
+    """(n, ...) array whose rows :meth:`DualEncoder.encode_images` takes: uint8 images, or float16 outputs of frozen
+    layers.
 
     Raises:
         DcmqError: they cannot be written to the cache.
@@ -60,8 +61,8 @@ def _write_features(path: Path, network: DualEncoder, images: np.ndarray) -> Non
 def resized_images(images: np.ndarray, size: int) -> np.ndarray:
     """All images of a data set, (n, H, W, 3) uint8, at ``size``.
 
-    Memory-mapped images are resized once, to a file beside theirs whose name holds the fingerprint of the code that resizes;
-    others are resized in memory.
+    Memory-mapped images are resized once, to a file beside theirs whose name holds the fingerprint of the code that
+    resizes; others are resized in memory.
 
     Raises:
         DcmqError: the file cannot be written.
@@ -92,7 +93,8 @@ def _fill(store: np.ndarray, images: np.ndarray, size: int) -> np.ndarray:
 
 
 def text_inputs(network: DualEncoder, dataset: RetrievalDataset) -> Callable[[np.ndarray], Tensor]:
-    """A function of row numbers (b,) to the tensor that :meth:`DualEncoder.encode_texts` takes: bags of words, or tokens.
+    """A function of row numbers (b,) to the tensor that :meth:`DualEncoder.encode_texts` takes: bags of words, or
+    tokens.
 
     Of several captions the first is read, in training and in search; tags are joined by spaces (ours).
 

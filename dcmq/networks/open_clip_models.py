@@ -10,7 +10,8 @@ from dcmq.networks.hub import first_line, require_reachable, unusable
 
 
 def load_open_clip(architecture: str, checkpoint: str, name: str):
-    """An ``open_clip.CLIP`` and the transform of its images; a published checkpoint brings its own activation and statistics.
+    """An ``open_clip.CLIP`` and the transform of its images; a published checkpoint brings its own activation and
+    statistics.
 
     Args:
         checkpoint: a tag of open_clip, or an absolute path.

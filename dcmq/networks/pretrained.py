@@ -35,7 +35,8 @@ def is_published(weights: str) -> bool:
 
 
 def weights_fingerprint(weights: str) -> str:
-    """The identity of weights: a hash of a file's content, wherever it lies, of a bundled teacher's too; else the name itself.
+    """The identity of weights: a hash of a file's content, wherever it lies, of a bundled teacher's too; else the name
+    itself.
 
     Raises:
         DcmqError: the file is not there.

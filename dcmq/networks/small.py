@@ -6,7 +6,8 @@ from torchvision.models.resnet import BasicBlock
 
 
 def small_resnet() -> tuple[nn.Module, int]:
-    """Two residual blocks, 48 and 96 channels, for images of about 32 pixels (ours), and the length 96 of its features."""
+    """Two residual blocks, 48 and 96 channels, for images of about 32 pixels (ours), and the length 96 of its
+    features."""
 
     def block(narrow: int, wide: int) -> BasicBlock:
         skip = nn.Sequential(nn.Conv2d(narrow, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
@@ -25,8 +26,8 @@ def small_resnet() -> tuple[nn.Module, int]:
 
 
 def small_convnet() -> tuple[nn.Module, int]:
-    """Three plain convolutions and a wide linear layer, AlexNet's manner without skips or batch statistics (ours), and the
-    length 256 of its features."""
+    """Three plain convolutions and a wide linear layer, AlexNet's manner without skips or batch statistics (ours), and
+    the length 256 of its features."""
     layers = nn.Sequential(
         nn.Conv2d(3, 32, 5, 2, 2),
         nn.ReLU(inplace=True),
@@ -45,8 +46,8 @@ def small_convnet() -> tuple[nn.Module, int]:
 
 
 def small_vit(size: int) -> tuple[nn.Module, int]:
-    """torchvision's vision transformer, 3 layers of 96 on patches an eighth of the image wide (ours), and the length 96 of its
-    features."""
+    """torchvision's vision transformer, 3 layers of 96 on patches an eighth of the image wide (ours), and the length 96
+    of its features."""
     model = torchvision.models.VisionTransformer(
         image_size=size // 8 * 8, patch_size=size // 8, num_layers=3, num_heads=3, hidden_dim=96, mlp_dim=192
     )

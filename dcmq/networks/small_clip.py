@@ -63,7 +63,8 @@ def preprocess(images: torch.Tensor) -> torch.Tensor:
 
 
 def save_bundled(variant: str, model, tokenizer: WordTokenizer, card: dict) -> Path:
-    """Write the weights (half precision) with the vocabulary and training facts in the file's metadata. Returns the file."""
+    """Write the weights (half precision) with the vocabulary and training facts in the file's metadata. Returns the
+    file."""
     path = WEIGHTS / FILES[variant]
     weights = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     save_tensors(path, weights, {"words": json.dumps(tokenizer.words), "training": json.dumps(card)})

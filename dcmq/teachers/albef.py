@@ -1,7 +1,8 @@
 """ALBEF from its official checkpoint files, in parts of timm and transformers.
 
-Its code (github.com/salesforce/ALBEF) compares images and texts before it fuses them: the class token of a ViT-B/16 and that of
-the first six layers of a BERT, each through one linear layer. The other six layers, the momentum copies and the queues are left out.
+Its code (github.com/salesforce/ALBEF) compares images and texts before it fuses them: the class token of a ViT-B/16 and
+that of the first six layers of a BERT, each through one linear layer. The other six layers, the momentum copies and the
+queues are left out.
 """
 
 import re
@@ -24,7 +25,8 @@ _PARTS = ("visual_encoder.", "text_encoder.embeddings.", "text_encoder.encoder.l
 
 
 class Albef(Network):
-    """ALBEF: ``albef:FILE``, with BERT's ``vocab.txt`` beside the file. Raises DcmqError for a file that does not fit."""
+    """ALBEF: ``albef:FILE``, with BERT's ``vocab.txt`` beside the file. Raises DcmqError for a file that does not
+    fit."""
 
     def __init__(self, specification: str):
         import transformers  # takes seconds
@@ -82,7 +84,8 @@ class Towers(nn.Module):
 
 
 def select(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of a checkpoint that the towers have: a pretrained one says ``text_encoder.bert.``, a fine-tuned one does not."""
+    """The weights of a checkpoint that the towers have: a pretrained one says ``text_encoder.bert.``, a fine-tuned one
+    does not."""
     plain = {name.replace("text_encoder.bert.", "text_encoder."): value for name, value in weights.items()}
     kept = renamed(plain, {part: part for part in _PARTS})
     fused = [
@@ -100,7 +103,8 @@ def clean(text: str) -> str:
 
 
 def transform(side: int) -> Callable:
-    """The transform of the official evaluation, from a PIL image to (3, side, side): the whole image squeezed into a square."""
+    """The transform of the official evaluation, from a PIL image to (3, side, side): the whole image squeezed into a
+    square."""
     from torchvision import transforms as T  # takes seconds
 
     resize = T.Resize((side, side), interpolation=T.InterpolationMode.BICUBIC)
@@ -112,8 +116,8 @@ def transform(side: int) -> Callable:
     package="transformers",
     extra="blip",
     description=TeacherFacts(
-        source="storage.googleapis.com/sfr-pcl-data-research/ALBEF/ALBEF.pth (or ALBEF_4M, mscoco, flickr30k), and beside it "
-        "vocab.txt of huggingface.co/google-bert/bert-base-uncased; pip install 'dcmq[blip]'",
+        source="storage.googleapis.com/sfr-pcl-data-research/ALBEF/ALBEF.pth (or ALBEF_4M, mscoco, flickr30k), and beside "
+        "it vocab.txt of huggingface.co/google-bert/bert-base-uncased; pip install 'dcmq[blip]'",
         size="about 150 M parameters are used",
         licence="BSD-3-Clause",
         embedding="256",

@@ -81,7 +81,7 @@ class TeacherKind:
         return self.make
 
     def accepts(self, argument: str) -> bool:
-        """Whether a name with ``argument`` behind its first colon, "" for none, has one of the forms."""
+        """True where a name with ``argument`` behind its first colon, "" for none, has one of the forms."""
         return any((":" in form) == bool(argument) for form in self.forms)
 
 
@@ -150,7 +150,8 @@ class Encoder(Teacher):
         """Encode b sentences to (b, d) unit vectors."""
 
     def truncated(self, texts: list[str]) -> int:
-        """The number of ``texts`` that are longer than the model reads, so that their ends are cut off; 0 if unknown."""
+        """The number of ``texts`` that are longer than the model reads, so that their ends are cut off; 0 if
+        unknown."""
         return 0
 
     def embed_dataset(self, dataset, progress=True, batch: int = 128):

@@ -80,7 +80,8 @@ def _load(source: str):
     package="transformers",
     extra="blip",
     description=TeacherFacts(
-        source=f"fetched by itself from the hub ({REPOSITORY}), or a folder with a download of it; pip install 'dcmq[blip]'",
+        source=f"fetched by itself from the hub ({REPOSITORY}), or a folder with a download of it; "
+        "pip install 'dcmq[blip]'",
         size="about 224 M parameters",
         licence="BSD-3-Clause",
         embedding="256",

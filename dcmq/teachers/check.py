@@ -39,7 +39,8 @@ class Check:
 
 
 def reference_for(description: str) -> pd.DataFrame | None:
-    """Known cosines between prompts of the checkpoint that a teacher's ``description`` names, if the package has some."""
+    """Known cosines between prompts of the checkpoint that a teacher's ``description`` names, if the package has
+    some."""
     for checkpoint, file in REFERENCES.items():
         if checkpoint in description.replace("-quickgelu", ""):
             return pd.read_csv(Path(__file__).with_name("reference") / file, index_col="prompt")
@@ -47,7 +48,8 @@ def reference_for(description: str) -> pd.DataFrame | None:
 
 
 def check(teacher: Teacher, reference: pd.DataFrame | None) -> Check:
-    """The answers of ``teacher``: the cosines of ``reference``, the colour of plain images, and which of the nouns are alike.
+    """The answers of ``teacher``: the cosines of ``reference``, the colour of plain images, and which of the nouns are
+    alike.
 
     A teacher that reads no texts but those in its file is not asked.
     """

@@ -21,7 +21,8 @@ def named_file(specification: str) -> tuple[str, Path]:
 
 
 def read_weights(path: Path, name: str) -> dict[str, Tensor]:
-    """The tensors in ``path`` by name, without ``module.``: those of its part ``model`` or ``state_dict`` where it has one.
+    """The tensors in ``path`` by name, without ``module.``: those of its part ``model`` or ``state_dict`` where it has
+    one.
 
     Raises:
         DcmqError: no such file; cut short; something that only unpickling could read; no tensors in it.

@@ -1,8 +1,8 @@
 """DeCLIP from its official checkpoint files, in open_clip's parts.
 
-Its code (github.com/Sense-GVT/DeCLIP) has CLIP's towers with three differences: the text projection is a linear layer with a
-bias, the vocabulary has a mask token before start and end of text, and images are normalized with ImageNet's statistics.
-What its losses need beside the towers (projectors, predictors, memory banks) is left out.
+Its code (github.com/Sense-GVT/DeCLIP) has CLIP's towers with three differences: the text projection is a linear layer
+with a bias, the vocabulary has a mask token before start and end of text, and images are normalized with ImageNet's
+statistics. What its losses need beside the towers (projectors, predictors, memory banks) is left out.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,8 @@ def tokens(numbers: torch.Tensor) -> torch.Tensor:
 
 
 def transform() -> Callable:
-    """The transform of the official evaluation, from a PIL image to (3, 224, 224): the shorter side to 256, its middle."""
+    """The transform of the official evaluation, from a PIL image to (3, 224, 224): the shorter side to 256, its
+    middle."""
     from torchvision import transforms as T  # takes seconds
 
     return T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), T.Normalize(*IMAGENET)])

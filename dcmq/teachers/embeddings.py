@@ -19,7 +19,8 @@ TEXT_RECIPE = "label names in class order joined by one space"
 def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) -> TeacherEmbeddings:
     """The teacher's embeddings of ``dataset``, from the cache if they were made before.
 
-    The cache key is (teacher, data, text recipe, code). A damaged file is written again; a second process waits for the first.
+    The cache key is (teacher, data, text recipe, code). A damaged file is written again; a second process waits for the
+    first.
 
     Raises:
         DcmqError: an embedding that is not a number.

@@ -15,7 +15,8 @@ from dcmq.teachers.base import Encoder, l2_normalize
 class Network(Encoder):
     """A model with the transform of its images: float32 on a CPU, where half precision is slow, and float16 on a GPU.
 
-    float16 rather than bfloat16: the weights of most teachers were published in it, and cosines keep their third decimal.
+    float16 rather than bfloat16: the weights of most teachers were published in it, and cosines keep their third
+    decimal.
 
     Args:
         name: the teacher's name as the user wrote it.

@@ -16,7 +16,8 @@ NAMED = {
 
 
 class OpenClip(Network):
-    """A model of open_clip: ``open_clip:ARCH/TAG`` (a published checkpoint) or ``open_clip:ARCH//path/to/file`` (a local one).
+    """A model of open_clip: ``open_clip:ARCH/TAG`` (a published checkpoint) or ``open_clip:ARCH//path/to/file`` (a
+    local one).
 
     Raises:
         DcmqError: unknown architecture or tag, weights that cannot be fetched, a file that does not fit. Never a
@@ -71,7 +72,8 @@ register_teacher(
         size="151 M parameters, 0.6 GB",
         licence=_LICENCE,
         embedding="512",
-        checked="cosines between eight prompts, computed from OpenAI's own embeddings, are in the package: check says right or WRONG",
+        checked="cosines between eight prompts, computed from OpenAI's own embeddings, are in the package: check says "
+        "right or WRONG",
     ),
 )(_named)
 register_teacher(
@@ -100,8 +102,8 @@ register_teacher(
     "open_clip:ARCH/TAG",
     "open_clip:ARCH//FILE",
     description=TeacherFacts(
-        source="a tag of open_clip.list_pretrained() (SigLIP, EVA, DataComp ...) is fetched by itself; a FILE is yours, "
-        "and OpenAI's weights then need an ARCH that ends in -quickgelu",
+        source="a tag of open_clip.list_pretrained() (SigLIP, EVA, DataComp ...) is fetched by itself; a FILE is "
+        "yours, and OpenAI's weights then need an ARCH that ends in -quickgelu",
         size="see open_clip.list_pretrained()",
         licence="see its model card",
         embedding="see its model card",

@@ -52,7 +52,8 @@ class Precomputed(Teacher):
         )
 
     def embed_dataset(self, dataset, progress=True):
-        """Unit vectors (n, d) of images and label sentences, in row order. Raises DcmqError if the file lacks a sample."""
+        """Unit vectors (n, d) of images and label sentences, in row order. Raises DcmqError if the file lacks a
+        sample."""
         names = [str(key) for key in dataset.ids.tolist()]
         missing = [key for key in names if key not in self.row]
         if missing:

@@ -1,5 +1,5 @@
-"""All teachers there are, by name. To add one: a file here that registers it (:func:`dcmq.teachers.base.register_teacher`), and
-its name below."""
+"""All teachers there are, by name. To add one: a file here that registers it
+(:func:`dcmq.teachers.base.register_teacher`), and its name below."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,7 +21,8 @@ def teacher_names() -> tuple[str, ...]:
 
 
 def resolve_teacher(name: str, dataset: str) -> Teacher:
-    """The teacher that ``name`` means on the data set ``dataset``: ``clip`` is the bundled one on ``scenes``, else ViT-B/32.
+    """The teacher that ``name`` means on the data set ``dataset``: ``clip`` is the bundled one on ``scenes``, else
+    ViT-B/32.
 
     Raises:
         DcmqError: an unknown name, a package that is not installed, or weights that cannot be had.

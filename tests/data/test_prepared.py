@@ -152,8 +152,8 @@ def test_folders_that_were_prepared_before_are_still_verified(own):
     assert verify(out) == about
 
 
-# What identifies a data set stays: committed runs, and folders that users prepared, are looked for by it. Digests are those of
-# version 0.1; without the hash of decoded images, which differ between versions of Pillow.
+# What identifies a data set stays: committed runs, and folders that users prepared, are looked for by it. Digests were
+# computed before the folders of the package were; without the hash of decoded images, which versions of Pillow differ in.
 FINGERPRINTS = {
     "coco": ("d83d38bc731a0380", dict(query=5, train=12)),
     "mirflickr": ("a72ae71c9b99334b", dict(query=5, train=20)),

@@ -1,4 +1,5 @@
-"""Teachers from the checkpoint files of others: layouts, embeddings against forwards written out here, files that do not fit."""
+"""Teachers from the checkpoint files of others: layouts, embeddings against forwards written out here, files that do
+not fit."""
 
 import json
 

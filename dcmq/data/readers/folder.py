@@ -122,7 +122,8 @@ def _table_path(root: Path, table: str) -> Path:
 
 
 def _read_table(path: Path) -> "pd.DataFrame":
-    """The table with all cells as text: a spreadsheet's 12.0 stays as it was written, and NA is a word like any other."""
+    """The table with all cells as text: a spreadsheet's 12.0 stays as it was written, and NA is a word like any
+    other."""
     import pandas as pd
 
     try:
@@ -169,7 +170,8 @@ def _split_cell(cell: str, separator: str) -> list[str]:
 
 
 def _ids(cells: "pd.Series") -> np.ndarray:
-    """The ids: whole numbers where all are, also if a spreadsheet wrote them as 12.0, 12,0 or 1.2E+01; names otherwise."""
+    """The ids: whole numbers where all are, also if a spreadsheet wrote them as 12.0, 12,0 or 1.2E+01; names
+    otherwise."""
     cells = cells.str.strip()
     if (cells == "").any():
         raise DcmqError(

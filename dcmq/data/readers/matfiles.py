@@ -1,7 +1,9 @@
 """Ready-made MATLAB files in circulation, of either container, in whatever orientation they were saved.
 
-images within     FLICKR-25K.mat (images, YAll, LAll); mirflickr25k-iall/-yall/-lall.mat; nus-wide-tc21-iall/-yall/-lall.mat
-names of files    index/caption/label.mat, or caption.txt; imgList/tagList/labelList.mat; FAll instead of IAll. Images lie under the root
+images within     FLICKR-25K.mat (images, YAll, LAll); mirflickr25k-iall/-yall/-lall.mat;
+                  nus-wide-tc21-iall/-yall/-lall.mat
+names of files    index/caption/label.mat, or caption.txt; imgList/tagList/labelList.mat; FAll instead of IAll.
+                  Images lie under the root
 
 Rows were filtered by whoever made the files, and neither classes nor tags are named in them: a classes.txt or
 vocabulary.txt beside them names the columns, else classes are taken as alphabetical, which is said.
@@ -194,7 +196,8 @@ def _captions(value: np.ndarray, n: int) -> tuple[tuple[str, ...], ...]:
 
 
 def _class_names(file: Path, width: int, usual: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the ``width`` columns of the labels: those in ``file``, else the ``usual`` ones, which a warning says."""
+    """Names of the ``width`` columns of the labels: those in ``file``, else the ``usual`` ones, which a warning
+    says."""
     if file.is_file():
         return _column_names(file, width)
     if len(usual) != width:

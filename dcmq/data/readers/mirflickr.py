@@ -24,8 +24,8 @@ ANNOTATIONS = "mirflickr25k_annotations_v080.zip"
 PAGE = "https://press.liacs.nl/mirflickr/mirdownload.html"
 _COUNTS = {"images": 25_000, "classes": 24, "vocabulary": 1386, "tag ones": 94_281, "label ones": 92_902}
 _CLASSES = tuple(
-    "animals baby bird car clouds dog female flower food indoor lake male night people plant_life portrait river sea sky "
-    "structures sunset transport tree water".split()
+    "animals baby bird car clouds dog female flower food indoor lake male night people plant_life portrait river sea "
+    "sky structures sunset transport tree water".split()
 )
 POPULATIONS = {
     "20015": Population(_COUNTS | {"kept": 20_015}, query=2000, train=10_000, classes=_CLASSES),

@@ -40,8 +40,8 @@ POPULATIONS = {
         train=10_500,
         recipe="per class",
         classes=tuple(
-            "animal beach buildings clouds flowers grass lake mountain ocean person plants reflection road rocks sky snow "
-            "sunset tree vehicle water window".split()
+            "animal beach buildings clouds flowers grass lake mountain ocean person plants reflection road rocks sky "
+            "snow sunset tree vehicle water window".split()
         ),
     ),
     "tc10": Population(

@@ -129,7 +129,8 @@ def _images(seed: int, n: int) -> np.ndarray:
 
 
 def _same_ends(path: Path, seed: int, n: int) -> bool:
-    """True where a cached file has the right shape and its first, middle and last images: not so of cut files and other versions."""
+    """True where a cached file has the right shape and its first, middle and last images: not so of cut files and other
+    versions."""
     try:
         images = np.load(path, mmap_mode="r")
     except (ValueError, OSError, EOFError):

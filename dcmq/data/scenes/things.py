@@ -7,7 +7,8 @@ from dcmq.data.scenes.grammar import pick
 
 
 class ThingBrush(Brush):
-    """A brush that knows every kind of thing; a method ``_KIND`` for each name in :data:`dcmq.data.scenes.grammar.CLASSES`."""
+    """A brush that knows every kind of thing; a method ``_KIND`` for each name in
+    :data:`dcmq.data.scenes.grammar.CLASSES`."""
 
     def draw(self) -> None:
         """Draw the thing."""

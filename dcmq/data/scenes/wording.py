@@ -1,4 +1,5 @@
-"""Texts about a scene as people write them: a caption (a sentence), a title (bare words) and Flickr-like tags (noisy words)."""
+"""Texts about a scene as people write them: a caption (a sentence), a title (bare words) and Flickr-like tags (noisy
+words)."""
 
 import random
 
@@ -45,7 +46,8 @@ def caption(rng: random.Random, scene: Scene) -> str:
 
 
 def title(rng: random.Random, scene: Scene) -> str:
-    """Bare words, as in an image's title or alt text: some of the objects in any order, sometimes a colour or the place."""
+    """Bare words, as in an image's title or alt text: some of the objects in any order, sometimes a colour or the
+    place."""
     things = [t for t in scene.things if rng.random() >= TAG_MISSING] or [pick(rng, scene.things)]
     phrases = [
         (f"{t.colour} " if rng.random() < COLOUR_TAG else "") + _name(rng, t.kind, SYNONYM)
