@@ -20,14 +20,9 @@ def _keys(incomplete: str) -> list[tuple[str, str]]:
     return [(key, name) if key.startswith(incomplete) else (name, key) for key, name in pairs]
 
 
-Key = Annotated[
-    str,
-    typer.Argument(
-        metavar="KEY",
-        help="The beginning of a run's key or of its folder's name, or the folder.",
-        autocompletion=_keys,
-    ),
-]
+def _key(metavar: str = "KEY") -> typer.models.ArgumentInfo:
+    text = "The beginning of a run's key or of its folder's name, or the folder."
+    return typer.Argument(metavar=metavar, help=text, autocompletion=_keys)
 
 
 @app.command(
@@ -99,7 +94,7 @@ def _number(value: float | int | None) -> str:
   dcmq runs show npc-64bits-seed0 --json"""
 )
 def show(
-    key: Key,
+    key: Annotated[str, _key()],
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record as it is.")] = False,
 ) -> None:
     """Say everything that is known of a run: what decided it, how its losses fell, and what it reaches."""
@@ -144,8 +139,8 @@ def show(
   dcmq runs compare identity-64bits-seed0 npc-64bits-seed0 --json"""
 )
 def compare(
-    a: Key,
-    b: Key,
+    a: Annotated[str, _key("A")],
+    b: Annotated[str, _key("B")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare two runs: settings that differ, metrics side by side, and their queries one by one (B against A)."""

@@ -20,8 +20,13 @@ def list_() -> None:
     from dcmq.teachers.base import TeacherFacts
     from dcmq.teachers.registry import TEACHERS
 
-    facts = [field.name for field in dataclasses.fields(TeacherFacts)]
-    rows = [[form, *dataclasses.astuple(kind.description)] for kind in TEACHERS.values() for form in kind.forms]
+    names = [field.name for field in dataclasses.fields(TeacherFacts)]
+    facts = [*(name for name in names if name != "source"), "source"]  # the longest at the end
+    rows = [
+        [form, *(getattr(kind.description, fact) for fact in facts)]
+        for kind in TEACHERS.values()
+        for form in kind.forms
+    ]
     print_table(["teacher", *facts], rows, left=len(facts) + 1)
 
 

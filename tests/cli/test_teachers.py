@@ -10,7 +10,7 @@ from dcmq.teachers.registry import teacher_names
 
 def test_list_has_every_name_and_what_is_known_of_it():
     header, *rows = run_command("teachers", "list").splitlines()
-    assert header.split() == ["teacher", "source", "size", "licence", "embedding", "checked"]
+    assert header.split() == ["teacher", "size", "licence", "embedding", "checked", "source"]
     assert [row.split()[0] for row in rows] == list(teacher_names())
     assert any(
         "in the package, for scenes only" in row and TEACHERS["clip-wide"].description.size in row for row in rows
