@@ -13,6 +13,8 @@ from dcmq.experiments import records, runs
 from dcmq.experiments.keys import run_key
 from dcmq.search.runs import model_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("target", ["identity", "multihot", "raw", "npc"])
 def test_every_target_trains_and_is_far_above_chance(tmp_path, monkeypatch, target):

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -11,14 +10,13 @@ import torch
 import torchvision
 from tiny import STUDENT, config, tiny_dataset
 
-from dcmq.config import StudentConfig, TrainConfig
+from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.methods.dcmq.student import load_student
 from dcmq.methods.dcmq.trainer import Trainer
-from dcmq.networks.encoders import image_encoder
 from dcmq.networks.inputs import image_inputs
-from dcmq.training.batches import augment, epoch_batches
-from dcmq.training.seeds import random_stream
+
+pytestmark = pytest.mark.slow
 
 
 def weights(trainer):
@@ -181,47 +179,6 @@ def test_frozen_layers_stay_and_their_stored_outputs_are_what_images_give(tmp_pa
         whole.load_state_dict({k: v for k, v in names.items() if k in whole.state_dict()})
         torch.testing.assert_close(whole.eval()(loaded._normalized(torch.from_numpy(dataset.images[rows]))), expected)
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1  # made in training, found afterwards
-
-
-def test_frozen_layers_need_weights_and_unchanged_images():
-    with pytest.raises(DcmqError, match="random weights would teach nothing"):
-        StudentConfig(frozen="layer3")
-    student = StudentConfig(frozen="layer3", backbone_weights="imagenet")
-    with pytest.raises(DcmqError, match="choose augment or frozen"):
-        TrainConfig(student=student, augment=True)
-
-
-def test_backbone_weights_out_of_reach_get_one_line(monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise URLError("no network")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(DcmqError, match="put the file into .*checkpoints, or give a local file") as caught:
-        image_encoder("resnet18", 8, 224, "imagenet")
-    assert "\n" not in str(caught.value)
-
-
-def test_batches_hold_every_row_once_and_differ_by_at_most_one():
-    rows = np.arange(5, 42)
-    made = list(epoch_batches(rows, 10, random_stream(0, 0, 0)))
-    assert sorted(torch.cat(made).tolist()) == rows.tolist()
-    assert {len(b) for b in made} <= {9, 10}
-    again = list(epoch_batches(rows, 10, random_stream(0, 1, 0)))
-    assert not torch.equal(torch.cat(made), torch.cat(again))
-
-
-def test_augmentation_moves_images_but_keeps_their_pixels():
-    picture = torch.arange(16 * 16 * 3, dtype=torch.int32).remainder(251).to(torch.uint8).view(1, 16, 16, 3)
-    moved = augment(picture.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
-    assert moved.shape == (20, 16, 16, 3) and len(moved.unique(dim=0)) > 5
-    assert set(moved.unique().tolist()) <= set(picture.unique().tolist())
-
-
-@pytest.mark.parametrize("change", [{"bits": 30}, {"num_codewords": 12}, {"tau_q": 0}, {"widht": 3}])
-def test_settings_that_make_no_sense_are_refused(change):
-    with pytest.raises((DcmqError, ValueError)):
-        StudentConfig(**change)
 
 
 TWO_PROCESSES = """
