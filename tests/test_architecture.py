@@ -50,7 +50,9 @@ def test_there_are_two_loose_modules_and_a_folder_for_each_layer():
     assert {file.stem for file in PACKAGE.glob("*.py")} == {"__init__", "__main__", "config"}
     folders = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
     assert folders == set(LAYERS) - {"config"}
-    tests = {path.name for path in (PACKAGE.parent / "tests").iterdir() if path.is_dir() and list(path.glob("test_*.py"))}
+    tests = {
+        path.name for path in (PACKAGE.parent / "tests").iterdir() if path.is_dir() and list(path.glob("test_*.py"))
+    }
     assert folders <= tests, "tests mirror the folders"
 
 

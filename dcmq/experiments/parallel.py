@@ -9,7 +9,8 @@ from tqdm.auto import tqdm
 from dcmq.config import RunConfig
 from dcmq.experiments.keys import run_key, uses_own_parts
 from dcmq.experiments.records import finished_record
-from dcmq.experiments.runs import RECORD, run, run_folder
+from dcmq.experiments.run_files import RECORD
+from dcmq.experiments.runs import run, run_folder
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress

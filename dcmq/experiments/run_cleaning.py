@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import reports_dir
-from dcmq.experiments.run_list import RECORD, is_called, is_in_training, newest_runs, run_folders, run_key_of
+from dcmq.experiments.run_files import RECORD
+from dcmq.experiments.run_list import is_called, is_in_training, newest_runs, run_folders, run_key_of
 
 
 @dataclass(frozen=True)

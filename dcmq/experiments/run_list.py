@@ -4,7 +4,6 @@ Nothing slow is imported, so that a list of many runs is there at once.
 """
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import display_path, runs_dir
+from dcmq.experiments.run_files import CHECKPOINT, INPUTS, RECORD, name_parts
 
-RECORD, CHECKPOINT, INPUTS = "record.json", "checkpoint.safetensors", "inputs.json"  # in a run's folder
-_NAME = re.compile(r"(?P<label>.+)-(?P<bits>\d+)bits-seed(?P<seed>\d+)-(?P<key>[0-9a-f]+)")
 _NEWEST = 4  # named where a run is not found
 
 
@@ -201,7 +199,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _unfinished_row(folder: Path) -> RunRow:
-    name = _NAME.fullmatch(folder.name)
+    name = name_parts(folder.name)
     facts = {"label": folder.name, "key": run_key_of(folder)}
     if name:
         facts = {"label": name["label"], "key": name["key"], "bits": int(name["bits"]), "seed": int(name["seed"])}

@@ -15,6 +15,7 @@ from dcmq.core.storage import write_json
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import evaluation_fingerprint, run_key
 from dcmq.experiments.records import finished_record, make_record
+from dcmq.experiments.run_files import CHECKPOINT, INPUTS, RECORD, folder_name
 from dcmq.methods.base import FitTask
 from dcmq.methods.dcmq.student import Student
 from dcmq.methods.dcmq.trainer import Trainer
@@ -22,9 +23,6 @@ from dcmq.methods.registry import METHODS
 from dcmq.retrieval.evaluate import evaluate
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
-
-INPUTS = "inputs.json"  # in a run's folder
-RECORD = "record.json"
 
 
 def run(
@@ -71,12 +69,12 @@ def run(
 
 def checkpoint_file(folder: Path) -> Path:
     """The checkpoint in a run's folder."""
-    return folder / "checkpoint.safetensors"
+    return folder / CHECKPOINT
 
 
 def run_folder(config: RunConfig, key: str) -> Path:
     """Where the run's record and checkpoint lie: ``runs/<method or target>-<bits>bits-seed<seed>-<key>``."""
-    return runs_dir() / f"{config.label}-{config.student.bits}bits-seed{config.seed}-{key}"
+    return runs_dir() / folder_name(config.label, config.student.bits, config.seed, key)
 
 
 def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> Path:

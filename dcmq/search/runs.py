@@ -5,8 +5,9 @@ from pathlib import Path
 
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
+from dcmq.experiments.run_files import INPUTS, RECORD
 from dcmq.experiments.run_list import newest_runs
-from dcmq.experiments.runs import INPUTS, RECORD, checkpoint_file
+from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import load_student
 from dcmq.search.model import SearchModel
 

@@ -11,7 +11,8 @@ from dcmq.codes.engines import ENGINES
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.storage import save_tensors
 from dcmq.data.words import LETTERS
-from dcmq.experiments.runs import INPUTS, RECORD, checkpoint_file
+from dcmq.experiments.run_files import INPUTS, RECORD
+from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
 

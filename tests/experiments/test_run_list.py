@@ -9,7 +9,7 @@ from records import AP, record, write_report, write_run, write_unfinished
 
 from dcmq.config import MethodConfig, TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.experiments import run_list, runs
+from dcmq.experiments import run_files, runs
 from dcmq.experiments.run_cleaning import removable_runs, remove_run
 from dcmq.experiments.run_comparison import described, differing, metric_pairs, metric_table, paired_queries
 from dcmq.experiments.run_list import COLUMNS, find_run_folder, list_runs, run_row, select_runs, sorted_runs
@@ -38,12 +38,11 @@ def keys(rows):
 
 
 def test_folders_and_files_are_those_that_runs_write(home):
-    assert (run_list.RECORD, run_list.INPUTS) == (runs.RECORD, runs.INPUTS)
-    assert runs.checkpoint_file(home).name == run_list.CHECKPOINT
+    assert runs.checkpoint_file(home).name == run_files.CHECKPOINT
     for config in (TrainConfig(seed=3, target="raw"), MethodConfig(method="DCH-SCR", seed=3)):
         folder = runs.run_folder(config, KEYS[0])
         folder.mkdir(parents=True)
-        (folder / run_list.INPUTS).write_text("{}")
+        (folder / run_files.INPUTS).write_text("{}")
         row = run_row(folder)
         assert (row.label, row.bits, row.seed, row.key) == (config.label, 64, 3, KEYS[0])
 

@@ -13,7 +13,8 @@ from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import save_tensors
 from dcmq.data.words import LETTERS, LETTERS_AND_DIGITS
-from dcmq.experiments.runs import INPUTS, RECORD, checkpoint_file
+from dcmq.experiments.run_files import INPUTS, RECORD
+from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
 from dcmq.search.model import SearchModel
