@@ -80,6 +80,16 @@ class RetrievalDataset:
         labels = self.train_labels if rows is None else self.train_labels[rows]
         return [" ".join(names[c] for c in np.flatnonzero(row)) for row in labels]
 
+    def text_of(self, row: int, kind: str) -> str | None:
+        """The text of a row: its first caption (``caption``), or its tags joined by spaces (``tags``, ours). None where it
+        has no caption, or where the data set has no tags."""
+        texts = {"caption": self.captions, "tags": self.tags}[kind]
+        if not texts:
+            return None
+        if kind == "tags":
+            return " ".join(texts[row])
+        return texts[row][0] if texts[row] else None
+
     def validation_view(self) -> "RetrievalDataset":
         """The same data with queries cut from train and the rest of train as train and gallery: to choose settings
         on."""

@@ -34,11 +34,9 @@ def teacher_texts(task: FitTask, text: str, batch: int = 128) -> Tensor:
     if not task.teacher.reads_any_text:
         raise DcmqError(f"methods: {task.teacher.name} cannot read {text}; choose the methods that end in -labels")
     teacher = resolve_teacher(task.teacher.name, task.dataset.name)
-    if text == "captions":
-        words = [captions[0] for captions in task.dataset.captions if captions]
-    else:
-        words = [" ".join(tags) for tags in task.dataset.tags]
-    if len(words) != len(task.dataset.ids):
+    kind = "caption" if text == "captions" else text
+    words = [task.dataset.text_of(row, kind) for row in range(len(task.dataset.ids))]
+    if None in words:
         raise DcmqError(
             f"methods: not every sample of {task.dataset.name} has {text}; choose the methods that end in -labels"
         )

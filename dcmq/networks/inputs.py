@@ -96,7 +96,7 @@ def text_inputs(network: DualEncoder, dataset: RetrievalDataset) -> Callable[[np
     """A function of row numbers (b,) to the tensor that :meth:`DualEncoder.encode_texts` takes: bags of words, or
     tokens.
 
-    Of several captions the first is read, in training and in search; tags are joined by spaces (ours).
+    Captions and tags are read as :meth:`RetrievalDataset.text_of` gives them, in training and in search.
 
     Raises:
         DcmqError: the data set has no such texts.
@@ -104,14 +104,11 @@ def text_inputs(network: DualEncoder, dataset: RetrievalDataset) -> Callable[[np
     config = network.config
     if config.text_input == "bow":
         return lambda rows: torch.from_numpy(dataset.bow[rows].toarray())
-    if config.text_input == "caption":
-        texts = [captions[0] for captions in dataset.captions if captions]
-    else:
-        texts = [" ".join(tags) for tags in dataset.tags]
-    if len(texts) != len(dataset.ids):
+    texts = [dataset.text_of(row, config.text_input) for row in range(len(dataset.ids))]
+    if missing := texts.count(None):
         raise DcmqError(
-            f"text_input: {len(dataset.ids) - len(texts)} of {len(dataset.ids)} samples of {dataset.name} have no "
-            f"{config.text_input}; choose another text_input"
+            f"text_input: {missing} of {len(texts)} samples of {dataset.name} have no {config.text_input}; choose another "
+            "text_input"
         )
     tokens = clip_tokenizer(config.text_encoder)(texts)
     return lambda rows: tokens[torch.as_tensor(rows)]

@@ -48,9 +48,7 @@ def ranked_rows(
 
 def text_of(data: RetrievalDataset, row: int, length: int = 12) -> str:
     """The first ``length`` words of a sample's tags, else of its first caption; empty where it has neither."""
-    tags = data.tags[row] if data.tags else ()
-    captions = data.captions[row] if data.captions else ()
-    words = list(tags) or (captions[0].split() if captions else [])
+    words = (data.text_of(row, "tags") or data.text_of(row, "caption") or "").split()
     return " ".join(words[:length]) + (" ..." if len(words) > length else "")
 
 
