@@ -30,11 +30,12 @@ from dcmq.networks.pretrained import weights_fingerprint
 from dcmq.reporting.report import provenance
 from dcmq.teachers.registry import TEACHERS
 
-# Names of settings that have changed: records hold those of their day.
+# Names of settings and parameters that have changed: records hold those of their day.
 RENAMED = {
     "codewords": "num_codewords",
     "subvector_length": "subvector_dim",
     "normalise_subvectors": "normalize_subvectors",
+    "subvector_lengths": "subvector_dims",
     "backbone_rate": "backbone_lr_factor",
     "quantisation": "quantization",  # an option of some methods, and with the next a word in the names of their losses
     "judges": "discriminators",
@@ -150,6 +151,7 @@ def main() -> int:
     proven = {kind for kind, records in kinds.items() if prove(records, given)}
     for file, report in files.items() if not given.check else ():
         before = json.dumps(report)
+        report["parameters"] = renamed(report["parameters"])
         for record in report["runs"]:
             kind = kind_of(record)
             update_names(record)
