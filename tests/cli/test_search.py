@@ -5,20 +5,11 @@ import json
 import numpy as np
 import pytest
 from commands import dcmq, run_command
+from finished_run import write_finished_run
 from PIL import Image
 
 from dcmq.codes.engines import ENGINES
-from dcmq.config import StudentConfig, TrainConfig
-from dcmq.core.storage import save_tensors
-from dcmq.data.words import LETTERS
-from dcmq.experiments.run_files import INPUTS, RECORD
-from dcmq.experiments.runs import checkpoint_file
-from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
-
-STUDENT = StudentConfig(bits=32, subvector_dim=4, image_encoder="small_resnet", image_size=32, text_hidden=(8, 6))
-CONFIG = TrainConfig(student=STUDENT)
-VOCABULARY = ("red", "blue", "boat", "sea", "größe")
 
 
 @pytest.fixture
@@ -34,17 +25,9 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def run_folder(tmp_path, monkeypatch):
-    """What a finished run leaves."""
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "home" / "runs" / "npc-32bits-seed0-0123456789abcdef"
-    folder.mkdir(parents=True)
-    weights = {f"model.{name}": value for name, value in make_student(CONFIG, len(VOCABULARY)).state_dict().items()}
-    save_tensors(checkpoint_file(folder), weights, {"key": "0"})
-    (folder / RECORD).write_text(json.dumps({"config": CONFIG.model_dump(mode="json")}))
-    inputs = {"vocabulary": VOCABULARY, "dataset_image_size": 40, "word_pattern": LETTERS}
-    (folder / INPUTS).write_text(json.dumps(inputs))
-    return folder
+def run_folder(home):
+    """The folder of a finished run."""
+    return write_finished_run(home)
 
 
 @pytest.fixture

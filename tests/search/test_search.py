@@ -5,25 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from finished_run import CONFIG, VOCABULARY, write_finished_run
 from PIL import Image
 
 from dcmq.codes.assign import lookup_tables
 from dcmq.codes.pack import unpack
-from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.core.storage import save_tensors
 from dcmq.data.words import LETTERS, LETTERS_AND_DIGITS
 from dcmq.experiments.run_files import INPUTS, RECORD
-from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
 from dcmq.search.model import SearchModel
 from dcmq.search.runs import model_of
 from dcmq.search.sheet import contact_sheet
-
-STUDENT = StudentConfig(bits=32, subvector_dim=4, image_encoder="small_resnet", image_size=32, text_hidden=(8, 6))
-CONFIG = TrainConfig(student=STUDENT)
-VOCABULARY = ("red", "blue", "boat", "sea", "größe")
 
 
 def search_model(seed=0):
@@ -48,18 +42,9 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def run_folder(tmp_path, monkeypatch):
-    """What a finished run leaves."""
-    monkeypatch.setenv("DCMQ_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "home" / "runs" / "npc-32bits-seed0-0123456789abcdef"
-    folder.mkdir(parents=True)
-    student = make_student(CONFIG, len(VOCABULARY))
-    weights = {f"model.{name}": value for name, value in student.state_dict().items()}
-    save_tensors(checkpoint_file(folder), weights, {"key": "0"})
-    (folder / RECORD).write_text(json.dumps({"config": CONFIG.model_dump(mode="json")}))
-    inputs = {"vocabulary": VOCABULARY, "dataset_image_size": 40, "word_pattern": LETTERS}
-    (folder / INPUTS).write_text(json.dumps(inputs))
-    return folder
+def run_folder(home):
+    """The folder of a finished run."""
+    return write_finished_run(home)
 
 
 def test_words_are_read_by_the_pattern_of_training_and_unknown_ones_are_named():

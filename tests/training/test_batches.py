@@ -17,7 +17,7 @@ def test_batches_hold_every_row_once_and_differ_by_at_most_one():
 
 
 def test_augmentation_moves_images_but_keeps_their_pixels():
-    picture = torch.arange(16 * 16 * 3, dtype=torch.int32).remainder(251).to(torch.uint8).view(1, 16, 16, 3)
-    moved = augment(picture.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
+    image = torch.arange(16 * 16 * 3, dtype=torch.int32).remainder(251).to(torch.uint8).view(1, 16, 16, 3)
+    moved = augment(image.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
     assert moved.shape == (20, 16, 16, 3) and len(moved.unique(dim=0)) > 5
-    assert set(moved.unique().tolist()) <= set(picture.unique().tolist())
+    assert set(moved.unique().tolist()) <= set(image.unique().tolist())
