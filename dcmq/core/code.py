@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = _ROOT.name
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT.name
 # The version's module, and this one: neither decides a result. What this one decides is whether old records are found.
 _NOT_COUNTED = frozenset({PACKAGE, f"{PACKAGE}.core.code"})
 # Keyword arguments whose texts people read and no computation does.
@@ -24,7 +24,8 @@ _UNSEEN = frozenset({"ctx", "kind", "type_comment", "type_params", "annotation",
 
 def is_own(thing) -> bool:
     """True for a function or class of this package, False for a user's."""
-    return getattr(thing, "__module__", "").partition(".")[0] == PACKAGE
+    written = getattr(thing, "__globals__", {}).get("__name__") or getattr(thing, "__module__", None) or ""
+    return written.partition(".")[0] == PACKAGE  # the globals first: functools.wraps copies __module__
 
 
 def source_file(module: str) -> Path | None:
@@ -32,7 +33,7 @@ def source_file(module: str) -> Path | None:
     parts = module.split(".")
     if parts[0] != PACKAGE:
         return None
-    place = _ROOT.joinpath(*parts[1:])
+    place = ROOT.joinpath(*parts[1:])
     file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     return file if file.is_file() else None
 
@@ -70,8 +71,24 @@ def closure(*modules: str) -> tuple[str, ...]:
 @cache
 def fingerprint(*modules: str) -> str:
     """16 hexadecimal digits that identify the code in the import closure of ``modules``."""
-    statements = (digest_of(statement) for module in closure(*modules) for statement in tree(module).body)
-    return joined(filter(None, statements))
+    names = closure(*modules)
+    statements = [digest_of(statement) for name in names for statement in tree(name).body]
+    renamings = {renaming for name in names for renaming in imported_as(name)}
+    return joined([*filter(None, statements), *renamings])
+
+
+def imported_as(module: str) -> set[str]:
+    """Imports of ``module`` under another name, such as ``torch.sin as f``: they decide what a name means.
+
+    Of what is imported from this package the module is left out, as it may move.
+    """
+    renamings = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            origin = getattr(node, "module", None) or ""
+            origin = "" if origin.partition(".")[0] == PACKAGE else origin
+            renamings |= {f"{origin}.{alias.name} as {alias.asname}" for alias in node.names if alias.asname}
+    return renamings
 
 
 def joined(digests: Iterable[str]) -> str:
@@ -79,17 +96,23 @@ def joined(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:16]
 
 
-def digest_of(statement: ast.AST) -> str:
-    """A hash of what a statement does; empty for one that does nothing, such as an import or a docstring."""
+def digest_of(statement: ast.AST, strict: bool = False) -> str:
+    """A hash of what a statement does; empty for one that does nothing, such as an import or a docstring.
+
+    Args:
+        strict: count imports inside it, and all texts but docstrings, as of code that is not this package's.
+    """
     if isinstance(statement, ast.Import | ast.ImportFrom) or _is_text(statement):
         return ""
-    return hashlib.sha256(_written(statement, prose=False).encode()).hexdigest()
+    return hashlib.sha256(_written(statement, prose=None if strict else False).encode()).hexdigest()
 
 
-def _written(node, prose: bool) -> str:
-    """``node`` in one line. In prose texts count as nothing; numbers and names always count."""
+def _written(node, prose: bool | None) -> str:
+    """``node`` in one line. In prose texts count as nothing, with None there is no prose; numbers and names always count."""
     if isinstance(node, list):
-        parts = [part for part in node if not isinstance(part, ast.Import | ast.ImportFrom) and not _is_text(part)]
+        parts = [part for part in node if not _is_text(part)]
+        if prose is not None:
+            parts = [part for part in parts if not isinstance(part, ast.Import | ast.ImportFrom)]
         return f"[{','.join(_written(part, prose) for part in parts)}]"
     if not isinstance(node, ast.AST):
         return "''" if prose and isinstance(node, str) else repr(node)
@@ -97,7 +120,7 @@ def _written(node, prose: bool) -> str:
     for name, value in ast.iter_fields(node):
         if name in _UNSEEN or value is None and not isinstance(node, ast.Constant) or value == []:
             continue
-        fields.append(f"{name}={_written(value, _is_prose(node, name, prose))}")
+        fields.append(f"{name}={_written(value, None if prose is None else _is_prose(node, name, prose))}")
     return f"{type(node).__name__}({','.join(fields)})"
 
 

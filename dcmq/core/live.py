@@ -5,15 +5,20 @@ file was edited after it was imported, what runs is something else, and a run re
 """
 
 import ast
-import functools
-import inspect
+import builtins
 import sys
 import types
+from collections.abc import Iterator
+from functools import cache
 
 from dcmq.core import code
 from dcmq.core.errors import DcmqError
+from dcmq.core.functions import MADE, behaviour, is_users, layers, opened, plain_function
 
-_MADE = "<"  # how file names of code begin that dataclass, pydantic or a cell made
+_OF_MODULES = frozenset(
+    {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__build_class__", "__import__"}
+)
+_REPLACED = "was replaced at run time"
 
 
 def require_own(*modules: str) -> None:
@@ -26,106 +31,135 @@ def require_own(*modules: str) -> None:
         module = sys.modules.get(name)
         if module is None:  # what is not imported yet cannot have been replaced
             continue
-        for replaced in _replaced(name, module):
+        for difference in _differences(name, module):
             raise DcmqError(
-                f"{replaced}: runs would be recorded as the package's and be another's. Give yours a name of its own "
+                f"{difference}: runs would be recorded as the package's and be another's. Give yours a name of its own "
                 "(register_target, register_loss, register_method), and restart the kernel"
             )
 
 
-def _replaced(name: str, module: types.ModuleType):
-    """The differences between a module and its file, in words."""
-    file, compiled = str(code.source_file(name)), _compiled(name)
+def _differences(name: str, module: types.ModuleType) -> Iterator[str]:
+    """What differs between a module and its file, in words."""
+    compiled, values = _compiled(name), vars(module)
     for statement in code.tree(name).body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            own = compiled.get(statement.name)
-            live = vars(module).get(statement.name)
-            yield from _differences(f"{name}.{statement.name}", statement, live, own, name, file)
-        elif isinstance(statement, ast.ImportFrom) and statement.module in sys.modules:
-            origin = sys.modules[statement.module]
-            for alias in statement.names:
-                if vars(module).get(alias.asname or alias.name) is not getattr(origin, alias.name, None):
-                    yield f"{name}.{alias.asname or alias.name} was replaced at run time"
-        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            constant, variable = _literal(statement.value), statement.targets[0].id
-            if constant is not None and vars(module).get(variable) != constant:
-                yield f"{name}.{variable} was replaced at run time"
+        what = f"{name}.{getattr(statement, 'name', '')}"
+        if isinstance(statement, ast.FunctionDef):
+            yield from _of_function(what, statement, values.get(statement.name), compiled[statement.name], name)
+        elif isinstance(statement, ast.ClassDef):
+            yield from _of_class(what, statement, values.get(statement.name), compiled[statement.name], name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            yield from _of_import(name, statement, values)
+        else:
+            yield from _of_constants(name, statement, values)
+    for hidden in values.keys() & (vars(builtins).keys() - _OF_MODULES):
+        if hidden not in compiled and values[hidden] is not vars(builtins)[hidden]:
+            yield f"{name}.{hidden} was added at run time"
 
 
-def _differences(what: str, statement, live, own: types.CodeType | None, module: str, file: str):
-    if isinstance(statement, ast.FunctionDef):
-        function = plain_function(live)
-        if function is None or _code(function.__code__) != _code(own):
-            yield _said(what, function, file)
-        return
+def _of_function(what: str, statement: ast.FunctionDef, live, own: types.CodeType, module: str) -> Iterator[str]:
+    function = plain_function(live)
+    if function is None or _is_wrapped_since(live, statement):
+        yield f"{what} {_REPLACED}"
+    elif behaviour(function.__code__) != behaviour(own):
+        edited = function.__code__.co_filename == str(code.source_file(module))
+        yield (
+            f"{what} is not what its file says: it was edited after it was imported"
+            if edited
+            else f"{what} {_REPLACED}"
+        )
+    elif _has_other_defaults(statement.args, function):
+        yield f"{what} has other defaults than its file says"
+
+
+def _of_class(what: str, statement: ast.ClassDef, live, own: types.CodeType, module: str) -> Iterator[str]:
     if not isinstance(live, type) or live.__module__ != module:
-        yield f"{what} was replaced at run time"
+        yield f"{what} {_REPLACED}"
         return
-    bodies = {c.co_name: c for c in own.co_consts if isinstance(c, types.CodeType)}
+    bodies = {part.co_name: part for part in own.co_consts if isinstance(part, types.CodeType)}
+    methods = {part.name: part for part in statement.body if isinstance(part, ast.FunctionDef)}
+    for name, method in methods.items():
+        if name not in vars(live):
+            yield f"{what}.{name} was removed at run time, or its file was edited after it was imported"
+        else:
+            yield from _of_function(f"{what}.{name}", method, vars(live)[name], bodies[name], module)
     for name, value in vars(live).items():
         function = plain_function(value)
-        if function is None:
-            continue
-        if name in bodies:
-            if _code(function.__code__) != _code(bodies[name]):
-                yield _said(f"{what}.{name}", function, file)
-        elif function.__code__.co_filename != file and _is_foreign(function):
+        if name not in methods and function is not None and is_users(function):
             yield f"{what}.{name} was added at run time"
-    for name in bodies.keys() - vars(live).keys():
-        if not name.startswith(_MADE):
-            yield f"{what}.{name} was removed at run time, or {file} changed since it was imported"
+    for part in statement.body:
+        yield from _of_constants(what, part, vars(live))
 
 
-def _is_foreign(function: types.FunctionType) -> bool:
-    """True for a function that a user wrote: none of the standard library's or pydantic's decorators, nor of a base class."""
-    return function.__module__ == "__main__" or function.__code__.co_filename.startswith("<ipython")
+def _of_import(name: str, statement: ast.Import | ast.ImportFrom, values) -> Iterator[str]:
+    for alias in statement.names:
+        if isinstance(statement, ast.ImportFrom):
+            bound, origin = alias.asname or alias.name, sys.modules.get(statement.module)
+            same = origin is None or values.get(bound) is getattr(origin, alias.name, None)
+        else:
+            first = alias.name.partition(".")[0]
+            bound, wanted = alias.asname or first, alias.name if alias.asname else first
+            same = values.get(bound) is sys.modules.get(wanted)
+        if not same:
+            yield f"{name}.{bound} {_REPLACED}"
 
 
-def _said(what: str, function: types.FunctionType | None, file: str) -> str:
-    if function is not None and function.__code__.co_filename == file:
-        return f"{what} is not what {file} says since that file was edited"
-    return f"{what} was replaced at run time"
+def _of_constants(what: str, statement: ast.stmt, values) -> Iterator[str]:
+    """The constants that a statement of a module or class names, single or in a tuple, and that are others now."""
+    if isinstance(statement, ast.Assign):
+        pairs = [(target, statement.value) for target in statement.targets]
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        pairs = [(statement.target, statement.value)]
+    else:
+        return
+    for target, value in pairs:
+        several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+        for variable, part in zip(target.elts, value.elts, strict=True) if several else [(target, value)]:
+            known, constant = _literal(part)
+            there = isinstance(variable, ast.Name) and variable.id in values
+            if known and there and not _is_same(values[variable.id], constant):
+                yield f"{what}.{variable.id} {_REPLACED}"
 
 
-def plain_function(value) -> types.FunctionType | None:
-    """The plain function behind a method, property, cache or decorator; None for anything else."""
-    if isinstance(value, staticmethod | classmethod):
-        value = value.__func__
-    elif isinstance(value, property):
-        value = value.fget
-    elif isinstance(value, functools.cached_property):
-        value = value.func
-    value = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
-    return value if isinstance(value, types.FunctionType) else None
+def _is_wrapped_since(value, statement: ast.FunctionDef) -> bool:
+    """True where a function has something around it that its file does not put there."""
+    *around, _ = layers(value)
+    if any(isinstance(layer, types.FunctionType) and is_users(layer) for layer in around):
+        return True
+    return (
+        not statement.decorator_list
+        and not isinstance(opened(value), types.FunctionType)
+        or (not statement.decorator_list and bool(around))
+    )
 
 
-@functools.cache
+def _has_other_defaults(arguments: ast.arguments, function: types.FunctionType) -> bool:
+    """True where a literal default of a function is another now, or their number is."""
+    live, keywords = function.__defaults__ or (), function.__kwdefaults__ or {}
+    named = {
+        a.arg: node for a, node in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if node is not None
+    }
+    if len(live) != len(arguments.defaults) or keywords.keys() != named.keys():
+        return True
+    pairs = [*zip(arguments.defaults, live, strict=True), *((node, keywords[name]) for name, node in named.items())]
+    return any(known and not _is_same(value, constant) for node, value in pairs for known, constant in [_literal(node)])
+
+
+@cache
 def _compiled(name: str) -> dict[str, types.CodeType]:
     """The code of the top-level functions and classes that a module's file holds."""
     file = code.source_file(name)
     whole = compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
-    return {part.co_name: part for part in whole.co_consts if isinstance(part, types.CodeType)}
+    return {
+        part.co_name: part for part in whole.co_consts if isinstance(part, types.CodeType) and part.co_name[0] != MADE
+    }
 
 
-def _code(part: types.CodeType) -> tuple:
-    """A piece of code without its place in the file and its docstring, to compare."""
-    constants = list(part.co_consts)
-    if constants and isinstance(constants[0], str) and not part.co_name.startswith(_MADE):
-        constants[0] = None  # the docstring
-    return (
-        part.co_code,
-        part.co_names,
-        part.co_varnames,
-        part.co_freevars,
-        part.co_argcount,
-        part.co_kwonlyargcount,
-        part.co_flags,
-        tuple(_code(c) if isinstance(c, types.CodeType) else (type(c).__name__, repr(c)) for c in constants),
-    )
-
-
-def _literal(value: ast.expr):
+def _literal(value: ast.expr) -> tuple[bool, object]:
     try:
-        return ast.literal_eval(value)
-    except ValueError:
-        return None
+        return True, ast.literal_eval(value)
+    except (ValueError, TypeError):
+        return False, None
+
+
+def _is_same(one, other) -> bool:
+    return type(one) is type(other) and one == other

@@ -1,10 +1,11 @@
 """Things by name: each is registered where it is defined, and whoever wants a list or one of them asks here."""
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from dcmq.core.code import is_own
+from dcmq.core.code import PACKAGE
 from dcmq.core.errors import DcmqError
 
 T = TypeVar("T")
@@ -14,6 +15,14 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """``; did you mean NAME?`` where one of ``known`` is near, else nothing."""
     close = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _is_package_importing() -> bool:
+    """True while a module of the package is imported: what is registered then is the package's, and not a cell's."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -26,6 +35,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(self, kind: str):
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._own: dict[str, T] = {}  # what the package registered while it was imported
 
     def register(self, name: str, thing: T) -> T:
         """Put ``thing`` under ``name``; what a user registered before under it is replaced.
@@ -35,9 +45,12 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if not isinstance(name, str) or not name or set(name) & set(" ,=:/\\"):
             raise DcmqError(f"{self.kind}: {name!r} is no name for a setting: letters, digits, - and _ only")
-        if name in self._entries and self.is_own(name) and not is_own(getattr(thing, "origin", thing)):
+        by_package = _is_package_importing()
+        if name in self._own and not by_package:
             raise DcmqError(f"{self.kind}: {name!r} is the package's own: register yours under another name")
         self._entries[name] = thing
+        if by_package:
+            self._own[name] = thing
         return thing
 
     def decorator(self, given: Callable | str | None) -> Callable:
@@ -48,7 +61,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def is_own(self, name: str) -> bool:
         """True where ``name`` is the package's own, and not a user's. Raises DcmqError where it is not registered."""
-        return is_own(getattr(self[name], "origin", self[name]))
+        return self[name] is self._own.get(name)
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:

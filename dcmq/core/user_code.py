@@ -1,21 +1,42 @@
 """A user's own code by what it does: functions and classes of a notebook cell or of a file of his own, with all that they use."""
 
 import ast
+import dataclasses
 import dis
+import enum
 import functools
-import inspect
 import linecache
 import sys
 import types
+from pathlib import PurePath
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 
 from dcmq.core import code
-from dcmq.core.code import is_own
 from dcmq.core.errors import DcmqError
+from dcmq.core.functions import behaviour, is_installed, layers, module_of, plain_function
 from dcmq.core.hashing import digest
-from dcmq.core.live import plain_function
+from dcmq.core.live import require_own
+from dcmq.core.registry import Registry
+
+_PLAIN = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    range,
+    slice,
+    enum.Enum,
+    PurePath,
+    torch.dtype,
+    torch.device,
+    type(None),
+)
+_LIBRARYS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.MethodWrapperType, np.ufunc)
 
 
 def source_fingerprint(thing) -> str:
@@ -24,64 +45,151 @@ def source_fingerprint(thing) -> str:
     Comments, docstrings and formatting do not count; the values of the numbers, texts and arrays that it reads do.
 
     Raises:
-        DcmqError: its source cannot be had, or it uses something whose value cannot be told.
+        DcmqError: its source cannot be had or is not what runs, or it uses something whose value cannot be told.
     """
-    found: dict[str, str] = {}
-    _collect(thing, getattr(thing, "__name__", "it"), found)
-    return code.joined(f"{name} {value}" for name, value in found.items())
+    facts = _Facts()
+    facts.add(thing, getattr(thing, "__name__", "it"))
+    return code.joined(facts.lines)
 
 
-def _collect(thing, name: str, found: dict[str, str]) -> None:
-    if isinstance(thing, functools.partial):
-        _collect((thing.func, thing.args, thing.keywords), name, found)
-    elif isinstance(thing, types.ModuleType):
-        _note(found, name, thing.__name__)
-    elif isinstance(thing, types.FunctionType | type) or callable(thing) and hasattr(thing, "__wrapped__"):
-        _collect_code(inspect.unwrap(thing), name, found)
-    elif isinstance(thing, np.ndarray | torch.Tensor):
-        _note(found, name, digest(thing))
-    elif isinstance(thing, dict):
-        for key, value in thing.items():
-            _collect(value, f"{name}[{key!r}]", found)
-    elif isinstance(thing, list | tuple | set | frozenset):
-        for place, value in enumerate(sorted(thing, key=repr) if isinstance(thing, set | frozenset) else thing):
-            _collect(value, f"{name}[{place}]", found)
-    elif thing is None or isinstance(thing, bool | int | float | complex | str | bytes):
-        _note(found, name, repr(thing))
-    elif callable(thing) and not is_own(type(thing)) and getattr(thing, "__module__", None) not in (None, "__main__"):
-        _note(found, name, f"{thing.__module__}.{getattr(thing, '__qualname__', name)}")  # a library's
-    else:
-        raise DcmqError(
-            f"{name} is a {type(thing).__name__}, whose value cannot be told: a run that uses it could not be recognised again; "
-            "make it inside the function"
-        )
+def code_fingerprint(thing) -> str:
+    """16 hexadecimal digits that identify the code of a function or class: the package's by the import closure of its module,
+    a user's by its source.
+
+    Raises:
+        DcmqError: as :func:`source_fingerprint`, or code of the package is not what its files say.
+    """
+    if not code.is_own(thing):
+        return source_fingerprint(thing)
+    require_own(module_of(thing))
+    return code.fingerprint(module_of(thing))
 
 
-def _collect_code(thing, name: str, found: dict[str, str]) -> None:
-    module = thing.__module__ or ""
-    if is_own(thing):
-        _note(found, module, code.fingerprint(module))
-        return
-    if not _is_users(thing):
-        _note(found, name, f"{module}.{thing.__qualname__}")
-        return
-    label = f"{module}.{thing.__qualname__}"
-    if label in found:
-        return
-    functions = [thing] if isinstance(thing, types.FunctionType) else _methods(thing)
-    definition = _definition(thing.__name__, functions)
-    definition.decorator_list = []  # they register it, under the name that the settings hold
-    _note(found, label, code.digest_of(definition))
-    if isinstance(thing, type):
-        for base in thing.__bases__:
-            _collect_code(base, base.__qualname__, found)
-    for function in functions:
+class _Facts:
+    """Lines that say what a piece of code does, gathered from all that it uses."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+        self.seen: dict[int, object] = {}  # by identity, and kept alive so that no identity is used twice
+
+    def note(self, name: str, value: str) -> None:
+        self.lines.append(f"{name} {value}")
+
+    def add(self, thing, name: str) -> None:
+        """Note what ``thing`` is, which the code calls ``name``."""
+        if isinstance(thing, _PLAIN):
+            self.note(name, repr(thing))
+            return
+        if id(thing) in self.seen:
+            self.note(name, "again")
+            return
+        self.seen[id(thing)] = thing
+        if isinstance(thing, types.ModuleType):
+            self._add_module(thing, name)
+        elif isinstance(thing, types.FunctionType | type) or hasattr(thing, "__wrapped__"):
+            for layer in layers(thing):  # what functools.wraps put around it counts too
+                if isinstance(layer, types.FunctionType | type):
+                    self._add_code(layer, name)
+        else:
+            self._add_value(thing, name)
+
+    def _add_value(self, thing, name: str) -> None:
+        kind = type(thing)
+        if isinstance(thing, functools.partial):
+            self.add((thing.func, thing.args, thing.keywords), name)
+        elif isinstance(thing, types.MethodType):
+            self.add((thing.__func__, thing.__self__), name)
+        elif isinstance(thing, np.ndarray | torch.Tensor | np.generic):
+            self.note(name, _array_digest(thing, name))
+        elif isinstance(thing, dict | Registry):
+            for key, value in thing.items():
+                self.add(value, f"{name}[{key!r}]")
+        elif isinstance(thing, list | tuple | set | frozenset):
+            for place, value in enumerate(sorted(thing, key=repr) if isinstance(thing, set | frozenset) else thing):
+                self.add(value, f"{name}[{place}]")
+        elif isinstance(thing, torch.nn.Module):
+            self.note(name, repr(thing))
+            self.add(dict(thing.state_dict()), name)
+            for part in sorted({type(m) for m in thing.modules()}, key=lambda part: part.__qualname__):
+                self.add(part, part.__qualname__)
+        elif isinstance(getattr(thing, "fingerprint", None), str) and code.is_own(kind):  # data, teachers, embeddings
+            self.note(name, thing.fingerprint)
+        elif isinstance(thing, BaseModel):
+            self.note(name, thing.model_dump_json())
+            self.add(kind, kind.__qualname__)
+        elif dataclasses.is_dataclass(thing):
+            self.add({field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}, name)
+            self.add(kind, kind.__qualname__)
+        elif isinstance(thing, _LIBRARYS) and getattr(thing, "__self__", None).__class__ in (
+            type(None),
+            types.ModuleType,
+            type,
+        ):
+            self.note(name, f"{thing.__module__}.{getattr(thing, '__qualname__', name)}")
+        else:
+            raise DcmqError(
+                f"{name} is a {kind.__name__}, whose value cannot be told: a run that uses it could not be recognised again. "
+                "Make it inside the function, or use what a loss is given of the batch (LossInputs)"
+            )
+
+    def _add_module(self, module: types.ModuleType, name: str) -> None:
+        if module.__name__.partition(".")[0] == code.PACKAGE:
+            require_own(module.__name__)
+            self.note(module.__name__, code.fingerprint(module.__name__))
+        elif _is_users(module.__name__):
+            text = _text(module.__file__, module.__dict__)
+            self.note(module.__name__, digest(text))
+            plain = {key: value for key, value in vars(module).items() if isinstance(value, _PLAIN) and key[:2] != "__"}
+            self.add(plain, module.__name__)
+        else:
+            self.note(name, module.__name__)
+
+    def _add_code(self, thing, name: str) -> None:
+        module = module_of(thing)
+        if module.partition(".")[0] == code.PACKAGE:
+            require_own(module)
+            self.note(name, f"{thing.__qualname__} {code.fingerprint(module)}")
+        elif not _is_users(module):
+            self.note(name, f"{module}.{thing.__qualname__}")
+        elif isinstance(thing, types.FunctionType):
+            self._add_function(thing, name)
+        else:
+            self._add_class(thing, name)
+
+    def _add_function(self, function: types.FunctionType, name: str) -> None:
+        definition = _definition(function.__code__.co_name, function)
+        if hasattr(definition, "decorator_list"):
+            definition.decorator_list = []  # one that registers names it in the settings; others are layers of their own
+        self.note(name, code.digest_of(definition, strict=True))
         for used, value in _used(function).items():
-            if value is not thing and not used.startswith("__"):
-                _collect(value, used, found)
-        defaults = (function.__defaults__ or ()) + tuple((function.__kwdefaults__ or {}).values())
+            if value is not function and not used.startswith("__"):
+                self.add(value, f"{name} {used}")
+        defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         for place, value in enumerate(defaults):
-            _collect(value, f"{label} default {place}", found)
+            self.add(value, f"{name} default {place}")
+
+    def _add_class(self, kind: type, name: str) -> None:
+        for base in kind.__bases__:
+            self.add(base, base.__qualname__)
+        for part, value in sorted(vars(kind).items()):
+            function = plain_function(value)
+            if function is not None and function.__code__.co_filename == "<string>" and dataclasses.is_dataclass(kind):
+                self.note(f"{name}.{part}", "made of the fields")
+            elif function is not None:
+                self.note(f"{name}.{part}", type(value).__name__)
+                for layer in layers(value):  # of a property, class method or decorated method
+                    self.add(layer, f"{name}.{part}")
+            elif not part.startswith("__") and not part.startswith("_abc"):
+                self.add(value, f"{name}.{part}")
+
+
+def _array_digest(thing, name: str) -> str:
+    if isinstance(thing, torch.Tensor):
+        thing = thing.detach().cpu().contiguous()
+        return digest(str(thing.dtype), list(thing.shape), thing.reshape(-1).view(torch.uint8) if thing.numel() else "")
+    if np.asarray(thing).dtype.kind == "O":
+        raise DcmqError(f"{name} is an array of objects, whose values cannot be told: give an array of numbers")
+    return digest(str(thing.dtype), np.asarray(thing))
 
 
 def _used(function: types.FunctionType) -> dict:
@@ -92,43 +200,51 @@ def _used(function: types.FunctionType) -> dict:
         names |= {step.argval for step in dis.get_instructions(part) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
         waiting += [constant for constant in part.co_consts if isinstance(constant, types.CodeType)]
     enclosed = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    return {name: function.__globals__[name] for name in names if name in function.__globals__} | {
-        name: cell.cell_contents for name, cell in enclosed.items()
+    return {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__} | {
+        name: cell.cell_contents for name, cell in enclosed.items() if name != "__class__"
     }
 
 
-def _definition(name: str, functions: list[types.FunctionType]) -> ast.stmt:
-    """The statement that defines a function, or the class that has ``functions`` as methods, from its cell or file.
-
-    inspect.getsource does not find classes that a notebook defines.
+def _definition(name: str, function: types.FunctionType) -> ast.AST:
+    """The statement or lambda in a cell or file that ``function`` was made of.
 
     Raises:
-        DcmqError: there is no such cell or file.
+        DcmqError: there is no such cell or file, or it was edited and not run again.
     """
-    for function in functions[:1]:
-        lines = linecache.getlines(function.__code__.co_filename, function.__globals__)
-        for node in ast.walk(ast.parse("".join(lines))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                if first <= function.__code__.co_firstlineno <= node.end_lineno:
-                    return node
+    file, first = function.__code__.co_filename, function.__code__.co_firstlineno
+    text = _text(file, function.__globals__)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Lambda) and name == "<lambda>" and node.lineno == first:
+            return ast.Expr(node)
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            begins = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            if begins == first and _is_what_runs(function, text, file):
+                return node
+    if text:
+        raise DcmqError(f"{name} in {file} was edited after it was imported: restart the kernel")
     raise DcmqError(
-        f"the source of {name} cannot be had, so its runs could not be recognised again: define it in a notebook cell or in "
-        "a file, a class with a method of its own"
+        f"the source of {name} cannot be had, so its runs could not be recognised again: define it in a notebook cell (one "
+        "without %%time) or in a file"
     )
 
 
-def _methods(kind: type) -> list[types.FunctionType]:
-    return [f for f in map(plain_function, vars(kind).values()) if f is not None and f.__module__ == kind.__module__]
+def _is_what_runs(function: types.FunctionType, text: str, file: str) -> bool:
+    waiting = [compile(text, file, "exec", dont_inherit=True)]
+    while waiting:
+        part = waiting.pop()
+        if (part.co_name, part.co_firstlineno) == (function.__code__.co_name, function.__code__.co_firstlineno):
+            return behaviour(part) == behaviour(function.__code__)
+        waiting += [constant for constant in part.co_consts if isinstance(constant, types.CodeType)]
+    return False
 
 
-def _is_users(thing) -> bool:
-    """True for a user's own function or class: from a cell, or from a file outside the installed packages."""
-    module = sys.modules.get(thing.__module__)
-    file = getattr(module, "__file__", None)
-    installed = ("site-packages", "dist-packages", "/lib/python", "\\lib\\python")
-    return thing.__module__ == "__main__" or (bool(file) and not any(part in file.lower() for part in installed))
+def _text(file: str, names) -> str:
+    """The text of a file or cell as it is now."""
+    linecache.checkcache(file)
+    return "".join(linecache.getlines(file, names))
 
 
-def _note(found: dict[str, str], name: str, value: str) -> None:
-    found[name] = value
+def _is_users(module: str) -> bool:
+    """True for the module of a notebook or script, or one from a file outside the installed packages."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module == "__main__" or (bool(file) and not is_installed(file) and module.partition(".")[0] != code.PACKAGE)

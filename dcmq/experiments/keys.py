@@ -1,10 +1,10 @@
 """Keys that identify runs: settings, data, teacher, and the code that decides its result."""
 
 from dcmq.config import RunConfig
-from dcmq.core.code import fingerprint, is_own
+from dcmq.core.code import fingerprint
 from dcmq.core.hashing import digest
 from dcmq.core.live import require_own
-from dcmq.core.user_code import source_fingerprint
+from dcmq.core.user_code import code_fingerprint, source_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.methods.registry import METHODS
 from dcmq.networks.encoders import IMAGE_ENCODERS
@@ -45,13 +45,11 @@ def training_fingerprint(config: RunConfig) -> str:
     Raises:
         DcmqError: as :func:`run_key`.
     """
-    origin, own = METHODS[config.method].origin, _own_parts(config)
-    if is_own(origin):
-        require_own(origin.__module__, EVALUATION)
-        code = fingerprint(origin.__module__)
-    else:
-        require_own(EVALUATION)
-        code = source_fingerprint(origin)
+    method, own = METHODS[config.method], _own_parts(config)
+    require_own(EVALUATION)
+    code = code_fingerprint(method.origin)
+    if not METHODS.is_own(config.method):
+        code = digest(code, code_fingerprint(method.fit))
     return digest(code, own) if own else code
 
 
@@ -62,7 +60,7 @@ def evaluation_fingerprint() -> str:
 
 def uses_own_parts(config: RunConfig) -> bool:
     """True where the settings name something that a user registered in this process."""
-    return bool(_own_parts(config)) or not is_own(METHODS[config.method].origin)
+    return bool(_own_parts(config)) or not METHODS.is_own(config.method)
 
 
 def _own_parts(config: RunConfig) -> dict[str, str]:

@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock
 
 from dcmq.config import RunConfig, TrainConfig
+from dcmq.core.errors import DcmqError
 from dcmq.core.paths import runs_dir
 from dcmq.core.storage import write_json
 from dcmq.data.dataset import RetrievalDataset
@@ -20,7 +21,7 @@ from dcmq.methods.base import FitTask
 from dcmq.methods.dcmq.student import Student
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.methods.registry import METHODS
-from dcmq.retrieval.evaluate import evaluate
+from dcmq.retrieval import evaluate as evaluation
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
 
@@ -58,10 +59,15 @@ def run(
                 FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
             )
             start = time.perf_counter()
-            metrics = evaluate(fitted.retriever, dataset, r)
+            metrics = evaluation.evaluate(fitted.retriever, dataset, r)
         seconds = round(time.perf_counter() - start, 2)
-        evaluation = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
-        record = make_record(config, dataset, teacher, key, fitted, evaluation)
+        if run_key(config, dataset, teacher) != key:
+            raise DcmqError(
+                f"{config.label}: a part of your own changed what it reads while it was trained, so the run could not be "
+                "recognised again: let it read only what stays the same"
+            )
+        measured = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
+        record = make_record(config, dataset, teacher, key, fitted, measured)
         if int(os.environ.get("RANK", 0)) == 0:
             write_json(record_file, record)
     return record

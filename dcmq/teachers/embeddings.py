@@ -4,12 +4,11 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from dcmq.core.code import fingerprint, is_own
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
-from dcmq.core.user_code import source_fingerprint
+from dcmq.core.user_code import code_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.teachers.base import Teacher, TeacherEmbeddings, l2_normalize
 
@@ -25,7 +24,7 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
     Raises:
         DcmqError: an embedding that is not a number.
     """
-    code = fingerprint(type(teacher).__module__) if is_own(type(teacher)) else source_fingerprint(type(teacher))
+    code = code_fingerprint(type(teacher))
     key = digest(teacher.fingerprint, dataset.fingerprint, dataset.image_code, TEXT_RECIPE, code)
     path = cache_dir() / "embeddings" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)

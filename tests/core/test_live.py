@@ -1,13 +1,15 @@
 """Code as it runs: what was replaced is noticed, and a user's own is known by its source."""
 
-import importlib
-import sys
+import functools
 
+import numpy as np
 import pytest
 
 import dcmq.methods.dcmq.losses
 import dcmq.methods.dcmq.targets
 import dcmq.methods.dcmq.trainer
+import dcmq.networks.inputs
+import dcmq.retrieval.retriever
 import dcmq.training.batches
 import dcmq.training.loop
 from dcmq.core import code, live
@@ -57,21 +59,47 @@ def test_a_method_added_over_an_inherited_one_is_noticed(monkeypatch):
         live.require_own(DCMQ)
 
 
-def test_a_file_edited_after_its_import_is_noticed(monkeypatch, tmp_path):
-    file = code.source_file("dcmq.training.batches")
-    edited = tmp_path / "batches.py"
-    monkeypatch.setattr(
-        code, "source_file", lambda module: edited if module == "dcmq.training.batches" else file_of(module)
-    )
-    file_of = (
-        code.source_file.__wrapped__
-        if hasattr(code.source_file, "__wrapped__")
-        else importlib.import_module("dcmq.core.code").source_file
-    )
-    text = file.read_text()
-    for change, noticed in ((text + "\n# a comment\n", False), (text.replace("< 0.5", "< 0.25"), True)):
-        edited.write_text(change)
-        live._compiled.cache_clear()
-        differences = list(live._replaced("dcmq.training.batches", sys.modules["dcmq.training.batches"]))
-        assert bool(differences) == noticed
+def test_what_is_wrapped_around_or_put_behind_a_name_is_noticed(monkeypatch):
+    """functools.wraps makes a patch look like what it patches."""
+    trainer = dcmq.methods.dcmq.trainer
+
+    def wrapped(function):
+        return functools.wraps(function)(lambda *args, **kwargs: function(*args, **kwargs))
+
+    replacements = [
+        (trainer.Trainer, "target", wrapped(trainer.Trainer.target)),
+        (dcmq.methods.dcmq.losses, "distillation_losses", wrapped(dcmq.methods.dcmq.losses.distillation_losses)),
+        (trainer.Trainer, "target", functools.partialmethod(trainer.Trainer.target)),
+        (trainer, "sum", mine),  # hides a builtin
+        (trainer, "torch", np),
+    ]
+    for owner, name, value in replacements:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value, raising=False)
+            with pytest.raises(DcmqError, match="at run time"):
+                live.require_own(DCMQ)
+    live.require_own(DCMQ)
+
+
+def test_other_defaults_and_constants_are_noticed(monkeypatch):
+    for owner, name, value in (
+        (dcmq.methods.dcmq.targets.npc, "__defaults__", ("row", None)),
+        (dcmq.networks.inputs, "_CHUNK", 2),
+        (dcmq.retrieval.retriever.Retriever, "radius", 3),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            with pytest.raises(DcmqError, match="(other defaults|was replaced)"):
+                live.require_own(DCMQ)
+
+
+@pytest.mark.parametrize(("edit", "noticed"), [(("", "\n# a comment\n"), False), (("< 0.5", "< 0.25"), True)])
+def test_a_file_edited_after_its_import_is_noticed(monkeypatch, tmp_path, edit, noticed):
+    original, edited = code.source_file, tmp_path / "batches.py"
+    text = original("dcmq.training.batches").read_text()
+    edited.write_text(text.replace(*edit) if edit[0] else text + edit[1])
+    monkeypatch.setattr(code, "source_file", lambda name: edited if name == "dcmq.training.batches" else original(name))
     live._compiled.cache_clear()
+    differences = list(live._differences("dcmq.training.batches", dcmq.training.batches))
+    live._compiled.cache_clear()
+    assert bool(differences) == noticed

@@ -1,6 +1,7 @@
 """Keys: a user's own target can neither take another's record nor leave its own under another's key."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from dcmq.data.readers import coco
 from dcmq.experiments import runs
 from dcmq.experiments.keys import run_key, training_fingerprint
 from dcmq.experiments.parallel import run_all
+from dcmq.methods.base import METHODS, register_method
 from dcmq.methods.dcmq.losses import LOSSES, distillation_losses, register_loss
 from dcmq.methods.dcmq.targets import TARGETS, npc, register_target
 
@@ -41,6 +43,36 @@ def test_a_built_in_name_cannot_be_given_to_something_else(own_names):
         with pytest.raises(DcmqError, match="target: 'npc'.*name") as caught:
             attempt()
         assert "\n" not in str(caught.value)
+
+
+def test_no_way_round_the_registry_takes_a_built_in_name(own_names):
+    raw = TARGETS["raw"]
+    data = tiny_dataset()
+    before = run_key(config(), *data)
+    for impostor in (raw, functools.wraps(TARGETS["npc"])(lambda *a, **k: cubed(*a))):
+        with pytest.raises(DcmqError, match="'npc' is the package's own"):
+            register_target("npc")(impostor)
+        TARGETS._entries["npc"] = impostor
+        assert run_key(config(), *data) != before
+    with pytest.raises(DcmqError, match="'DCMQ' is the package's own"):
+        register_method(dataclasses.replace(METHODS["DCMQ"], fit=cubed))
+    register_target("mine")(TARGETS["raw"])
+    one = run_key(config(target="mine"), *data)
+    register_target("mine")(TARGETS["identity"])
+    assert run_key(config(target="mine"), *data) != one
+
+
+def test_a_part_that_changes_what_it_reads_is_refused_after_training(home, own_names):
+    @register_target
+    def growing(similarity, labels):
+        seen.append(len(labels))
+        return similarity
+
+    with pytest.raises(DcmqError, match="changed what it reads while it was trained"):
+        runs.run(config(target="growing", epochs=1), *tiny_dataset(), r=10)
+
+
+seen = []
 
 
 def test_own_and_built_in_targets_never_share_a_record(home, own_names):

@@ -9,13 +9,13 @@ import pytest
 TWICE = """
 import sys
 from dcmq.data.datasets import load_dataset
-from dcmq.teachers.bundled import BundledClip
 from dcmq.teachers.embeddings import embed
 from dcmq.teachers.registry import resolve_teacher
-encode, calls = BundledClip.encode_images, []
-BundledClip.encode_images = lambda self, x: calls.append(len(x)) or encode(self, x)
+teacher = resolve_teacher("clip", "scenes")
+encode, calls = teacher.encode_images, []
+teacher.encode_images = lambda x: calls.append(len(x)) or encode(x)
 data = load_dataset("scenes", query=20, train=60, gallery=100)
-print(float(embed(resolve_teacher("clip", "scenes"), data, progress=False).image.sum()), sum(calls))
+print(float(embed(teacher, data, progress=False).image.sum()), sum(calls))
 """
 
 
