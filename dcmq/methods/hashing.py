@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -84,7 +83,7 @@ class HashTrainer(EpochTrainer):
         self.optimizers: list[torch.optim.Optimizer] = []
         self.prepare()
 
-    def strategy(self) -> DDPStrategy:
+    def strategy(self):
         """Refused: the hashing methods train in one process."""
         raise DcmqError(f"{self.config.method} trains in one process: run it without torchrun")
 

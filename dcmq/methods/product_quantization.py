@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -123,6 +122,8 @@ class PcaRetriever(Retriever):
     """Both modalities by their own PCA, one quantizer, asymmetric squared distances."""
 
     def __init__(self, task: FitTask, rotate: bool):
+        from sklearn.decomposition import PCA  # takes seconds
+
         self.dataset, split = task.dataset, task.dataset.split
         num_codebooks = codebooks_for_bits(task.config.student.bits, NUM_CODEWORDS)
         texts = self.dataset.bow

@@ -11,7 +11,6 @@ from urllib.error import URLError
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 
 from dcmq.core.errors import DcmqError
@@ -57,6 +56,8 @@ def _torchvision(name: str, last: str) -> Builder:
     """The builder of a model of torchvision. ``last``: the layer that it classifies with, as a dotted name."""
 
     def build(dimension: int, size: int, weights: str) -> nn.Module:
+        import torchvision  # takes seconds, which those whose runs are finished need not wait
+
         make = getattr(torchvision.models, name)
         if weights == "imagenet":
             try:

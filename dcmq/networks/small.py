@@ -1,13 +1,12 @@
 """Small image encoders that train in seconds on a CPU (ours)."""
 
-import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 
 def small_resnet() -> tuple[nn.Module, int]:
     """Two residual blocks, 48 and 96 channels, for images of about 32 pixels (ours), and the length 96 of its
     features."""
+    from torchvision.models.resnet import BasicBlock  # takes seconds
 
     def block(narrow: int, wide: int) -> BasicBlock:
         skip = nn.Sequential(nn.Conv2d(narrow, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
@@ -48,6 +47,8 @@ def small_convnet() -> tuple[nn.Module, int]:
 def small_vit(size: int) -> tuple[nn.Module, int]:
     """torchvision's vision transformer, 3 layers of 96 on patches an eighth of the image wide (ours), and the length 96
     of its features."""
+    import torchvision  # takes seconds
+
     model = torchvision.models.VisionTransformer(
         image_size=size // 8 * 8, patch_size=size // 8, num_layers=3, num_heads=3, hidden_dim=96, mlp_dim=192
     )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import permutation_test
 
 
 def paired_permutation_p(differences: np.ndarray, resamples: int = 9999) -> float:
@@ -13,6 +12,8 @@ def paired_permutation_p(differences: np.ndarray, resamples: int = 9999) -> floa
         differences: (q,) one method's measure minus the other's, per query.
         resamples: random draws of the signs; where there are fewer ways to choose them, all are tried.
     """
+    from scipy.stats import permutation_test  # takes seconds
+
     test = permutation_test(
         (differences,),
         lambda x, axis: x.mean(axis),

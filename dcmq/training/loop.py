@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from dcmq.config import RunConfig
@@ -55,6 +53,8 @@ class EpochTrainer(ABC):
     ):
         self.config, self.dataset, self.teacher = config, dataset, teacher
         self.checkpoint, self.key = Path(checkpoint), key
+        from lightning_fabric import Fabric  # takes seconds, which those whose runs are finished need not wait
+
         processes = int(os.environ.get("WORLD_SIZE", 1))
         self.fabric = Fabric(
             devices=processes if processes > 1 else 1,
@@ -67,8 +67,8 @@ class EpochTrainer(ABC):
         self.seconds = 0.0
 
     @abstractmethod
-    def strategy(self) -> DDPStrategy:
-        """The strategy by which several processes work together. Raises DcmqError where they cannot."""
+    def strategy(self):
+        """The strategy of lightning_fabric by which several processes work together. Raises DcmqError where they cannot."""
 
     @abstractmethod
     def epoch(self, number: int) -> dict[str, float]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
 from dcmq.config import TrainConfig
@@ -43,8 +42,10 @@ class Trainer(EpochTrainer):
         self.target_function, self.loss_function = TARGETS[config.target], LOSSES[config.loss]
         self.target_options = self._target_options()
 
-    def strategy(self) -> DDPStrategy:
+    def strategy(self):
         """Trained separately, each phase leaves one part without gradients."""
+        from lightning_fabric.strategies import DDPStrategy  # takes seconds
+
         return DDPStrategy(find_unused_parameters=self.config.schedule == "separate")
 
     @property
