@@ -20,7 +20,7 @@ def opened(value):
 
 
 def layers(value) -> Iterator:
-    """What a descriptor or decorated function consists of, from the outermost to the innermost."""
+    """The layers of a descriptor or decorated function, from the outermost to the innermost."""
     value = opened(value)
     while value is not None:
         yield value
@@ -34,7 +34,7 @@ def plain_function(value) -> types.FunctionType | None:
 
 
 def behaviour(part: types.CodeType) -> tuple:
-    """What a piece of code does, to compare: without its place in the file and its docstring."""
+    """The parts of a piece of code that decide what it does, to compare: not its place in the file, nor its docstring."""
     constants = list(part.co_consts)
     if constants and isinstance(constants[0], str) and not part.co_name.startswith(MADE):
         constants[0] = None  # the docstring

@@ -39,7 +39,7 @@ def require_own(*modules: str) -> None:
 
 
 def _differences(name: str, module: types.ModuleType) -> Iterator[str]:
-    """What differs between a module and its file, in words."""
+    """The differences between a module and its file, in words."""
     compiled, values = _compiled(name), vars(module)
     for statement in code.tree(name).body:
         what = f"{name}.{getattr(statement, 'name', '')}"

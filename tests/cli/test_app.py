@@ -78,6 +78,7 @@ def test_every_example_can_be_called_so(path):
         command.make_context(path[-1], words[len(path) + 1 :])  # raises where something is not known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [path for path in ALL if len(path) < 2] + [("runs", "list"), ("data", "prepare")], ids=words
 )
@@ -99,6 +100,7 @@ def test_version_and_completion():
     assert {"--install-completion", "--show-completion"} <= options
 
 
+@pytest.mark.slow
 def test_a_shell_completes_keys_and_notebooks(home):
     write_run(home, "a1" + "0" * 14)
     (home / "notebooks").mkdir()
@@ -199,6 +201,7 @@ def test_a_mistake_of_ours_keeps_its_trace(monkeypatch, error):
         dcmq("runs", "list")
 
 
+@pytest.mark.slow
 def test_a_warning_is_a_note_of_one_line():
     code = (
         "import warnings, dcmq.experiments.run_list as r; from dcmq.cli.app import app\n"
@@ -208,12 +211,14 @@ def test_a_warning_is_a_note_of_one_line():
     assert result.returncode == 0 and result.stderr.splitlines()[0] == "note         careful", result
 
 
+@pytest.mark.slow
 def test_errors_are_one_line_in_a_process_too():
     for call, code in ((["runs", "show", "nobody"], 1), (["runs", "show"], 2), (["reports", "where", "--x"], 2)):
         result = in_a_process("-m", "dcmq", *call)
         assert result.returncode == code and is_one_line(result.stderr) and not result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
 @pytest.mark.parametrize("call", ["runs list", "runs list --json", "runs show a", "--help"])
 def test_a_reader_that_is_gone_is_no_error(home, call):

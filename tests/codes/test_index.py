@@ -261,6 +261,7 @@ def _add_one(path, name):
     return name
 
 
+@pytest.mark.slow
 def test_of_two_processes_writing_none_undoes_the_other(tmp_path):
     path = tmp_path / "index"
     make_index(n=50)[0].save(path)

@@ -45,6 +45,7 @@ def test_a_data_set_of_ones_own_is_loaded_by_its_name(monkeypatch):
         register_dataset("coco", DatasetEntry(load=load))
 
 
+@pytest.mark.slow
 def test_names_of_data_sets_and_teachers_load_no_models():
     """They are asked for their names by every command; the libraries of models take seconds to import."""
     code = (

@@ -18,6 +18,7 @@ from dcmq.retrieval.evaluate import evaluate
 from dcmq.training.batches import epoch_batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HASHING)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, tmp_path):
     whole = METHODS[name].fit(task_of(name, tmp_path))

@@ -50,6 +50,7 @@ def step(model, *inputs):
     return output, {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size", "weights"), IMAGE)
 def test_image_encoders_end_in_d_numbers_and_learn(name, size, weights):
     torch.manual_seed(0)

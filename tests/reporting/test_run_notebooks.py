@@ -112,10 +112,12 @@ def test_the_page_is_in_reading_order_with_generated_data_first(home):
 
 
 @pytest.mark.slow
-def test_every_notebook_runs_through_papermill_with_another_seed(tmp_path, monkeypatch):
+def test_notebooks_run_through_papermill_with_another_seed(tmp_path, monkeypatch):
+    """One that trains and one that does not; all of them are run at their defaults under --nbval."""
     monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path))
-    assert run_notebooks(reading_order(), {"seeds": "1"}, jobs=2) == {}
-    assert {path.parent.parent.name for path in tmp_path.glob("*/*/record.json")} == set(reading_order())
+    names = ["similarity_histograms", "ablation_npc"]
+    assert run_notebooks(names, {"seeds": "1", "epochs": "1"}, jobs=1) == {}
+    assert {path.parent.parent.name for path in tmp_path.glob("*/*/record.json")} == set(names)
     text = page(tmp_path, reading_order())
-    assert all(f"## {number}. " in text for number in range(1, len(reading_order()) + 1))
+    assert all(f"## {reading_order().index(name) + 1}. " in text for name in names)
     assert "one seed cannot tell" in text  # and no sd of a single value

@@ -87,6 +87,7 @@ def test_batches_are_training_rows_with_the_cosine_and_relevance_of_each_pair():
     assert torch.equal(again[0][0], batches[0][0]) and not torch.equal(other[0][0], batches[0][0])
 
 
+@pytest.mark.slow
 def test_npc_changes_the_target_and_no_order():
     p, loaded = parameters("similarity_histograms", batch_size=50, batches=2, seeds="0,1,2"), {"tiny": several_labels()}
     frame = histograms.results(p, loaded)
