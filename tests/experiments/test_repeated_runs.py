@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from arithmetic import differs_from
 
 from dcmq.experiments.keys import evaluation_fingerprint
 from dcmq.experiments.records import result_differences
@@ -51,6 +52,8 @@ def loaded(tmp_path_factory):
 @pytest.mark.parametrize("label", RECORDS)
 def test_a_repeated_run_is_the_same_to_the_bit(label, loaded):
     record = RECORDS[label]
+    if reason := differs_from(record):
+        pytest.skip(reason)
     settings = METHODS[record["config"]["method"]].settings_type.model_validate(record["config"])
     again = run(settings, *loaded, r=record["evaluation"]["R"])
     assert again["key"] == record["key"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from arithmetic import differs_from
 from notebook_parameters import NOTEBOOKS, parameters
 
 from dcmq.core.errors import DcmqError
@@ -90,6 +91,9 @@ def test_the_committed_page_shows_the_report(folder):
 @pytest.mark.slow
 def test_a_fresh_run_agrees_with_the_committed_record(tmp_path, monkeypatch):
     """Another CPU rounds otherwise, so the numbers may move by a few seed deviations, not more."""
+    record = json.loads((ROOT / "reports/ablation_npc" / parameters("ablation_npc").name / "record.json").read_text())
+    if not differs_from(record["runs"][0]):
+        pytest.skip("tests/experiments/test_repeated_runs.py repeats runs to the bit on this machine")
     monkeypatch.setenv("DCMQ_PUBLISHED", "")
     study = parameters("ablation_npc", seeds="0")
     folder = ROOT / "reports" / "ablation_npc" / parameters("ablation_npc").name
