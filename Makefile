@@ -43,10 +43,10 @@ demo: $(VENV)/.installed ## the paper's Table 3 on generated images, in a few mi
 	@$(IN_VENV) dcmq reports where ablation_npc
 
 # pytest's own settings stand in pyproject.toml: two processes of one thread each, and the longest 15 tests at the end.
-test: $(VENV)/.installed-test ## all tests, the notebooks among them (minutes)
+test: $(VENV)/.installed-test ## all tests, the notebooks among them (ten minutes)
 	$(IN_VENV) pytest --nbval
 
-test-fast: $(VENV)/.installed-test ## what neither trains nor runs a notebook (within a minute)
+test-fast: $(VENV)/.installed-test ## what neither trains nor runs a notebook (a minute and a half)
 	$(IN_VENV) pytest -m "not slow" tests
 
 # PROFILE=paper DATASET=coco DATA_ROOT=DIR ... are passed to the notebooks; NOTEBOOKS="a b" runs only those, JOBS=2 two at a time.

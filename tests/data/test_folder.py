@@ -1,6 +1,7 @@
 """A user's own images with a table, as spreadsheets and people write them."""
 
 import unicodedata
+from functools import partial
 
 import miniature
 import pandas as pd
@@ -14,13 +15,7 @@ from dcmq.data.readers.folder import read_folder
 pytestmark = pytest.mark.usefixtures("home")
 
 
-@pytest.fixture
-def own(tmp_path):
-    return miniature.folder(tmp_path / "own")
-
-
-def prepared(root, **choices):
-    return miniature.prepared("folder", root, **choices)
+prepared = partial(miniature.prepared, "folder")
 
 
 def table(root, **columns):

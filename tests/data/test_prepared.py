@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import miniature
@@ -21,13 +22,7 @@ from dcmq.data.summary import prepared_summary
 pytestmark = pytest.mark.usefixtures("home")
 
 
-@pytest.fixture
-def own(tmp_path):
-    return miniature.folder(tmp_path / "own")
-
-
-def prepared(root, **choices):
-    return miniature.prepared("folder", root, **choices)
+prepared = partial(miniature.prepared, "folder")
 
 
 def test_coco_prepared_is_the_same_data_set(tmp_path):
