@@ -11,7 +11,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --editable
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint notebooks reports benchmarks clean distclean
+.PHONY: help demo lab test test-fast lint notebooks reports benchmarks clean distclean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -30,17 +30,20 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(UV_INSTALL) '.[blip,faiss,test]'
+	$(UV_INSTALL) '.[blip,faiss,umap,test]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(UV_INSTALL) '.[blip,faiss,test,dev]'
+	$(UV_INSTALL) '.[blip,faiss,umap,test,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## the paper's Table 3 on generated images, in a few minutes
 	$(IN_VENV) papermill notebooks/ablation_npc.ipynb out.ipynb -p teacher clip
 	@echo && echo "executed notebook  out.ipynb"
 	@$(IN_VENV) dcmq reports where ablation_npc
+
+lab: $(VENV)/.installed ## JupyterLab in the browser, at the quickstart
+	$(IN_VENV) jupyter lab notebooks/quickstart.ipynb
 
 # pytest's own settings stand in pyproject.toml: two processes of one thread each, and the longest 15 tests at the end.
 test: $(VENV)/.installed-test ## all tests, the notebooks among them (ten minutes)

@@ -67,10 +67,11 @@ def test_imports_of_the_package_are_declared():
         "open_clip": "open-clip-torch",
         "yaml": "pyyaml",
         "faiss": "faiss-cpu",
+        "umap": "umap-learn",
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["blip"] + extras["faiss"]
+    lines = project["dependencies"] + extras["blip"] + extras["faiss"] + extras["umap"]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     missing = {}
     for file in sorted((ROOT / "dcmq").rglob("*.py")):
