@@ -1,7 +1,9 @@
 """A notebook's parameters: their defaults, and a check, as papermill itself only warns of an unknown name and exits 0."""
 
+import ast
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -27,26 +29,69 @@ def defaults(path: Path | str) -> dict:
 
 
 def validated(model: type[Parameters], namespace: dict) -> Parameters:
-    """A ``model`` made of the plain values in ``namespace``, a notebook's ``globals()``.
+    """A ``model`` made of the parameters in ``namespace``, a notebook's ``globals()``.
 
-    Call it in the cell after the parameters (and after the one that papermill injects), before any other variable is
-    set. ``model`` should forbid extra names, since that is how a misspelt parameter is noticed. Names that start with an
-    underscore, IPython's own, modules and callables are no parameters.
+    Parameters are what the parameters cell sets, and the cells of plain values after it, such as the one that papermill
+    injects. So the cell that calls this can be run again, whatever the cells below it have set since. Where there is no record
+    of cells, as in a plain script, every plain value is taken for a parameter. ``model`` should forbid extra names, since that
+    is how a misspelt parameter is noticed.
 
     Raises:
-        DcmqError: names that are no parameters (each with the closest that is), a missing one, a wrong type or value.
+        DcmqError: names that are no parameters (each with the closest that is), a missing one, a wrong type or value. A ``model``
+            that ``namespace`` holds from before is taken out of it, so that no later cell goes on with the former parameters.
     """
-    values = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
+    names = _assigned(namespace.get("In") or (), model.model_fields)
+    values = {
+        name: value for name, value in namespace.items() if _is_plain(name, value) and (names is None or name in names)
+    }
     try:
         return model(**values)
     except ValidationError as error:
         problems = error.errors()
         unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden" and len(p["loc"]) == 1]
         message = _unknown(unknown, list(model.model_fields)) if unknown else _wrong(problems[0])
+    for name in [name for name, value in namespace.items() if isinstance(value, model)]:
+        del namespace[name]
     raise DcmqError(message)  # outside the handler: pydantic's lines would only hide this one
 
 
-def _is_parameter(name: str, value: object) -> bool:
+def _assigned(cells: Sequence[str], fields: Container[str]) -> set[str] | None:
+    """The names that are parameters: ``fields``, and what else the latest parameters cell and the cells of plain values after
+    it set. None where no cell of ``cells``, the sources in the order in which they were run, is a parameters cell."""
+    assignments = [_assignments(cell) for cell in cells]
+    setting = [i for i, names in enumerate(assignments) if any(name in fields for name in names)]
+    if not setting:
+        return None
+    first = last = setting[-1]
+    while first - 1 in setting and _is_values(assignments[first - 1]):  # as the cell is that papermill adds values to
+        first -= 1
+    after = takewhile(_is_values, assignments[last + 1 :])
+    return {name for cell in (*assignments[first : last + 1], *after) for name in cell} | set(fields)
+
+
+def _assignments(cell: str) -> dict[str, ast.expr | None]:
+    """What ``cell`` assigns to which name, if it does nothing else; nothing if it does."""
+    try:
+        statements = ast.parse(cell).body
+    except SyntaxError:  # a magic
+        return {}
+    values = {}
+    for statement in statements:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or not all(isinstance(t, ast.Name) for t in targets):
+            return {}
+        values |= {target.id: statement.value for target in targets}
+    return values
+
+
+def _is_values(assignments: dict[str, ast.expr | None]) -> bool:
+    try:
+        return bool(assignments) and all(ast.literal_eval(value) is not ... for value in assignments.values())
+    except (ValueError, TypeError):
+        return False
+
+
+def _is_plain(name: str, value: object) -> bool:
     return not (name.startswith("_") or name in _IPYTHON or isinstance(value, ModuleType) or callable(value))
 
 

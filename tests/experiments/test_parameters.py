@@ -131,3 +131,69 @@ def test_comma_list_refuses_what_is_not_finite(text):
 def test_comma_list_refuses_a_value_twice():
     with pytest.raises(DcmqError, match="twice"):
         comma_list("0,1,00", int)
+
+
+PARAMETERS_CELL = 'teacher: str = "clip"  # whose embeddings\nbits: int = 64  # per item'
+VALIDATION = "from dcmq.experiments.parameters import validated\np = validated(Parameters, globals())"
+
+
+class Kernel:
+    """A notebook's globals, and cells that are run in them as IPython does."""
+
+    def __init__(self):
+        self.globals = {"In": [""], "Parameters": Parameters}
+
+    def run(self, *cells):
+        for cell in cells:
+            self.globals["In"].append(cell)
+            exec(cell, self.globals)
+        return self.globals.get("p")
+
+
+def test_cells_are_run_again_in_any_order_whatever_the_ones_below_have_set():
+    kernel = Kernel()
+    below = ("results = {'a': p.bits}\nprint(results)", "plan = 3", "sedes = [p.bits]", "record = str(p)")
+    assert kernel.run(PARAMETERS_CELL, VALIDATION, *below).bits == 64
+    assert kernel.run(VALIDATION, *below, VALIDATION).bits == 64
+    assert kernel.run(PARAMETERS_CELL.replace("64", "32"), VALIDATION, *below).bits == 32
+    assert kernel.run(PARAMETERS_CELL, *below, VALIDATION).bits == 64, "a cell below between the two"
+
+
+def test_a_cell_of_ones_own_may_set_a_parameter_and_other_cells_may_stand_above():
+    kernel = Kernel()
+    kernel.run("x = 3", PARAMETERS_CELL, VALIDATION)
+    assert kernel.run("bits = 8 * 2", VALIDATION).bits == 16
+    assert kernel.run("seeds = ','.join(map(str, range(3)))", VALIDATION).seeds == "0,1,2"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (PARAMETERS_CELL + "\ntaecher = 'x'",),
+        (PARAMETERS_CELL, "# Parameters\ntaecher = 'x'\n"),
+        (PARAMETERS_CELL, "# Parameters\nbits = 32\ntaecher = 'x'\n"),
+        (PARAMETERS_CELL + "\ntaecher = 'x'", "# Parameters\nbits = 32"),
+        (PARAMETERS_CELL, VALIDATION, "plan = [p]", PARAMETERS_CELL, "# Parameters\ntaecher = 'x'\n"),
+    ],
+)
+def test_a_misspelt_name_is_refused_in_a_kernel_too(cells):
+    kernel = Kernel()
+    kernel.run(*cells)
+    with pytest.raises(DcmqError, match="'taecher' .did you mean teacher.. is no parameter of this notebook"):
+        kernel.run(VALIDATION)
+
+
+def test_a_misspelt_name_that_was_mended_is_forgotten():
+    kernel = Kernel()
+    with pytest.raises(DcmqError, match="taecher"):
+        kernel.run(PARAMETERS_CELL + "\ntaecher = 'x'", VALIDATION)
+    assert kernel.run(PARAMETERS_CELL, VALIDATION).teacher == "clip"
+
+
+def test_no_later_cell_goes_on_with_the_former_parameters_after_a_refusal():
+    kernel = Kernel()
+    kernel.run(PARAMETERS_CELL, VALIDATION)
+    with pytest.raises(DcmqError, match="bits"):
+        kernel.run(PARAMETERS_CELL.replace("64", "-1"), VALIDATION)
+    with pytest.raises(NameError):
+        kernel.run("print(p.bits)")
