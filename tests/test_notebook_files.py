@@ -1,7 +1,11 @@
 """Rules that every committed notebook keeps, seen without running it; and what nbval overlooks in comparing outputs."""
 
 import ast
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -99,6 +103,33 @@ def test_names_no_place_of_the_machine_it_ran_on(path):
     assert str(ROOT) not in path.read_text(encoding="utf-8")
 
 
+PROBE = """
+import json, os
+def pytest_collection_finish():
+    print("SET", json.dumps(dict(os.environ)))
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_that_is_tested_alone_leaves_the_committed_reports_alone(tmp_path):
+    """pytest loads no tests/conftest.py where it is only given a notebook."""
+    (tmp_path / "probe.py").write_text(PROBE)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DCMQ_", "PYTEST_")) and "NUM_THR" not in k}
+    command = [sys.executable, "-m", "pytest", "--numprocesses", "0", "--collect-only", "-qs", "-p", "probe", "--nbval"]
+    result = subprocess.run(
+        [*command, "notebooks/quickstart.ipynb"],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("SET ")]
+    variables = json.loads(line.removeprefix("SET "))
+    assert not Path(variables["DCMQ_REPORTS"]).is_relative_to(ROOT)
+    assert Path(variables["DCMQ_PUBLISHED"]) == ROOT / "reports"
+    assert {variables[f"{library}_NUM_THREADS"] for library in ("OMP", "MKL", "OPENBLAS")} == {"1"}
+
+
 def sanitized(text):
     for regex, replacement in get_sanitize_patterns(SANITIZE.read_text("utf-8")):
         text = re.sub(regex, replacement, text)
@@ -116,6 +147,10 @@ def sanitized(text):
         ("revision 9113e5d0aa12+", "revision 527f2c8b3e01"),
         ("in reports/ablation_npc/x/table.md", "in /tmp/a/reports/ablation_npc/x/table.md"),
         ("read /home/me/data/photos", "read /srv/photos"),
+        (
+            "unchanged: record.json that is there holds the same results\nwritten to reports/x",
+            "written to reports/x",
+        ),
         ("2026-11-23T01:09:16.885+00:00", "2025-01-02 03:04"),
         ("took 11.5 s of 02:13", "took 9 s of 1:02:13"),
         ("<Figure size 990x396 with 2 Axes>", "<Figure size 640x480 with 1 Axes>"),

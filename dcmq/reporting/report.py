@@ -1,5 +1,7 @@
 """The lines in which a notebook says what it works on, and the files that it leaves under ``reports/``."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,9 +16,14 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import PlannedRun
 from dcmq.experiments.study import Study
 from dcmq.reporting.figures import save
-from dcmq.reporting.tables import write_table
+from dcmq.reporting.tables import markdown, write_table
 from dcmq.reporting.verdicts import Verdict
 from dcmq.teachers.base import TeacherEmbeddings
+
+# What differs between two records of the same results: when and from which commit they were made, and how long that took.
+# The provenance repeats it in words.
+_CIRCUMSTANCES = frozenset({"training_seconds", "seconds", "finished", "git", "provenance", "workers"})
+_SECONDS = re.compile(r"\d[\d,.]* s\b")
 
 
 def plan_text(plan: Sequence[PlannedRun]) -> str:
@@ -92,6 +99,9 @@ def write_report(
 ) -> Path:
     """Write tables (CSV, Markdown, LaTeX), figures (SVG, PNG), single values and the record; return the folder.
 
+    A record that is there already stays if the new one differs in times, dates and commits alone, and so do tables that
+    differ in seconds alone: who runs a notebook again leaves the evidence of its first run as it is.
+
     Args:
         tables: ``table`` is the one that the page over all reports shows, ``paper`` the paper's numbers; empty ones are
             left out.
@@ -104,7 +114,7 @@ def write_report(
     """
     folder = study.folder
     for name, table in tables.items():
-        if not table.empty:
+        if not (table.empty or _is_written(folder / f"{name}.md", table)):
             write_table(table, folder / name)
     for name, figure in (figures or {}).items():
         save(figure, folder / name)
@@ -125,8 +135,15 @@ def write_report(
     return folder
 
 
+def _is_written(file: Path, table: pd.DataFrame) -> bool:
+    """True where ``file`` holds ``table``, perhaps with other seconds."""
+    return file.is_file() and _SECONDS.sub("s", file.read_text()) == _SECONDS.sub("s", markdown(table))
+
+
 def write_record(path: Path | str, parameters: dict, records: list[dict], **more) -> Path:
     """Write a notebook's JSON record, its parameters and every run record in full, and return its path.
+
+    A record that is there already stays if the new one differs in times, dates and commits alone; that is printed.
 
     Args:
         path: the file; ``.json`` is added where it is missing.
@@ -139,8 +156,31 @@ def write_record(path: Path | str, parameters: dict, records: list[dict], **more
     """
     path = Path(path)
     path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
+    content = {"parameters": parameters, **more, "runs": records}
     try:
-        write_json(path, {"parameters": parameters, **more, "runs": records})
+        if _results_text(content) == _written_results(path):
+            print(f"unchanged: {path.name} that is there holds the same results")
+        else:
+            write_json(path, content)
     except (TypeError, ValueError) as error:
         raise DcmqError(f"write_record: {path.name} cannot be JSON ({error}); give plain numbers and text") from None
     return path
+
+
+def _written_results(path: Path) -> str:
+    """The text of the results in a record that is there; empty where there is none that can be read."""
+    try:
+        return _results_text(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return ""
+
+
+def _results_text(record: dict) -> str:
+    """The results of a record as text, without when and how fast it was made."""
+
+    def results(part):
+        if isinstance(part, dict):
+            return {name: results(value) for name, value in part.items() if name not in _CIRCUMSTANCES}
+        return [results(value) for value in part] if isinstance(part, list | tuple) else part
+
+    return json.dumps(results(record), sort_keys=True, allow_nan=False)

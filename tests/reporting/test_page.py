@@ -4,11 +4,13 @@ import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
+from notebook_parameters import parameters
 
 from dcmq.core.errors import DcmqError
 from dcmq.reporting.page import where
-from dcmq.reporting.report import write_record
+from dcmq.reporting.report import write_record, write_report
 
 
 @pytest.mark.parametrize("name", ["record", "record.json"])
@@ -23,6 +25,59 @@ def test_write_record_refuses_what_json_cannot_hold(value, tmp_path):
     with pytest.raises(DcmqError, match="cannot be JSON"):
         write_record(tmp_path / "record.json", {}, [], value=value)
     assert not list(tmp_path.iterdir())
+
+
+def run_record(seconds=5.8, finished="2026-11-23", loss=1.5, **more):
+    measured = {"seconds": seconds, "i2t": {"mAP@all": 0.5}}
+    return {"key": "a1", "training_seconds": seconds, "finished": finished, "loss": loss, "evaluation": measured} | more
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"seconds": 9.1}, True),
+        ({"finished": "2027-01-01", "git": "0123456789ab+"}, True),
+        ({"loss": 1.5000000000000002}, False),
+        ({"key": "b2"}, False),
+        ({"new": 1}, False),
+    ],
+)
+def test_a_record_stays_where_only_times_and_dates_are_others(tmp_path, capsys, changes, kept):
+    write_record(tmp_path / "record.json", {"bits": 64}, [run_record()], provenance={"finished": "2026-11-23"})
+    before = (tmp_path / "record.json").read_bytes()
+    assert not capsys.readouterr().out
+    again = [run_record(**changes)]
+    write_record(tmp_path / "record.json", {"bits": 64}, again, provenance={"finished": "2027-01-01"})
+    assert ((tmp_path / "record.json").read_bytes() == before) == kept
+    assert ("unchanged: record.json" in capsys.readouterr().out) == kept
+    write_record(tmp_path / "record.json", {"bits": 32}, again)
+    assert json.loads((tmp_path / "record.json").read_text())["parameters"] == {"bits": 32}
+
+
+def test_a_damaged_record_is_written_anew(tmp_path):
+    (tmp_path / "record.json").write_text('{"parameters"')
+    write_record(tmp_path / "record.json", {}, [])
+    assert json.loads((tmp_path / "record.json").read_text()) == {"parameters": {}, "runs": []}
+
+
+def test_a_report_that_is_written_again_keeps_its_evidence(tmp_path, monkeypatch):
+    """The table's seconds are those of the record beside it, which stays."""
+    monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path))
+    study = parameters("ablation_pqg")
+
+    def table(seconds, value=".527"):
+        return pd.DataFrame({"mAP": [value], "training": [f"{seconds} s"]}, index=["npc"])
+
+    def files():
+        return {file.name: file.read_bytes() for file in study.folder.iterdir()}
+
+    write_report(study, {"table-size": table(5.6)}, [], [])
+    before = files()
+    assert set(before) == {"record.json", *(f"table-size{suffix}" for suffix in (".md", ".csv", ".tex"))}
+    write_report(study, {"table-size": table("1,234.5")}, [], [])
+    assert files() == before
+    write_report(study, {"table-size": table(5.6, ".528")}, [], [])
+    assert files() != before
 
 
 @pytest.fixture
