@@ -16,7 +16,8 @@ Folder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder of th
     epilog="""Examples:
 
   dcmq search build photos --run npc-64bits --images ~/Pictures --texts captions.txt
-  dcmq search build photos --images ~/Pictures    # again: only what is new is encoded"""
+  dcmq search build photos --images ~/Pictures    # again: only what is new or replaced is encoded
+  dcmq search build mine --run photos --images ~/other    # with the student of another collection"""
 )
 def build(
     collection: Folder,
@@ -24,7 +25,8 @@ def build(
         str,
         typer.Option(
             metavar="KEY",
-            help="Trained run: its folder, or the beginning of its name or key; needed once.",
+            help="Trained run: its folder, or the beginning of its name or key; or another collection, which has a student too. "
+            "Needed once.",
             show_default=False,
         ),
     ] = "",
@@ -36,7 +38,7 @@ def build(
         bool, typer.Option("--lists", help="Add inverted lists, for many millions of items (needs faiss).")
     ] = False,
 ) -> None:
-    """Encode images or texts that are new, and forget images that are gone."""
+    """Encode images that are new or replaced and texts that are new, and forget images that are gone."""
     if images is None and texts is None:
         raise typer.BadParameter("say what to encode", param_hint="'--images' or '--texts'")
     from dcmq.search.collection import KINDS, Collection
@@ -49,10 +51,13 @@ def build(
     else:
         opened = Collection(collection)
     if images is not None:
-        added, gone, broken = opened.update_images(images)
-        total = len(opened.load_index("images"))
-        print(f"{'images':<10} {added} added, {gone} forgotten because they are gone, {total} in all")
-        if broken:
+        root_before = opened.root
+        update = opened.update_images(images)
+        if root_before not in (None, opened.root):
+            print(f"{'moved':<10} the images are under {opened.root} now, and no longer under {root_before}")
+        counts = f"{update.added} added, {update.replaced} replaced, {update.removed} forgotten because they are gone"
+        print(f"{'images':<10} {counts}, {len(opened.load_index('images'))} in all")
+        if broken := update.unreadable:
             more = " ..." * (len(broken) > 10)
             print(f"{'left out':<10} {len(broken)} that cannot be read: {', '.join(broken[:10])}{more}")
     if texts is not None:
@@ -123,8 +128,11 @@ def query(
             raise DcmqError("--sheet shows images, and the hits are no image files")
         from dcmq.search.sheet import contact_sheet
 
-        contact_sheet(sheet, text or f"like {image}", opened.root, hits)
+        missing = contact_sheet(sheet, text or f"like {image}", opened.root, hits)
         print(f"contact sheet  {sheet}", file=sys.stderr)
+        if missing:
+            told = f"dcmq search build {collection} --images DIR, with the folder where they are"
+            print(f"grey           {missing} that are no longer under {opened.root}: {told}", file=sys.stderr)
 
 
 @app.command(
@@ -162,7 +170,8 @@ def info(collection: Folder) -> None:
     for kind in KINDS:
         index = opened.load_index(kind)
         lists = f", {index.nlist} lists" if index.nlist else ""
-        print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}")
+        place = f", under {opened.root}" if kind == "images" and opened.root else ""
+        print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}{place}")
     student, vocabulary = opened.model.config.student, opened.model.vocabulary
     encoders = f"{student.image_encoder} at {student.image_size} px, {student.text_encoder} over {student.text_input}"
     print(f"{'student':<10} {encoders}")

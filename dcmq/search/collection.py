@@ -1,5 +1,6 @@
 """A folder that holds a student and what it has encoded: images, texts or both."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import torch
 
 from dcmq.codes.index import AUTO, CodeIndex
 from dcmq.core.errors import DcmqError
-from dcmq.search.model import SearchModel
+from dcmq.core.storage import write_json
+from dcmq.search.image_files import Signature, image_files
+from dcmq.search.model import MODEL, SearchModel
 
-SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
 KINDS = ("images", "texts")
+_ROOT, _SIGNATURES = "root.txt", "files.json"  # where the images are, and what tells whether one was replaced
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,10 @@ class Hit:
 
 
 class ImageUpdate(NamedTuple):
-    """The numbers of images that were added and removed, and the files that are no readable images."""
+    """The numbers of images that were added, replaced and removed, and the files that are no readable images."""
 
     added: int
+    replaced: int
     removed: int
     unreadable: list[str]
 
@@ -51,10 +55,10 @@ class Collection:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
-        if not self._file("model").is_file():
+        if not (self.folder / MODEL).is_file():
             raise DcmqError(f"{self.folder} is no collection: build one with dcmq search build")
-        self.model = SearchModel.load(self._file("model"))
-        root = self.folder / "root.txt"
+        self.model = SearchModel.load(self.folder / MODEL)
+        root = self.folder / _ROOT
         self.root = Path(root.read_text(encoding="utf-8").strip()) if root.is_file() else None  # of the images
 
     @classmethod
@@ -69,10 +73,10 @@ class Collection:
         """
         folder = Path(folder)
         if replace:
-            for name in ("model", *KINDS):
-                (folder / f"{name}.safetensors").unlink(missing_ok=True)
-        if not (folder / "model.safetensors").is_file():
-            model.save(folder / "model.safetensors")
+            for name in (MODEL, *map(_file_name, KINDS), _SIGNATURES, _ROOT):
+                (folder / name).unlink(missing_ok=True)
+        if not (folder / MODEL).is_file():
+            model.save(folder / MODEL)
         collection = cls(folder)
         if not torch.equal(collection.model.codebooks, model.codebooks) or collection.model.config != model.config:
             raise DcmqError(
@@ -90,28 +94,55 @@ class Collection:
         index.save(self._file(kind))
 
     def update_images(self, root: Path | str) -> ImageUpdate:
-        """Make the images those under ``root``: add files that are new, remove those that are gone.
+        """Make the images those under ``root``: add files that are new, encode those with another content again, and remove
+        those that are gone. Images that were moved are followed: the folder of before is gone, and some are under ``root``.
 
         Raises:
             DcmqError: no such folder, no image in it, or the collection holds the images under another folder.
         """
         root = Path(root).expanduser().resolve()
-        if self.root and self.root != root:
+        moved = self.root not in (None, root)
+        if moved and self.root.is_dir():
             raise DcmqError(
-                f"{self.folder} has the images under {self.root}: choose another folder for those under {root}"
+                f"{self.folder} has the images under {self.root}: name another collection for those in {root}"
             )
-        files = {file.relative_to(root).as_posix(): file for file in image_files(root)}
-        index = self.load_index("images")
+        files = image_files(root)
+        index, before = self.load_index("images"), self._signatures()
         known = set(index.ids.tolist())
-        new, gone = [name for name in files if name not in known], sorted(known - set(files))
-        codes, unreadable = self.model.quantize_images([files[name] for name in new])
-        readable = np.setdiff1d(np.arange(len(new)), unreadable)
-        index.remove(gone)
-        index.add(codes, [new[i] for i in readable])
-        (self.folder / "root.txt").write_text(f"{root}\n", encoding="utf-8")
+        if moved and not known & files.keys():
+            raise DcmqError(
+                f"{self.folder} has the images under {self.root}, which is gone, and none of them is in {root}: name the "
+                "folder to which they were moved, or another collection"
+            )
+        now = {name: Signature.of(file, before.get(name)) for name, file in files.items()}
+        # Where no content was noted, it is not known whether this is the image of before: it is encoded again.
+        kept = {name for name in known & files.keys() & before.keys() if now[name].content == before[name].content}
+        old_codes = {name: code for name, code in zip(index.ids.tolist(), index.codes, strict=True) if name not in kept}
+        names = [name for name in files if name not in kept]
+        codes, unreadable = self.model.quantize_images([files[name] for name in names])
+        readable = np.delete(np.array(names, dtype=object), unreadable).tolist()
+        encoded = dict(zip(readable, codes, strict=True))
+        again = encoded.keys() & old_codes.keys()
+        replaced = [name for name in again if name in before or (encoded[name] != old_codes[name]).any()]
+        index.remove(list(old_codes))
+        index.add(codes, readable)
         self.root = root
         self.save_index("images", index)
-        return ImageUpdate(len(readable), len(gone), [new[i] for i in unreadable])
+        write_json(self.folder / _SIGNATURES, {name: now[name] for name in index.ids.tolist()})
+        (self.folder / _ROOT).write_text(f"{root}\n", encoding="utf-8")
+        return ImageUpdate(
+            len(encoded) - len(again), len(replaced), len(known - files.keys()), [names[i] for i in unreadable]
+        )
+
+    def _signatures(self) -> dict[str, Signature]:
+        """Signatures of the image files by name; none in a collection of an earlier version."""
+        path = self.folder / _SIGNATURES
+        if not path.is_file():
+            return {}
+        try:
+            return {name: Signature(*values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()}
+        except (ValueError, TypeError, AttributeError):
+            raise DcmqError(f"{path} is damaged: delete it, and build again; all images are encoded anew") from None
 
     def add_texts(self, texts: Sequence[str]) -> tuple[int, list[str]]:
         """Add those of ``texts`` that are not in the collection yet.
@@ -150,15 +181,9 @@ class Collection:
         ranking = zip(scores, result.ids[0], strict=True)
         return [Hit(rank, float(score), str(name)) for rank, (score, name) in enumerate(ranking, 1)]
 
-    def _file(self, name: str) -> Path:
-        return self.folder / f"{name}.safetensors"
+    def _file(self, kind: str) -> Path:
+        return self.folder / _file_name(kind)
 
 
-def image_files(root: Path) -> list[Path]:
-    """All image files under ``root``, sorted. Raises DcmqError where there is none."""
-    if not root.is_dir():
-        raise DcmqError(f"there is no folder {root}")
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not files:
-        raise DcmqError(f"{root} holds no image ({', '.join(sorted(SUFFIXES))})")
-    return files
+def _file_name(kind: str) -> str:
+    return f"{kind}.safetensors"

@@ -21,6 +21,7 @@ from dcmq.data.words import words
 from dcmq.methods.dcmq.student import Student, load_student
 from dcmq.networks.clip import clip_tokenizer
 
+MODEL = "model.safetensors"  # the file's name in a collection
 _IMAGE_BATCH, _TEXT_BATCH = 64, 1024
 _WEIGHTS = "model."
 

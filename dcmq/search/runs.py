@@ -1,4 +1,4 @@
-"""The search model of a trained run."""
+"""The search model of a trained run, or of a collection that has one already."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,22 @@ from dcmq.experiments.run_files import INPUTS, RECORD
 from dcmq.experiments.run_list import newest_runs
 from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import load_student
-from dcmq.search.model import SearchModel
+from dcmq.search.model import MODEL, SearchModel
 
 
 def model_of(folder: Path) -> SearchModel:
-    """The student of a finished run of DCMQ, from the run's folder.
+    """The student of a finished run of DCMQ, from the run's folder, or that of a collection, from the collection's.
 
     Raises:
         DcmqError: it is no such folder, or the run is of another method or of another version.
     """
+    if (folder / MODEL).is_file():
+        return SearchModel.load(folder / MODEL)
     try:
         config = json.loads((folder / RECORD).read_text())["config"]
         inputs = json.loads((folder / INPUTS).read_text())
     except (OSError, ValueError, KeyError):
-        raise DcmqError(f"{folder} is no finished run; {newest_runs()}") from None
+        raise DcmqError(f"{folder} is neither a finished run nor a collection; {newest_runs()}") from None
     if config.get("method") != "DCMQ":
         raise DcmqError(f"{folder} is a run of {config.get('method')}; only students of DCMQ make codes to search")
     try:

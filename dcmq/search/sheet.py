@@ -11,10 +11,12 @@ from dcmq.data.decode import UNREADABLE
 from dcmq.search.collection import Hit
 
 _TILE, _LINE, _GAP, _COLUMNS = 200, 34, 8, 5  # pixels, and tiles in a row
+_GREY = "#dddddd"
 
 
-def contact_sheet(path: Path, title: str, root: Path, hits: Sequence[Hit]) -> None:
-    """Write the images of ``hits`` with rank, score and name under the ``title``. An image that is gone is left grey.
+def contact_sheet(path: Path, title: str, root: Path, hits: Sequence[Hit]) -> int:
+    """Write the images of ``hits`` with rank, score and name under the ``title``, and return how many could not be read:
+    their places are left grey.
 
     Raises:
         DcmqError: the file cannot be written.
@@ -24,24 +26,28 @@ def contact_sheet(path: Path, title: str, root: Path, hits: Sequence[Hit]) -> No
     width, height = columns * (_TILE + _GAP) + _GAP, rows * (_TILE + _LINE + _GAP) + _GAP + _LINE
     sheet, font = Image.new("RGB", (width, height), "white"), ImageFont.load_default(13)
     draw = ImageDraw.Draw(sheet)
+    missing = 0
     draw.text((_GAP, _GAP), _shortened(title, width - 2 * _GAP, font), "black", font)
     for i, hit in enumerate(hits):
         x, y = _GAP + i % columns * (_TILE + _GAP), _LINE + i // columns * (_TILE + _LINE + _GAP)
-        sheet.paste(_thumbnail(root / hit.id), (x, y))
+        thumbnail = _thumbnail(root / hit.id)
+        missing += thumbnail is None
+        sheet.paste(thumbnail or _GREY, (x, y, x + _TILE, y + _TILE))
         draw.text((x, y + _TILE + 1), f"{hit.rank}.  {hit.score:.3f}", "black", font)
         draw.text((x, y + _TILE + 15), _shortened(hit.id, _TILE, font), "#444444", font)
     content = io.BytesIO()
     sheet.save(content, format="PNG")
     atomic_write(path, content.getvalue())
+    return missing
 
 
-def _thumbnail(file: Path) -> Image.Image:
-    tile = Image.new("RGB", (_TILE, _TILE), "#dddddd")
+def _thumbnail(file: Path) -> Image.Image | None:
     try:
         with Image.open(file) as image:
             small = ImageOps.contain(image.convert("RGB"), (_TILE, _TILE))
     except UNREADABLE:
-        return tile
+        return None
+    tile = Image.new("RGB", (_TILE, _TILE), _GREY)
     tile.paste(small, ((_TILE - small.width) // 2, (_TILE - small.height) // 2))
     return tile
 

@@ -81,8 +81,7 @@ def test_an_image_is_read_as_training_read_it(images):
 
 def test_a_collection_ranks_by_the_tables_of_the_students_cosines(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
-    added, gone, broken = collection.update_images(images)
-    assert (added, gone, broken) == (7, 0, ["broken.jpg"])
+    assert collection.update_images(images) == (7, 0, 0, ["broken.jpg"])
     hits = collection.search("images", text="red boat", k=99)
     index = collection.load_index("images")
     tables = lookup_tables(collection.model.encode_texts(["red boat"]), collection.model.codebooks)[0]
@@ -99,13 +98,90 @@ def test_a_collection_follows_its_folder_without_training(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
     (images / "a.png").rename(images / "z.png")
-    assert collection.update_images(images) == (1, 1, ["broken.jpg"])
+    assert collection.update_images(images) == (1, 0, 1, ["broken.jpg"])
     again = Collection(tmp_path / "c")
     ids = set(again.load_index("images").ids)
     assert ids >= {"z.png", "in ner/größe.png"} and "a.png" not in ids
     assert again.add_texts(["red sea", "boat", "red sea", "unheard-of", ""]) == (2, ["unheard-of", ""])
     assert again.add_texts(["boat"]) == (0, [])
     assert {hit.id for hit in again.search("texts", image=images / "z.png")} == {"red sea", "boat"}
+
+
+def code_of(collection, name):
+    index = collection.load_index("images")
+    return index.codes[index.ids.tolist().index(name)].tolist()
+
+
+def fresh_code(folder, images, name):
+    collection = Collection.create(folder, search_model())
+    collection.update_images(images)
+    return code_of(collection, name)
+
+
+def other_image(file, seed=9):
+    rng = np.random.default_rng(seed)
+    Image.fromarray(rng.integers(0, 256, (50, 60, 3)).astype(np.uint8)).save(file)
+
+
+def counting(monkeypatch, collection):
+    """The names of the files that are encoded from now on."""
+    encoded, quantize = [], collection.model.quantize_images
+    monkeypatch.setattr(
+        collection.model, "quantize_images", lambda files: encoded.extend(f.name for f in files) or quantize(files)
+    )
+    return encoded
+
+
+def test_a_replaced_image_gets_the_code_of_its_new_content(tmp_path, images, monkeypatch):
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    old = code_of(collection, "a.png")
+    other_image(images / "a.png")
+    encoded = counting(monkeypatch, collection)
+    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"])
+    assert sorted(encoded) == ["a.png", "broken.jpg"]
+    assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png") != old
+    encoded.clear()
+    (images / "a.png").touch()  # another time, the same content
+    assert collection.update_images(images) == (0, 0, 0, ["broken.jpg"]) and encoded == ["broken.jpg"]
+
+
+def test_an_image_that_is_replaced_by_a_broken_one_is_found_no_more(tmp_path, images):
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    (images / "a.png").write_bytes(b"no image")
+    assert collection.update_images(images) == (0, 0, 0, ["a.png", "broken.jpg"])
+    assert "a.png" not in collection.load_index("images").ids
+    other_image(images / "a.png")
+    assert collection.update_images(images)[:3] == (1, 0, 0)
+
+
+def test_a_collection_that_noted_no_contents_is_brought_up_to_date(tmp_path, images, monkeypatch):
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    (tmp_path / "c" / "files.json").unlink()
+    other_image(images / "a.png")
+    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"])
+    assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png")
+    encoded = counting(monkeypatch, collection)
+    collection.update_images(images)
+    assert encoded == ["broken.jpg"]
+    (tmp_path / "c" / "files.json").write_text("[")
+    with pytest.raises(DcmqError, match="files.json is damaged"):
+        collection.update_images(images)
+
+
+def test_images_that_were_moved_are_followed_and_not_encoded_again(tmp_path, images, monkeypatch):
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    encoded = counting(monkeypatch, collection)
+    images.rename(tmp_path / "elsewhere")
+    (tmp_path / "unknown").mkdir()
+    other_image(tmp_path / "unknown" / "never seen.png")
+    with pytest.raises(DcmqError, match="which is gone, and none of them is in .*unknown"):
+        collection.update_images(tmp_path / "unknown")
+    assert collection.update_images(tmp_path / "elsewhere") == (0, 0, 0, ["broken.jpg"])
+    assert encoded == ["broken.jpg"] and Collection(tmp_path / "c").root == tmp_path / "elsewhere"
 
 
 def test_a_collection_keeps_one_student_and_one_root(tmp_path, images):
@@ -136,8 +212,16 @@ def test_the_student_of_a_run_is_read_from_its_folder(tmp_path, run_folder):
     model = model_of(run_folder)
     assert torch.equal(model.codebooks, make_student(CONFIG, len(VOCABULARY)).quantizer.codebooks)
     assert (model.vocabulary, model.dataset_image_size, model.word_pattern) == (VOCABULARY, 40, LETTERS)
-    with pytest.raises(DcmqError, match="no finished run"):
+    with pytest.raises(DcmqError, match="neither a finished run nor a collection"):
         model_of(tmp_path)
+
+
+def test_the_student_of_a_collection_makes_another_one(tmp_path, images):
+    """Whoever was given a collection has its student, and needs no run."""
+    Collection.create(tmp_path / "given", search_model())
+    collection = Collection.create(tmp_path / "mine", model_of(tmp_path / "given"))
+    collection.update_images(images)
+    assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +243,6 @@ def test_a_sheet_shows_what_is_gone_as_grey(tmp_path, images):
     collection.update_images(images)
     hits = collection.search("images", text="boat", k=7)
     (images / hits[0].id).unlink()
-    contact_sheet(tmp_path / "s.png", "boat " * 100, images, hits)
+    assert contact_sheet(tmp_path / "s.png", "boat " * 100, images, hits) == 1
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.getpixel((100, 130)) == (221, 221, 221)
