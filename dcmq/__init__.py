@@ -14,6 +14,7 @@ methods       the compared methods, one file each; DCMQ, the paper, in a folder 
 experiments   parameters, plans, runs with keys and records, several at a time
 search        a search of one's own images and texts
 reporting     tables, verdicts, figures, reports, the page over them; the paper's numbers
+explore       the explorer: search, failures and what was learnt, in a widget
 studies       one module for each notebook
 cli           the command ``dcmq``
 """

@@ -21,6 +21,7 @@ LAYERS = (
     "experiments",
     "search",
     "reporting",
+    "explore",
     "studies",
     "cli",
 )
