@@ -37,6 +37,11 @@ class PlannedRun:
     tags: dict
 
 
+def weights_label(weights: str) -> str:
+    """The words of a table for the weights that an encoder starts from; of a file its name, and not where it lies."""
+    return f"pretrained: {weights.rpartition('/')[2]}" if weights else "from scratch"
+
+
 def method_variants(names: str) -> list[Variant]:
     """A row for each method of the comma-separated ``names``. Raises DcmqError for one that is not registered."""
     return [

@@ -24,6 +24,7 @@ PROFILES = {
         learning_rate=3e-4,
         batch_size=128,
         image_encoder="resnet18",
+        backbone_weights="imagenet",
         image_size=224,
         text_hidden=(4096, 1024),
     ),
@@ -32,6 +33,14 @@ R = {"demo": 500, "paper": 5000}  # of mAP@R (hits)
 
 # Fields that a notebook has a parameter of its own for, or that are made of others.
 _ELSEWHERE = {"method", "student", "seed", "bits", "options"}
+
+
+def profile_settings(profile: str, changes: Mapping) -> dict:
+    """The settings of a profile, changed by ``changes``. The profile's weights are those of its image encoder: another one
+    that ``changes`` names starts from random weights, unless they name some."""
+    settings = PROFILES[profile]
+    other = changes.get("image_encoder", settings["image_encoder"]) != settings["image_encoder"]
+    return settings | ({"backbone_weights": ""} if other else {}) | changes
 
 
 def stated_settings(dataset: str) -> Mapping[str, float]:

@@ -14,7 +14,7 @@ from dcmq.core.registry import Registry
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.settings import PROFILES, R, data_options, parsed_settings, stated_settings
+from dcmq.experiments.settings import R, data_options, parsed_settings, profile_settings, stated_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.methods.registry import METHODS
 from dcmq.teachers.registry import TEACHERS
@@ -125,8 +125,8 @@ class TrainingStudy(Study):
             DcmqError: a value that a setting cannot have, or a name in one that is not registered.
         """
         epochs = {"epochs": self.epochs} if self.epochs else {}
-        stated = stated_settings(self.dataset)
-        values = PROFILES[self.profile] | stated | epochs | parsed_settings(self.settings) | settings
+        changes = stated_settings(self.dataset) | epochs | parsed_settings(self.settings) | settings
+        values = profile_settings(self.profile, changes)
         kind = METHODS[method].settings_type
         student_kind = kind.model_fields["student"].annotation
         student = {name: value for name, value in values.items() if name in student_kind.model_fields}

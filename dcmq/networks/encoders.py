@@ -67,7 +67,7 @@ def _torchvision(name: str, last: str) -> Builder:
                 folder = Path(torch.hub.get_dir()) / "checkpoints"
                 raise DcmqError(
                     f"cannot fetch torchvision's {file} ({error}): put the file into {folder}, "
-                    "or give a local file as backbone_weights"
+                    "or give a local file as backbone_weights (empty: random weights)"
                 ) from None
         else:
             model = make()

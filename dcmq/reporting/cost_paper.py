@@ -54,8 +54,8 @@ def real_teachers(architectures: Sequence[str]) -> dict[str, SizeAndNumbers]:
 
 
 def real_students(lengths: Sequence[int] = (64, 128)) -> dict[str, SizeAndNumbers]:
-    """The same of the paper's student with codes of ``lengths`` bits; the widths of its MLP are ours."""
-    fields = {k: v for k, v in PROFILES["paper"].items() if k in StudentConfig.model_fields}
+    """The same of the paper's student with codes of ``lengths`` bits, without its weights; the widths of its MLP are ours."""
+    fields = {k: v for k, v in PROFILES["paper"].items() if k in StudentConfig.model_fields} | {"backbone_weights": ""}
     sizes = {}
     for bits in lengths:
         with torch.device("meta"):

@@ -13,7 +13,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.storage import write_json
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.experiments.plan import PlannedRun
+from dcmq.experiments.plan import PlannedRun, weights_label
 from dcmq.experiments.study import Study
 from dcmq.reporting.figures import save
 from dcmq.reporting.tables import markdown, write_table
@@ -31,7 +31,7 @@ def plan_text(plan: Sequence[PlannedRun]) -> str:
     variants = list(dict.fromkeys(run.variant for run in plan))
     seeds = sorted({run.config.seed for run in plan})
     students = [run.config.student for run in plan]
-    encoders = list(dict.fromkeys(f"{s.image_encoder} at {s.image_size} px" for s in students))
+    encoders = list(dict.fromkeys(_image_encoder(s) for s in students))
     quantized = [s for s in students if isinstance(s, StudentConfig)]
     codes = list(dict.fromkeys(_codes(s) for s in quantized or students))
     return "\n".join(
@@ -41,6 +41,10 @@ def plan_text(plan: Sequence[PlannedRun]) -> str:
             f"codes   {', '.join(codes)}",
         ]
     )
+
+
+def _image_encoder(student: EncodersConfig) -> str:
+    return f"{student.image_encoder} ({weights_label(student.backbone_weights)}) at {student.image_size} px"
 
 
 def _codes(student: EncodersConfig) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.parameters import comma_list
-from dcmq.experiments.plan import Variant
+from dcmq.experiments.plan import Variant, weights_label
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
@@ -44,13 +44,8 @@ class Parameters(TrainingStudy):
             settings = {"image_encoder": name, "backbone_weights": weights}
             settings |= {"image_size": SIZES[name]} if name in SIZES else {}
             settings |= {"backbone_lr_factor": self.backbone_lr_factor} if weights else {}
-            rows.append(Variant(f"{name} ({short_weights(weights)})", settings))
+            rows.append(Variant(f"{name} ({weights_label(weights)})", settings))
         return rows
-
-
-def short_weights(weights: str) -> str:
-    """The words of a table for weights; of a file its name, and not where it lies."""
-    return f"pretrained: {weights.rpartition('/')[2]}" if weights else "from scratch"
 
 
 def paper(bits: Sequence[int] = (64,)) -> pd.DataFrame:
