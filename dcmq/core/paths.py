@@ -36,8 +36,8 @@ def _made(folder: Path) -> Path:
 
 
 def display_path(path: Path) -> str:
-    """``path`` relative to :func:`home` where it lies inside, for printing."""
-    try:
-        return str(Path(path).resolve().relative_to(home()))
-    except ValueError:
-        return str(path)
+    """``path`` for printing: relative to :func:`home` where both it and the working directory lie inside, else absolute, so
+    that it leads there from where it is read."""
+    place = Path(path).resolve()
+    inside = place.is_relative_to(home()) and Path.cwd().resolve().is_relative_to(home())
+    return str(place.relative_to(home()) if inside else place)

@@ -11,6 +11,7 @@ from dcmq.studies.registry import reading_order
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DCMQ_REPORTS", raising=False)
     (tmp_path / "notebooks").mkdir()
     for name in ("captions", "quickstart", "own"):

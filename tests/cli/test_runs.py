@@ -12,6 +12,7 @@ A, B = "a1" + "0" * 14, "b2" + "0" * 14
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DCMQ_REPORTS", raising=False)
     write_run(tmp_path, A, finished="2026-01-02T03:04:05+00:00", teacher="open_clip:ViT-B-32/[x]")
     write_run(tmp_path, B, finished="2026-01-03T00:00:00+00:00", target="raw", ap=AP | {"i2t": "0 0 0 400"})

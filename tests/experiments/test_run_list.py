@@ -20,6 +20,7 @@ KEYS = ["a1" + "0" * 14, "a2" + "0" * 14, "b3" + "0" * 14]
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DCMQ_REPORTS", raising=False)
     return tmp_path
 

@@ -83,6 +83,7 @@ def test_a_report_that_is_written_again_keeps_its_evidence(tmp_path, monkeypatch
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DCMQ_REPORTS", raising=False)
     return tmp_path
 

@@ -34,6 +34,7 @@ def notebook(path, body):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DCMQ_REPORTS", str(tmp_path / "reports"))
     (tmp_path / "notebooks").mkdir()
     return tmp_path
