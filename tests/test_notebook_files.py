@@ -90,6 +90,21 @@ def test_papermill_lists_every_parameter_with_its_help(path):
 
 
 @each
+def test_parameters_and_their_help_are_seen_without_scrolling(path):
+    (cell,) = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    for line in cell.source.splitlines():
+        assert len(line) <= 100 and len(line.partition("  # ")[2]) <= 70
+
+
+@each
+def test_no_table_is_cut(path):
+    cut = re.compile(r"<t[dh]>[^<]*\.\.\.</t[dh]>")
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert not cut.search(output.get("data", {}).get("text/html", ""))
+
+
+@each
 def test_holds_no_class_and_no_long_function(path):
     for cell in code_cells(path):
         for node in ast.walk(tree(cell)):

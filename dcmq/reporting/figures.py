@@ -1,10 +1,11 @@
-"""One look for every figure: sizes legible in print, colours that the colour-blind can tell apart."""
+"""One look for every figure: sizes legible in print, colours that the colour-blind can tell apart; and whole tables."""
 
 import io
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 
 from dcmq.core.storage import atomic_write
@@ -18,7 +19,8 @@ _REPEATABLE = {"svg.hashsalt": "dcmq", "savefig.bbox": "tight"}
 
 
 def use_style() -> None:
-    """Set the style for all figures that follow."""
+    """Set the style for all figures that follow, and let tables show whole cells."""
+    pd.set_option("display.max_colwidth", None)
     sns.set_theme(context="paper", style="whitegrid", palette=PALETTE, font_scale=1.15)
     mpl.rcParams |= {"figure.figsize": SIZE, "figure.dpi": 110, "savefig.dpi": 160, **_REPEATABLE}
 

@@ -1,5 +1,6 @@
 """A first look: one student, a query in the user's own words, the images it finds, and the files that it needs."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -54,6 +55,21 @@ class Parameters(TrainingStudy):
     def collection_folder(self) -> Path:
         """The folder of the collection that the notebook makes."""
         return runs_dir() / f"quickstart-{super().name}-seed{self.seed}"
+
+
+def training_text(record: dict) -> str:
+    """Lines on the size of a student, the time of its training and its loss, beside that of a student to which all samples of
+    a batch are alike: ln(batch size) for each of the two terms of the paper's loss."""
+    losses = [sum(terms.values()) for terms in record["losses"]]
+    config = record["config"]
+    alike = 2 * math.log(config["batch_size"])
+    yardstick = f"; {alike:.2f} if all samples of a batch were alike to it" if config["loss"] == "distillation" else ""
+    return "\n".join(
+        [
+            f"{record['student_parameters']:,} parameters; the training took {record['training_seconds']:.1f} s",
+            f"loss {losses[0]:.2f} after the first epoch, {losses[-1]:.2f} after the last{yardstick}",
+        ]
+    )
 
 
 def unknown_text(unknown: Sequence[str], vocabulary: Sequence[str]) -> str:
@@ -116,8 +132,8 @@ def verdicts(data: RetrievalDataset, ranking: np.ndarray, classes: Sequence[int]
     gap = right.mean() - share
     word = "a tie" if abs(gap) <= 2 * sd else "holds" if gap > 0 else "does not hold"
     label = " or ".join(data.classes[c] for c in classes)
-    detail = f"{right.mean():.2f} of the first {len(right)}, {share:.2f} of the gallery"
-    return [Verdict(f"{label} is found: more frequent at the top than in the gallery", word, detail)]
+    detail = f"{right.sum()} of the first {len(right)} do; of {len(right)} drawn at random it would be about {share * len(right):.0f}"
+    return [Verdict(f"the first images show a {label} more often than the gallery does", word, detail)]
 
 
 def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], text: str) -> plt.Figure:

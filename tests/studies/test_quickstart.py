@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from notebook_parameters import parameters
 from tiny import TAGS, tagged_dataset
 
 from dcmq.core.errors import DcmqError
+from dcmq.methods.dcmq.losses import soft_cross_entropy
 from dcmq.studies import quickstart
 
 
@@ -36,8 +38,28 @@ def test_the_table_and_the_verdict_follow_the_labels():
     (best,) = quickstart.verdicts(data, order, [2], first=len(with_cat))
     (worst,) = quickstart.verdicts(data, order[::-1], [2], first=len(gallery) - len(with_cat))
     (random,) = quickstart.verdicts(data, order, [2], first=len(gallery))
+    assert best.claim == "the first images show a cat more often than the gallery does"
+    first, share = len(with_cat), len(with_cat) / len(gallery)
+    assert (
+        best.detail
+        == f"{first} of the first {first} do; of {first} drawn at random it would be about {share * first:.0f}"
+    )
     assert (best.word, worst.word, random.word) == ("holds", "does not hold", "a tie")
     assert quickstart.verdicts(data, order, [])[0].word == "not judged here"
+
+
+def test_the_loss_stands_beside_that_of_a_student_to_which_all_are_alike():
+    target = torch.softmax(torch.randn(16, 16, generator=torch.Generator().manual_seed(0)), 1)
+    alike = soft_cross_entropy(torch.zeros(16, 16), target).item()
+    config = {"batch_size": 16, "loss": "distillation"}
+    losses = [{"i2t": 2.5, "t2i": 2.25}, {"i2t": 1.0, "t2i": 1.5}]
+    record = {"config": config, "losses": losses, "student_parameters": 12345, "training_seconds": 6.04}
+    assert quickstart.training_text(record).splitlines() == [
+        "12,345 parameters; the training took 6.0 s",
+        f"loss 4.75 after the first epoch, 2.50 after the last; {2 * alike:.2f} if all samples of a batch were alike to it",
+    ]
+    record["config"]["loss"] = "my_own"
+    assert quickstart.training_text(record).endswith("2.50 after the last")
 
 
 def test_ids_lead_back_to_rows_and_files_are_measured(tmp_path):
