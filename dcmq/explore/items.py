@@ -32,6 +32,7 @@ class Items:
         splits: (n,) text: ``train`` and ``gallery`` are searched in, ``query`` is what is asked and measured.
         has: by kind of :data:`KINDS`, (n,) bool.
         labels: (n, C) bool, true labels; None where there are none.
+        train_labels: (n, C) bool, those that targets may see; None where there are none.
         classes: C names.
         word_pattern: how class names and queries are cut into words.
     """
@@ -43,6 +44,7 @@ class Items:
     splits: np.ndarray
     has: dict[str, np.ndarray]
     labels: np.ndarray | None = None
+    train_labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     word_pattern: str = LATIN
 
@@ -106,6 +108,7 @@ def items_of_dataset(data: RetrievalDataset) -> Items:
         splits=splits,
         has={"images": every & (splits != "unused"), "texts": every & (splits != "unused")},
         labels=np.asarray(data.labels, bool),
+        train_labels=np.asarray(data.train_labels, bool),
         classes=data.classes,
         word_pattern=data.word_pattern,
     )

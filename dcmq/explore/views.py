@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dcmq.explore import cards, failures, search, selection, snapshot  # noqa: F401 (they answer requests)
+from dcmq.explore import (  # noqa: F401 (they answer requests)
+    cards,
+    codebooks,
+    failures,
+    figures,
+    map,
+    search,
+    selection,
+    snapshot,
+    targets,
+    weights,
+)
 from dcmq.explore.bench import Bench
 
 
@@ -21,6 +32,9 @@ VIEWS = {
     view.name: view
     for view in (
         View("search", snapshot.search_figure),
+        View("map", figures.map_figure),
+        View("codebooks", figures.codebooks_figure),
+        View("targets", figures.targets_figure),
         View("failures", snapshot.failures_figure),
     )
 }
