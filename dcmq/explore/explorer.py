@@ -22,7 +22,7 @@ from dcmq.search.collection import Collection
 from dcmq.teachers.base import TeacherEmbeddings
 
 _STATIC = Path(__file__).parent / "static"
-_PARTS = ("dom", "bench", "grid", *VIEWS, "frame")  # one script, in this order
+_PARTS = ("dom", "bench", "grid", "canvas", *VIEWS, "frame")  # one script, in this order
 _SHARED = {"query": "_query", "selection": "_selection"}  # parts of the state whose names are methods here
 
 
@@ -121,23 +121,24 @@ class Explorer(anywidget.AnyWidget):
 
     def _on_message(self, _, message: dict, buffers) -> None:
         """Answer a request of the browser; whatever goes wrong comes back as one line, so that nothing fails silently."""
-        result, files = {}, []
+        reply, files = {"id": message.get("id")}, []
         try:
-            kind, arguments = message["kind"], message.get("arguments", {})
-            result, files = self._set(**arguments) if kind == "set" else answer(self.bench, kind, arguments)
+            kind, arguments = str(message.get("kind")), message.get("arguments", {})
+            reply["result"], files = self._set(arguments) if kind == "set" else answer(self.bench, kind, arguments)
         except DcmqError as error:
-            result["error"] = str(error)
-        except Exception as error:  # a fault of the package: shown as well
-            result["error"] = f"explorer: {type(error).__name__}: {error}: please report"
-        self.send(
-            {"id": message.get("id"), **({"error": result["error"]} if "error" in result else {"result": result})},
-            files,
-        )
+            reply["error"] = str(error)
+        except Exception as error:  # a fault of the package: its lines go to the log
+            self.log.error("explorer", exc_info=True)
+            reply["error"] = f"explorer: {type(error).__name__}: {error}: please report"
+        self.send(reply, files)
 
-    def _set(self, name: str, value) -> tuple[dict, list[bytes]]:
-        """Set a part of the state for the browser; the value that it has now."""
+    def _set(self, arguments: dict) -> tuple[dict, list[bytes]]:
+        """Set a part of the state, for the browser; the value that it has now."""
+        name = arguments.get("name")
+        if name != "view" and name not in self.bench.state:
+            raise DcmqError(f"set: {name!r} is none of view, {', '.join(self.bench.state)}")
         trait = _SHARED.get(name, name)
-        setattr(self, trait, value)
+        setattr(self, trait, arguments.get("value"))
         return {"value": getattr(self, trait)}, []
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:

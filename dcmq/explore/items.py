@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
@@ -83,9 +83,9 @@ class Items:
     def thumbnail(self, row: int, size: int) -> bytes:
         """The image of a row as JPEG, at most ``size`` pixels a side; a grey tile that says so where there is none."""
         image = self.image(row) or _grey_tile(size, "no image" if not self.has["images"][row] else "file is gone")
+        image.thumbnail((size, size))  # which only makes smaller
         content = io.BytesIO()
-        small = ImageOps.contain(image, (size, size)) if max(image.size) > size else image
-        small.convert("RGB").save(content, "JPEG", quality=_QUALITY)
+        image.convert("RGB").save(content, "JPEG", quality=_QUALITY)
         return content.getvalue()
 
 
@@ -132,11 +132,11 @@ def items_of_collection(collection: Collection) -> Items:
 
 
 def _read(file: Path, largest: int = 512) -> Image.Image | None:
-    """The image in ``file``, no larger than about ``largest`` pixels a side where its format allows; None if there is none."""
+    """The image in ``file``, at most ``largest`` pixels a side; None if there is none."""
     try:
         with Image.open(file) as image:
-            image.draft("RGB", (largest, largest))  # a JPEG is decoded at a fraction of its size: many times faster
-            return ImageOps.contain(image.convert("RGB"), (largest, largest))
+            image.thumbnail((largest, largest))  # a JPEG is decoded at a fraction of its size: many times faster
+            return image.convert("RGB")
     except UNREADABLE:
         return None
 

@@ -51,7 +51,7 @@ class Ranker:
 
     @cached_property
     def codes(self) -> dict[str, Tensor]:
-        """By kind of item, (n, M) int64 codeword numbers. Raises DcmqError where embeddings are not quantized."""
+        """The (n, M) int64 codeword numbers by kind of item. Raises DcmqError where embeddings are not quantized."""
         if self.codebooks is None:
             raise DcmqError(f"{self.name} has no codes: choose a student")
         parts = {kind: self.embeddings[kind].split(_CHUNK) for kind in KINDS}

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dcmq.core.errors import DcmqError
 from dcmq.explore.bench import Bench
@@ -16,7 +17,7 @@ from dcmq.reporting.figures import MARKERS, use_style
 from dcmq.reporting.gallery import RIGHT, WRONG
 
 _ACROSS, _LINES = 6, 2  # tiles of each ranker in the drawing of a search
-_DPI = 80  # several drawings stand in a notebook, which is to stay small
+_DPI, _COLORS = 72, 96  # several drawings stand in a notebook, which is to stay small
 
 
 def query_text(bench: Bench) -> str:
@@ -34,10 +35,11 @@ def state_text(bench: Bench, view: str) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes. Pyplot forgets it, so that no notebook shows it twice."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
+    """The figure as PNG of a palette; the same figure gives the same bytes. Pyplot forgets it, so that none shows it twice."""
+    drawn, content = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
     plt.close(figure)
+    Image.open(drawn).convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
     return content.getvalue()
 
 

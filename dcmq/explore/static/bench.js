@@ -12,11 +12,12 @@ class Bench {
     this.thumbnails = new Map(); // row -> promise of an object URL, the least recently used first
     this.cards = new Map(); // row -> promise of the item's card
     this.wanted = { thumbnails: new Map(), cards: new Map() }; // row -> {resolve, reject}, until the next frame
-    this.error = () => {}; // the frame says where lines are shown
+    this.error = this.busy = () => {}; // the frame says where lines are shown, and that Python works
     this.onMessage = (message, buffers) => {
       const request = this.waiting.get(message.id);
       if (!request) return; // of another view of the same explorer
       this.waiting.delete(message.id);
+      this.busy(this.waiting.size > 0);
       if (message.error !== undefined) request.reject(new Error(message.error));
       else request.resolve({ result: message.result, buffers: buffers || [] });
     };
@@ -28,6 +29,7 @@ class Bench {
     const id = this.prefix + this.waiting.size + Math.random().toString(36).slice(2);
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
+      this.busy(true);
       this.model.send({ id, kind, arguments: args });
     });
   }
@@ -97,7 +99,7 @@ class Bench {
     else {
       promise = new Promise((resolve, reject) => {
         const wanted = this.wanted[kind];
-        if (!wanted.size) requestAnimationFrame(() => this._fetch(kind));
+        if (!wanted.size) requestAnimationFrame(() => this._load(kind));
         wanted.set(row, { resolve, reject });
       });
       promise.catch(() => known.delete(row));
@@ -111,7 +113,7 @@ class Bench {
     return promise;
   }
 
-  async _fetch(kind) {
+  async _load(kind) {
     const wanted = [...this.wanted[kind]];
     this.wanted[kind] = new Map();
     for (let start = 0; start < wanted.length; start += THUMBNAILS_AT_A_TIME) {

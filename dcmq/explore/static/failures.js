@@ -60,7 +60,10 @@ const failuresView = {
           element("td", { title: text }, labels.join(", ") || text),
           ...ap.map((value) => element("td", { class: "dcmq-number" }, decimal(value))),
           ap.length > 1 ? element("td", { class: "dcmq-number" }, decimal(ap[0] - ap[1])) : null);
-        const choose = () => bench.set("query", { kind, row });
+        const choose = () => {
+          bench.unhover();
+          bench.set("query", { kind, row });
+        };
         line.addEventListener("click", (event) => (event.shiftKey ? bench.toggle([row]) : choose()));
         line.addEventListener("keydown", (event) => event.key === "Enter" && choose());
         line.addEventListener("pointerenter", (event) => bench.hover(event, row));

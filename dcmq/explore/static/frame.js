@@ -45,6 +45,7 @@ function render({ model, el }) {
     line.hidden = !text;
   };
   bench.error = showError;
+  bench.busy = (busy) => (root.dataset.busy = busy);
   for (const name of ["query", "gallery", "left", "right"]) bench.on(name, () => showError(""));
 
   root.append(

@@ -3,7 +3,7 @@
 // Fill `root` with a tile for each of `rows`. Options:
 //   kind      "image" or "text": what the tiles show and what a click searches from
 //   captions  a text under each tile
-//   marks     for each tile {relevant: true | false | null, only: true | false}
+//   marks     for each tile {relevant: true | false | null, only: true where another ranker misses it}
 //   onclick   (row) instead of "search from here"
 // Shift and a click selects.
 Bench.prototype.grid = function (root, rows, { kind = "image", captions = [], marks = [], onclick = null } = {}) {
@@ -21,7 +21,7 @@ Bench.prototype.grid = function (root, rows, { kind = "image", captions = [], ma
     }
     if (mark.only) {
       tile.classList.add("dcmq-only");
-      tile.append(element("span", { class: "dcmq-only-mark", title: "the other ranker does not have it among these" }, "\u25C6"));
+      tile.append(element("span", { class: "dcmq-only-mark" }, ONLY));
     }
     this._fillTile(body, kind, row);
     tile.addEventListener("click", (event) => {
@@ -30,7 +30,8 @@ Bench.prototype.grid = function (root, rows, { kind = "image", captions = [], ma
       else if (onclick) onclick(row);
       else this.searchFrom(kind, row);
     });
-    tile.addEventListener("pointerenter", (event) => this.hover(event, row));
+    const hint = `click: ${onclick ? "look closer" : "search from here"}, with shift: select`;
+    tile.addEventListener("pointerenter", (event) => this.hover(event, row, hint));
     tile.addEventListener("pointerleave", () => this.unhover());
     return tile;
   });
@@ -75,7 +76,7 @@ Bench.prototype.hover = async function (event, row, extra = "") {
       ...(card.text && card.text !== card.id ? [element("span", {}, card.text)] : []),
       ...(card.labels.length ? [element("span", { class: "dcmq-quiet" }, `holds ${card.labels.join(", ")}`)] : []),
       element("span", { class: "dcmq-quiet" }, card.split),
-      ...(extra ? [element("span", {}, extra)] : []),
+      ...(extra ? [element("span", { class: "dcmq-quiet" }, extra)] : []),
     );
     floating.hidden = false;
     const { width, height } = floating.getBoundingClientRect();

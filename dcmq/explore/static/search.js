@@ -92,9 +92,12 @@ const searchView = {
 
     function show({ columns: found, gallery, shared }) {
       const kind = gallery === "images" ? "image" : "text";
-      summary.textContent =
-        shared === null ? "" : `${shared} of the first ${found[0].rows.length} in common; \u25C6 marks what only one has`;
-      columns.replaceChildren(...found.map((column) => showColumn(column, kind, found.length > 1)));
+      const first = shared === null ? 0 : found[0].rows.length;
+      summary.textContent = first
+        ? `${shared} of the first ${first} in common. ${ONLY}: found here, missed by the other among its first ${first}. ` +
+          "Under a tile: its score, #its rank with the other."
+        : "";
+      columns.replaceChildren(...found.map((column) => showColumn(column, kind)));
       more.hidden = k >= 200;
     }
 
@@ -115,10 +118,10 @@ const searchView = {
       bench.grid(tiles, column.rows, {
         kind,
         captions: column.scores.map((score, i) => decimal(score, 2) + (others ? ` \u00B7 #${others[i].toLocaleString("en")}` : "")),
-        marks: column.rows.map((_, i) => ({
-          relevant: column.relevant ? column.relevant[i] : null,
-          only: others ? others[i] > column.rows.length : false,
-        })),
+        marks: column.rows.map((_, i) => {
+          const relevant = column.relevant ? column.relevant[i] : null;
+          return { relevant, only: others && others[i] > column.rows.length && relevant !== false };
+        }),
       });
       made.append(tiles);
       return made;
