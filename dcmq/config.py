@@ -21,7 +21,8 @@ class EncodersConfig(_Settings):
     )
     backbone_weights: str = Field("", description="'' random, 'imagenet' (stated), or a state_dict file")
     frozen: Literal["", "layer3", "layer4"] = Field(
-        "", description="ours: pretrained layers up to this one are not trained, and run once per image; '' trains all layers"
+        "",
+        description="ours: pretrained layers up to this one are not trained, and run once per image; '' trains all layers",
     )
     image_size: int = Field(224, ge=16, description="pixels a side, unknown")
     text_encoder: str = Field(
@@ -46,6 +47,7 @@ class EncodersConfig(_Settings):
 class StudentConfig(EncodersConfig):
     """DCMQ's student: the encoders and the quantizer behind them."""
 
+    quantizer: str = Field("pqg", description="Eq. 2 to 5 (stated), or one of your own")
     num_codewords: int = Field(16, description="K, inferred")
     subvector_dim: int = Field(16, gt=0, description="D / M, ours")
     codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
@@ -95,6 +97,10 @@ class RunConfig(_Settings):
     def label(self) -> str:
         """The run in a word, for the name of its folder."""
         return self.method
+
+    def setting(self, name: str):
+        """The value of the setting ``name``, of the run or of its student."""
+        return getattr(self if name in type(self).model_fields else self.student, name)
 
 
 class TrainConfig(RunConfig):

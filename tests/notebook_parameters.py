@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import nbformat
+
 from dcmq.experiments.parameters import defaults, validated
 from dcmq.studies.registry import STUDIES
 
@@ -11,3 +13,12 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 def parameters(name, **changes):
     """The study called ``name``."""
     return validated(STUDIES[name], defaults(NOTEBOOKS / f"{name}.ipynb") | changes)
+
+
+def _register_own_idea() -> None:
+    """Run the cell of the template that registers its idea: its plan names it."""
+    cells = nbformat.read(NOTEBOOKS / "own_idea.ipynb", as_version=4).cells
+    exec(next(cell.source for cell in cells if cell.id == "idea"), {"__name__": "__main__"})
+
+
+_register_own_idea()

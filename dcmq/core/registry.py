@@ -2,13 +2,16 @@
 
 import difflib
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from typing import Generic, TypeVar
 
 from dcmq.core.code import PACKAGE
 from dcmq.core.errors import DcmqError
 
 T = TypeVar("T")
+_REGISTRIES: "weakref.WeakValueDictionary[str, Registry]" = weakref.WeakValueDictionary()
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -34,6 +37,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __init__(self, kind: str):
         self.kind = kind
+        self._module = sys._getframe(1).f_globals["__name__"]
+        _REGISTRIES[kind] = self
         self._entries: dict[str, T] = {}
         self._own: dict[str, T] = {}  # what the package registered while it was imported
 
@@ -63,6 +68,14 @@ class Registry(Mapping[str, T], Generic[T]):
         """True where ``name`` is the package's own, and not a user's. Raises DcmqError where it is not registered."""
         return self[name] is self._own.get(name)
 
+    def of_users(self) -> dict[str, T]:
+        """The entries that a user registered, by name."""
+        return {name: thing for name, thing in self._entries.items() if not self.is_own(name)}
+
+    def __reduce__(self):
+        """Sent to another process, it is the registry that this process has."""
+        return _registry, (self.kind, self._module)
+
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
             known = ", ".join(self._entries)
@@ -84,3 +97,13 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def registries() -> list[Registry]:
+    """All registries of the modules that are imported, by the names of their kinds."""
+    return [_REGISTRIES[kind] for kind in sorted(_REGISTRIES)]
+
+
+def _registry(kind: str, module: str) -> Registry:
+    import_module(module)
+    return _REGISTRIES[kind]

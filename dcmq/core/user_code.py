@@ -229,11 +229,15 @@ def _definition(name: str, function: types.FunctionType) -> ast.AST:
 
 
 def _is_what_runs(function: types.FunctionType, text: str, file: str) -> bool:
-    waiting = [compile(text, file, "exec", dont_inherit=True)]
+    """True where ``text`` gives the function, compiled as a file is, or as a cell is, each statement for itself: a call of an
+    imported module's function becomes other code where the import is seen."""
+    alone = [ast.Module([statement], []) for statement in ast.parse(text).body]
+    waiting = [compile(whole, file, "exec", dont_inherit=True) for whole in (text, *alone)]
     while waiting:
         part = waiting.pop()
-        if (part.co_name, part.co_firstlineno) == (function.__code__.co_name, function.__code__.co_firstlineno):
-            return behaviour(part) == behaviour(function.__code__)
+        same_place = (part.co_name, part.co_firstlineno) == (function.__code__.co_name, function.__code__.co_firstlineno)
+        if same_place and behaviour(part) == behaviour(function.__code__):
+            return True
         waiting += [constant for constant in part.co_consts if isinstance(constant, types.CodeType)]
     return False
 

@@ -58,16 +58,10 @@ def evaluation_fingerprint() -> str:
     return fingerprint(EVALUATION)
 
 
-def uses_own_parts(config: RunConfig) -> bool:
-    """True where the settings name something that a user registered in this process."""
-    return bool(_own_parts(config)) or not METHODS.is_own(config.method)
-
-
 def _own_parts(config: RunConfig) -> dict[str, str]:
     """Fingerprints of what a user registered, by the setting that names it."""
     named = {
-        setting: (registry, getattr(config, setting))
-        for setting, registry in METHODS[config.method].named_parts.items()
+        setting: (registry, config.setting(setting)) for setting, registry in METHODS[config.method].named_parts.items()
     }
     if config.student.image_encoder in IMAGE_ENCODERS:  # else timm's or open_clip's
         named["image_encoder"] = (IMAGE_ENCODERS, config.student.image_encoder)

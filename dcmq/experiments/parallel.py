@@ -4,10 +4,12 @@ import multiprocessing
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, wait
 
+import cloudpickle
 from tqdm.auto import tqdm
 
 from dcmq.config import RunConfig
-from dcmq.experiments.keys import run_key, uses_own_parts
+from dcmq.core import own_parts
+from dcmq.experiments.keys import run_key
 from dcmq.experiments.records import finished_record
 from dcmq.experiments.run_files import RECORD
 from dcmq.experiments.runs import run, run_folder
@@ -18,11 +20,14 @@ from dcmq.training.loop import Progress
 _worker: dict = {}
 
 
-def _start_worker(setup: ExperimentSetup, teacher: TeacherEmbeddings, updates) -> None:
+def _start_worker(parts: bytes, setup: ExperimentSetup, teacher: TeacherEmbeddings, updates) -> None:
+    own_parts.unpack(parts)
     _worker.update(dataset=setup.data(), teacher=teacher, updates=updates)
 
 
-def _work(config: RunConfig, r: int) -> dict:
+def _work(task: bytes) -> dict:
+    config, r = cloudpickle.loads(task)  # settings may be of a class that a cell defines
+
     def on_epoch_end(progress: Progress) -> None:
         _worker["updates"].put(1)
 
@@ -41,11 +46,10 @@ def run_all(configs: Iterable[RunConfig], setup: ExperimentSetup, workers: int =
     missing = [key for key, file in files.items() if not finished_record(key, file, r)]
     todo = [keyed[key] for key in missing]
     epochs = sum(keyed[key].total_epochs for key in missing if not files[key].is_file())  # others are only measured
-    own = any(uses_own_parts(config) for config in todo)  # which another process does not know
-    if len(todo) <= 1 or workers <= 1 or own:
+    if len(todo) <= 1 or workers <= 1:
         with tqdm(total=epochs, unit="epoch", desc="training") as bar:
             return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
-    context = multiprocessing.get_context("spawn")
+    parts, context = own_parts.pack(), multiprocessing.get_context("spawn")
     with (
         context.Manager() as manager,
         tqdm(total=epochs, unit="epoch", desc="training") as bar,
@@ -61,8 +65,8 @@ def run_all(configs: Iterable[RunConfig], setup: ExperimentSetup, workers: int =
             show()
 
         others = min(workers, len(todo)) - 1
-        with ProcessPoolExecutor(others, context, _start_worker, (setup, teacher, updates)) as pool:
-            futures = [pool.submit(_work, c, r) for c in todo]
+        with ProcessPoolExecutor(others, context, _start_worker, (parts, setup, teacher, updates)) as pool:
+            futures = [pool.submit(_work, cloudpickle.dumps((c, r))) for c in todo]
             for config, future in reversed(list(zip(todo, futures, strict=True))):
                 if future.cancel():  # no other process has begun it: this one need not wait either
                     run(config, dataset, teacher, here, r)

@@ -70,7 +70,7 @@ def _assigned(cells: Sequence[str], fields: Container[str]) -> set[str] | None:
 
 
 def _assignments(cell: str) -> dict[str, ast.expr | None]:
-    """What ``cell`` assigns to which name, if it does nothing else; nothing if it does."""
+    """The values that ``cell`` assigns, by name, if it does nothing else; none if it does."""
     try:
         statements = ast.parse(cell).body
     except SyntaxError:  # a magic

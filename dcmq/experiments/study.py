@@ -141,7 +141,7 @@ class TrainingStudy(Study):
             name, reason = ".".join(map(str, problem["loc"])), problem["msg"]
             raise DcmqError(f"settings: {name}: {reason[:1].lower()}{reason[1:]}, not {problem['input']!r}") from None
         for name, registry in METHODS[method].named_parts.items():
-            registry[getattr(config, name)]  # which raises where that is not registered
+            registry[config.setting(name)]  # which raises where that is not registered
         return config
 
     @property

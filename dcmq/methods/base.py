@@ -15,6 +15,7 @@ from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import EpochTrainer, Progress
 
 AS_PUBLISHED, RECONSTRUCTION, INSPIRED, CONTROL = "as published", "reconstruction", "inspired by", "control"
+OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Method:
 
     Attributes:
         name: as the tables and the notebooks' ``methods`` parameter have it.
-        reference: authors, place and year.
-        fidelity: one of the four words above.
-        note: what is uncertain in it, and what differs from its source.
         fit: trains it.
+        reference: authors, place and year.
+        fidelity: one of the words above.
+        note: what is uncertain in it, and what differs from its source.
         origin: the class or function whose code decides its results: what its runs are keyed by, with all that it imports.
         text_input: what of a text it sees, where that is not the student's input.
         algorithm: by what name its runs go; DCMQ's rows are runs of one algorithm.
@@ -62,11 +63,11 @@ class Method:
     """
 
     name: str
-    reference: str
-    fidelity: str
-    note: str
     fit: Callable[[FitTask], FitResult]
     origin: Callable
+    reference: str = "none"
+    fidelity: str = OWN
+    note: str = ""
     text_input: str = "bag-of-words"
     algorithm: str = ""
     settings_type: type[RunConfig] = MethodConfig
@@ -88,9 +89,19 @@ class Method:
 METHODS: Registry[Method] = Registry("method")
 
 
-def register_method(method: Method) -> Method:
-    """Makes ``method`` known by its name. Returns it."""
-    return METHODS.register(method.name, method)
+def register_method(given: Callable | str | None = None, **about) -> Callable:
+    """Registers a method, by the function that fits it: ``@register_method`` under the function's name,
+    ``@register_method("name", note="...")`` under another, with further fields of :class:`Method`.
+
+    Where ``origin`` is not among them, it is the function.
+    """
+
+    def register(fit: Callable[[FitTask], FitResult]) -> Callable[[FitTask], FitResult]:
+        name = given if isinstance(given, str) else fit.__name__
+        METHODS.register(name, Method(**{"name": name, "fit": fit, "origin": fit} | about))
+        return fit
+
+    return register(given) if callable(given) else register
 
 
 def count_parameters(module: nn.Module) -> int:

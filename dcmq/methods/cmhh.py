@@ -39,6 +39,14 @@ def quantization_loss(x: Tensor, beta: float) -> Tensor:
     return beta * hamming_surrogate(x.abs(), ones).mean()
 
 
+@register_hashing(
+    "CMHH",
+    reference="Cao, Liu, Long, Wang, ECCV 2018",
+    fidelity=RECONSTRUCTION,
+    note="no official code and no published hyper-parameters: beta = 2 sharpness / bits, focal power and weights are ours",
+    options={"sharpness": 1.0, "gamma": 2.0, "quantization": 0.1},
+    epoch_factor=3,
+)
 class Trainer(HashTrainer):
     """Pairs of an image and a text of one batch; tanh outputs."""
 
@@ -57,14 +65,3 @@ class Trainer(HashTrainer):
             "focal": focal_loss(hamming_surrogate(image, text), self.similar(rows), beta, self.options["gamma"]),
             "quantization": weight * (quantization_loss(image, beta) + quantization_loss(text, beta)),
         }
-
-
-register_hashing(
-    Trainer,
-    name="CMHH",
-    reference="Cao, Liu, Long, Wang, ECCV 2018",
-    fidelity=RECONSTRUCTION,
-    note="no official code and no published hyper-parameters: beta = 2 sharpness / bits, focal power and weights are ours",
-    options={"sharpness": 1.0, "gamma": 2.0, "quantization": 0.1},
-    epoch_factor=3,
-)

@@ -71,6 +71,14 @@ def small_loss_mean(losses: Tensor, share: float) -> Tensor:
     return losses.sort().values[: max(1, round(share * len(losses)))].mean()
 
 
+@register_hashing(
+    "CMMQ",
+    reference="Yang, Yao, Liu, Deng, CVPR 2022",
+    fidelity=RECONSTRUCTION,
+    note="no code, full text not at hand: proxies, selection and mutual term rebuilt from descriptions; labels taken as clean",
+    options={"mutual": 1.0, "noise_rate": 0.0},
+    epoch_factor=3,
+)
 class Trainer(HashTrainer):
     """Pairs of one batch against the proxies of their labels."""
 
@@ -87,14 +95,3 @@ class Trainer(HashTrainer):
         mutual = self.options["mutual"] * mutual_loss(image, text)
         kept = kept_share(len(self.history), self.options["noise_rate"])
         return {"kept": small_loss_mean(proxy + mutual, kept)}
-
-
-register_hashing(
-    Trainer,
-    name="CMMQ",
-    reference="Yang, Yao, Liu, Deng, CVPR 2022",
-    fidelity=RECONSTRUCTION,
-    note="no code, full text not at hand: proxies, selection and mutual term rebuilt from descriptions; labels taken as clean",
-    options={"mutual": 1.0, "noise_rate": 0.0},
-    epoch_factor=3,
-)

@@ -14,7 +14,7 @@ from torch import Tensor
 from dcmq.codes.bits import codebooks_for_bits
 from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
-from dcmq.methods.base import CONTROL, FitResult, FitTask, Method, register_method
+from dcmq.methods.base import CONTROL, FitResult, FitTask, register_method
 from dcmq.methods.hashing import signs
 from dcmq.methods.product_quantization import NUM_CODEWORDS, train_codebooks
 from dcmq.retrieval.retriever import Retriever
@@ -139,16 +139,13 @@ def _register(kind: str, retriever: type[TeacherRetriever], what: str, reference
     """Registers a row for each kind of text that a teacher reads."""
     for text in TEXTS:
         register_method(
-            Method(
-                name=f"{kind}-{text}",
-                reference=reference,
-                fidelity=CONTROL,
-                note=f"frozen teacher, {what}; reads {text} where the students read bags of words",
-                fit=partial(fit, retriever=retriever, text=text),
-                origin=fit,
-                text_input=text,
-            )
-        )
+            f"{kind}-{text}",
+            reference=reference,
+            fidelity=CONTROL,
+            note=f"frozen teacher, {what}; reads {text} where the students read bags of words",
+            origin=fit,
+            text_input=text,
+        )(partial(fit, retriever=retriever, text=text))
 
 
 def fit(task: FitTask, retriever: type[TeacherRetriever], text: str) -> FitResult:

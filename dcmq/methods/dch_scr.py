@@ -41,6 +41,13 @@ def ranking_loss(cosine: Tensor, similarity: Tensor, margin: float) -> Tensor:
     return (weight[:, :, None] * short * ordered).sum() / ordered.sum().clamp_min(1)
 
 
+@register_hashing(
+    "DCH-SCR",
+    reference="Liu, Zeng, Shi, Zhu, Hsia, Ma, IEEE TMM 2023",
+    fidelity=INSPIRED,
+    note="neither code nor full text at hand: formulas are ours, after its abstract; not to be read as that paper's result",
+    options={"labels": 0.8, "margin": 1.0, "quantization": 0.1},
+)
 class Trainer(HashTrainer):
     """Rankings within a batch, in both directions."""
 
@@ -66,13 +73,3 @@ class Trainer(HashTrainer):
             "t2i": scale * ranking_loss(cosine.T, similarity.T, self.options["margin"]),
             "quantization": self.options["quantization"] * quantization,
         }
-
-
-register_hashing(
-    Trainer,
-    name="DCH-SCR",
-    reference="Liu, Zeng, Shi, Zhu, Hsia, Ma, IEEE TMM 2023",
-    fidelity=INSPIRED,
-    note="neither code nor full text at hand: formulas are ours, after its abstract; not to be read as that paper's result",
-    options={"labels": 0.8, "margin": 1.0, "quantization": 0.1},
-)

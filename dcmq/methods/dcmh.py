@@ -37,6 +37,15 @@ class Buffers(nn.Module):
         self.register_buffer("codes", signs(self.image + self.text))
 
 
+@register_hashing(
+    "DCMH",
+    reference="Jiang, Li, CVPR 2017",
+    fidelity=AS_PUBLISHED,
+    note="objective and alternation as in both official codes; Adam and the shared schedule in place of SGD over 500 epochs, "
+    "and eta .01 for 1, with which it did not learn under Adam",
+    options={"gamma": 1.0, "eta": 0.01},
+    epoch_factor=3,
+)
 class Trainer(HashTrainer):
     """Each epoch: the image encoder against G, the text encoder against F, then B = sign(F + G)."""
 
@@ -78,15 +87,3 @@ class Trainer(HashTrainer):
         return batch_terms(
             own, others, self.buffers.codes[place], similar, rest, self.options["gamma"], self.options["eta"]
         )
-
-
-register_hashing(
-    Trainer,
-    name="DCMH",
-    reference="Jiang, Li, CVPR 2017",
-    fidelity=AS_PUBLISHED,
-    note="objective and alternation as in both official codes; Adam and the shared schedule in place of SGD over 500 epochs, "
-    "and eta .01 for 1, with which it did not learn under Adam",
-    options={"gamma": 1.0, "eta": 0.01},
-    epoch_factor=3,
-)

@@ -1,6 +1,6 @@
 """The common ground of the hashing methods: encoders whose outputs' signs are the bits, trained on batches of pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.methods.base import FitResult, FitTask, Method, fit_network, register_method
+from dcmq.methods.base import METHODS, FitResult, FitTask, fit_network, register_method
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.networks.features import embed
 from dcmq.networks.inputs import image_inputs, text_inputs
@@ -153,11 +153,18 @@ class TanhEncoder(DualEncoder):
         return torch.tanh(super().encode_texts(texts))
 
 
-def register_hashing(trainer: type[HashTrainer], **about) -> Method:
-    """Registers the row of a hashing method; ``about`` are the fields of :class:`Method`."""
+def register_hashing(given: type[HashTrainer] | str | None = None, **about) -> Callable:
+    """Registers a hashing method, by its trainer: ``@register_hashing`` under the name of the class,
+    ``@register_hashing("name", note="...")`` under another, with further fields of :class:`dcmq.methods.base.Method`."""
 
-    def fit(task: FitTask) -> FitResult:
-        return fit_network(trainer(task, row.chosen_options(task.config)), SignRetriever, task.on_epoch_end)
+    def register(trainer: type[HashTrainer]) -> type[HashTrainer]:
+        name = given if isinstance(given, str) else trainer.__name__
 
-    row = register_method(Method(fit=fit, origin=trainer, **about))
-    return row
+        def fit(task: FitTask) -> FitResult:
+            options = METHODS[name].chosen_options(task.config)
+            return fit_network(trainer(task, options), SignRetriever, task.on_epoch_end)
+
+        register_method(name, origin=trainer, **about)(fit)
+        return trainer
+
+    return register(given) if isinstance(given, type) else register

@@ -16,7 +16,7 @@ from torch import Tensor
 from dcmq.codes.bits import bits_per_codeword, codebooks_for_bits
 from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
-from dcmq.methods.base import AS_PUBLISHED, FitResult, FitTask, Method, register_method
+from dcmq.methods.base import AS_PUBLISHED, FitResult, FitTask, register_method
 from dcmq.networks.features import image_features
 from dcmq.retrieval.retriever import Retriever
 from dcmq.training.seeds import make_encoders
@@ -176,23 +176,9 @@ def fit(task: FitTask, rotate: bool) -> FitResult:
 
 
 NOTE = "image features are those of the backbone's starting weights, which are random where none were given"
-register_method(
-    Method(
-        name="PQ",
-        reference="Jegou, Douze, Schmid, TPAMI 2011",
-        fidelity=AS_PUBLISHED,
-        note=NOTE,
-        fit=partial(fit, rotate=False),
-        origin=fit,
-    )
+register_method("PQ", reference="Jegou, Douze, Schmid, TPAMI 2011", fidelity=AS_PUBLISHED, note=NOTE, origin=fit)(
+    partial(fit, rotate=False)
 )
-register_method(
-    Method(
-        name="OPQ",
-        reference="Ge, He, Ke, Sun, TPAMI 2014",
-        fidelity=AS_PUBLISHED,
-        note=NOTE,
-        fit=partial(fit, rotate=True),
-        origin=fit,
-    )
+register_method("OPQ", reference="Ge, He, Ke, Sun, TPAMI 2014", fidelity=AS_PUBLISHED, note=NOTE, origin=fit)(
+    partial(fit, rotate=True)
 )

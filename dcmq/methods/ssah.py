@@ -111,6 +111,23 @@ class SharedCodes(nn.Module):
         self.register_buffer("signs", torch.zeros(samples, bits))
 
 
+@register_hashing(
+    "SSAH",
+    reference="Li, Deng, Li, Liu, Gao, Tao, CVPR 2018",
+    fidelity=RECONSTRUCTION,
+    note="losses and weights as in the paper, adversary on live features; pairs within a batch; features end in tanh, "
+    "because behind ReLU they died here; the adversary's weight is ours; released=1 computes what the released code does",
+    options={
+        "alpha": 1.0,
+        "gamma": 1.0,
+        "beta": 1e-4,
+        "eta": 1e-4,
+        "adversary": 0.01,
+        "passes": 5,  # of the label network in an epoch; the released code: up to ten
+        "label_rate": 1.0,  # its learning rate, as a factor
+        "released": 0,
+    },
+)
 class Trainer(HashTrainer):
     """Each epoch: B, the label network, both discriminators, the image encoder, the text encoder.
 
@@ -212,23 +229,3 @@ class Trainer(HashTrainer):
 def _adversarial_loss(network: nn.Module, feature: Tensor, truth: int) -> Tensor:
     logits = network(feature)
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth))
-
-
-register_hashing(
-    Trainer,
-    name="SSAH",
-    reference="Li, Deng, Li, Liu, Gao, Tao, CVPR 2018",
-    fidelity=RECONSTRUCTION,
-    note="losses and weights as in the paper, adversary on live features; pairs within a batch; features end in tanh, "
-    "because behind ReLU they died here; the adversary's weight is ours; released=1 computes what the released code does",
-    options={
-        "alpha": 1.0,
-        "gamma": 1.0,
-        "beta": 1e-4,
-        "eta": 1e-4,
-        "adversary": 0.01,
-        "passes": 5,  # of the label network in an epoch; the released code: up to ten
-        "label_rate": 1.0,  # its learning rate, as a factor
-        "released": 0,
-    },
-)

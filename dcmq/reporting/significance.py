@@ -1,4 +1,4 @@
-"""Tests of whether DCMQ's lead over another method is more than luck with queries."""
+"""Tests of whether the lead of one row over another is more than luck with queries."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,18 @@ def per_query(record: dict, direction: str, metric: str, r: int) -> np.ndarray:
 
 
 def significance(
-    plan: Sequence[PlannedRun], records: Sequence[dict], metric: str, r: int, resamples: int = 9999
+    plan: Sequence[PlannedRun],
+    records: Sequence[dict],
+    metric: str,
+    r: int,
+    resamples: int = 9999,
+    subject: str = SUBJECT,
 ) -> pd.DataFrame:
-    """DCMQ against every other method over queries: a row per method, code length and direction.
+    """``subject`` against every other variant over queries: a row per variant, code length and direction.
 
-    Columns: variant, bits, direction, difference (DCMQ's mean AP less the other's) and p. Before, AP is averaged over seeds
-    per query; p is that of a two-sided paired sign-flip test, Holm-corrected over all methods and directions of a code length.
-    Code lengths without a run of DCMQ are left out.
+    Columns: variant, bits, direction, difference (the subject's mean AP less the other's) and p. Before, AP is averaged over
+    seeds per query; p is that of a two-sided paired sign-flip test, Holm-corrected over all variants and directions of a code
+    length. Code lengths without a run of ``subject`` are left out.
 
     Args:
         r: R of mAP@R (hits).
@@ -35,10 +40,10 @@ def significance(
     rows = []
     for bits in dict.fromkeys(run.tags["bits"] for run in plan):
         means = _means(plan, records, bits, metric, r)
-        if SUBJECT not in means:
+        if subject not in means:
             continue
-        pairs = [(name, direction) for name in means if name != SUBJECT for direction in DIRECTIONS]
-        gaps = [means[SUBJECT][direction] - means[name][direction] for name, direction in pairs]
+        pairs = [(name, direction) for name in means if name != subject for direction in DIRECTIONS]
+        gaps = [means[subject][direction] - means[name][direction] for name, direction in pairs]
         p_values = holm([paired_permutation_p(gap, resamples) for gap in gaps])
         rows += [
             {"variant": name, "bits": bits, "direction": direction, "difference": gap.mean(), "p": p}

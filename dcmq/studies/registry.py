@@ -9,6 +9,8 @@ __all__ = ["STUDIES", "reading_order"]
 
 _IN_READING_ORDER = (
     "quickstart",
+    "method",
+    "own_idea",
     "similarity_histograms",
     "main_results",
     "teachers",

@@ -1,5 +1,6 @@
 """A user's own code is known by what it does, with all that it uses."""
 
+import ast
 import dataclasses
 import importlib
 from pathlib import Path
@@ -31,6 +32,18 @@ def test_own_code_is_known_by_what_it_does(tmp_path):
     plain = of("def own(x):\n    return x + 1\n")
     assert of('def own(x: int) -> int:\n    """Says more."""\n    # and more\n    return (x + 1)\n') == plain
     assert of("def own(x):\n    return x + 2\n") != plain
+
+
+def test_a_cell_is_compiled_statement_by_statement_and_known_all_the_same(tmp_path):
+    text = "import math\n\ndef own(x):\n    return math.sqrt(x)\n"
+    as_file = defined(text, tmp=tmp_path)
+    file, namespace = as_file.__code__.co_filename, {"__name__": "__main__"}
+    for statement in ast.parse(text).body:  # as IPython does, where a call of math's is compiled as any method's
+        exec(compile(ast.Module([statement], []), file, "exec"), namespace)
+    assert user_code.source_fingerprint(namespace["own"]) == user_code.source_fingerprint(as_file)
+    Path(file).write_text(text.replace("sqrt", "exp"))
+    with pytest.raises(DcmqError, match="edited after it was imported"):
+        user_code.source_fingerprint(namespace["own"])
 
 
 def test_own_code_is_known_by_all_that_it_uses(tmp_path):

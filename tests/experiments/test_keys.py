@@ -14,16 +14,16 @@ from dcmq.core.errors import DcmqError
 from dcmq.data.readers import coco
 from dcmq.experiments import runs
 from dcmq.experiments.keys import run_key, training_fingerprint
-from dcmq.experiments.parallel import run_all
 from dcmq.methods.base import METHODS, register_method
 from dcmq.methods.dcmq.losses import LOSSES, distillation_losses, register_loss
+from dcmq.methods.dcmq.quantizer import QUANTIZERS, ProductQuantizer, register_quantizer
 from dcmq.methods.dcmq.targets import TARGETS, npc, register_target
 
 
 @pytest.fixture
 def own_names():
     """Forget afterwards what a test registers."""
-    kept = [(registry, dict(registry._entries)) for registry in (TARGETS, LOSSES)]
+    kept = [(registry, dict(registry._entries)) for registry in (TARGETS, LOSSES, QUANTIZERS, METHODS)]
     yield
     for registry, entries in kept:
         registry._entries.clear()
@@ -55,7 +55,7 @@ def test_no_way_round_the_registry_takes_a_built_in_name(own_names):
         TARGETS._entries["npc"] = impostor
         assert run_key(config(), *data) != before
     with pytest.raises(DcmqError, match="'DCMQ' is the package's own"):
-        register_method(dataclasses.replace(METHODS["DCMQ"], fit=cubed))
+        register_method("DCMQ")(cubed)
     register_target("mine")(TARGETS["raw"])
     one = run_key(config(target="mine"), *data)
     register_target("mine")(TARGETS["identity"])
@@ -117,16 +117,69 @@ def test_an_own_loss_sees_the_batch_and_is_keyed(home, own_names):
     assert record["losses"] == built_in["losses"] and record["key"] != built_in["key"]
 
 
-def test_several_workers_are_not_asked_for_what_they_do_not_know(home, own_names):
-    register_target("cubed")(cubed)
+def test_an_own_quantizer_is_keyed_and_must_build_on_the_packages(home, own_names):
+    data = tiny_dataset()
 
-    class Setup:
-        @staticmethod
-        def load():
-            return tiny_dataset()
+    @register_quantizer("mine")
+    class Sharper(ProductQuantizer):
+        def weights(self, cosines, noise=None):
+            return torch.softmax(super().weights(cosines, noise) / 0.2, -1)
 
-    records = run_all([config(target="cubed", epochs=1, seed=s) for s in (0, 1)], Setup, workers=2, r=10)
-    assert [record["config"]["target"] for record in records] == ["cubed"] * 2
+    @register_quantizer
+    class Same(ProductQuantizer):
+        pass
+
+    built_in = runs.run(config(epochs=1), *data, r=10)
+    keys, losses = {built_in["key"]}, []
+    for name in ("mine", "Same"):
+        record = runs.run(config(epochs=1, student=STUDENT.model_copy(update={"quantizer": name})), *data, r=10)
+        keys.add(record["key"])
+        losses.append(record["losses"])
+    assert len(keys) == 3 and losses[0] != built_in["losses"] == losses[1]
+    for wrong in (torch.nn.Linear, squared):
+        with pytest.raises(DcmqError, match="quantizer: '.*' is no class that builds on ProductQuantizer"):
+            register_quantizer("other")(wrong)
+    with pytest.raises(DcmqError, match="quantizer: 'sharper' is not registered"):
+        run_key(config(student=STUDENT.model_copy(update={"quantizer": "sharper"})), *data)
+
+
+@pytest.mark.parametrize(
+    ("result", "line"),
+    [
+        (lambda s: s[0], r"gives a tensor \(\d+,\), not a tensor \(\d+, \d+\)"),
+        (lambda s: s.tolist(), "gives a list, not a tensor"),
+        (lambda s: s.clone().fill_(float("nan")), "gives NaN or infinity"),
+    ],
+)
+def test_a_target_that_gives_no_matrix_is_refused_in_one_line(home, own_names, result, line):
+    register_target("wrong")(lambda similarity, labels: result(similarity))
+    with pytest.raises(DcmqError, match=f"target: 'wrong' {line}"):
+        runs.run(config(target="wrong", epochs=1), *tiny_dataset(), r=10)
+
+
+@pytest.mark.parametrize(
+    ("result", "line"),
+    [
+        (lambda batch: batch.target.mean(), "gives a Tensor, not named terms"),
+        (lambda batch: {}, "gives a dict, not named terms"),
+        (lambda batch: {"one": batch.target}, r"gives 'one' of \(\d+, \d+\), not a scalar tensor"),
+        (lambda batch: {"one": 1.0}, "gives 'one' a float, not a scalar tensor"),
+    ],
+)
+def test_a_loss_that_gives_no_terms_is_refused_in_one_line(home, own_names, result, line):
+    register_loss("wrong")(result)
+    with pytest.raises(DcmqError, match=f"loss: 'wrong' {line}"):
+        runs.run(config(loss="wrong", epochs=1), *tiny_dataset(), r=10)
+
+
+def test_a_method_is_registered_by_the_function_that_fits_it(own_names):
+    @register_method
+    def plain(task):
+        raise NotImplementedError
+
+    register_method("named", note="as it is", options={"gamma": 1.0})(plain)
+    assert METHODS["plain"].fit is METHODS["named"].fit is METHODS["plain"].origin is plain
+    assert METHODS["plain"].fidelity == "own" and METHODS["named"].note == "as it is"
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():

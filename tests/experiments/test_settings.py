@@ -5,7 +5,7 @@ import pytest
 from dcmq.config import MethodConfig, RunConfig, StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.settings import data_options, parsed_settings, stated_settings
-from dcmq.methods.base import METHODS, Method, register_method
+from dcmq.methods.base import METHODS, register_method
 
 
 def test_data_options_are_read_and_bad_ones_refused():
@@ -49,8 +49,7 @@ def test_settings_of_a_users_own_method_are_known(monkeypatch):
         raise NotImplementedError
 
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS))
-    own = dict(name="mine", reference="", fidelity="", note="", fit=fit, origin=fit, options={"gamma": 1.0})
-    register_method(Method(**own, settings_type=OwnConfig))
+    register_method("mine", options={"gamma": 1.0}, settings_type=OwnConfig)(fit)
     assert parsed_settings("temperature_of_mine=2 mine.gamma=0.5") == {"temperature_of_mine": 2, "mine.gamma": 0.5}
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dcmq.core.errors import DcmqError
 from dcmq.core.registry import Registry
 
 LOSSES: Registry[Callable[["LossInputs"], dict[str, Tensor]]] = Registry("loss")
@@ -27,6 +28,7 @@ class LossInputs:
         tau: temperature, > 0.
         teacher_image, teacher_text: the teacher's unit vectors, (b, d) float32.
         labels: training labels, (b, C) 0/1.
+        codebooks: the student's codewords, (M, K, D / M) float32.
     """
 
     image: Tensor
@@ -38,11 +40,28 @@ class LossInputs:
     teacher_image: Tensor
     teacher_text: Tensor
     labels: Tensor
+    codebooks: Tensor
 
 
 def register_loss(given: Callable | str | None = None) -> Callable:
     """Registers a loss: ``@register_loss`` under the function's name, ``@register_loss("name")`` under another."""
     return LOSSES.decorator(given)
+
+
+def loss_terms(name: str, batch: LossInputs) -> dict[str, Tensor]:
+    """The terms of the loss registered as ``name``, scalar tensors by name.
+
+    Raises:
+        DcmqError: no such loss, or what it gives is no dictionary of names and scalar tensors.
+    """
+    terms = LOSSES[name](batch)
+    if not isinstance(terms, dict) or not terms:
+        raise DcmqError(f"loss: {name!r} gives a {type(terms).__name__}, not named terms: return {{'name': tensor}}")
+    for term, value in terms.items():
+        if not isinstance(term, str) or not isinstance(value, Tensor) or value.numel() != 1:
+            found = f"of {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise DcmqError(f"loss: {name!r} gives {term!r} {found}, not a scalar tensor: take its mean() or sum()")
+    return terms
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

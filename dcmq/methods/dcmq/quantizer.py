@@ -1,11 +1,40 @@
-"""PQG, Product Quantization with Gumbel (Eq. 2-5): codebooks shared by both modalities, kept in use by noise."""
+"""PQG, Product Quantization with Gumbel (Eq. 2-5): codebooks shared by both modalities, kept in use by noise.
+
+A quantizer is a :class:`ProductQuantizer`, registered under the name by which the setting ``quantizer`` chooses it. It decides how
+training sees codes. What is stored and how it is scored is the same for all (§3.5): the codeword of the largest cosine, and sums of
+cosines.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from dcmq.codes.assign import lookup_tables, unit_subvectors
+from dcmq.core.errors import DcmqError
+from dcmq.core.registry import Registry
 
 GUMBEL_FORMS = ("raw", "scaled")
+QUANTIZERS: Registry[type["ProductQuantizer"]] = Registry("quantizer")
+
+
+def register_quantizer(given: type | str | None = None) -> Callable:
+    """Registers a quantizer, a subclass of :class:`ProductQuantizer`: ``@register_quantizer`` under the name of the class,
+    ``@register_quantizer("name")`` under another.
+
+    Raises:
+        DcmqError: the class is no such subclass.
+    """
+
+    def register(quantizer: type) -> type:
+        if not (isinstance(quantizer, type) and issubclass(quantizer, ProductQuantizer)):
+            raise DcmqError(
+                f"quantizer: {getattr(quantizer, '__name__', quantizer)!r} is no class that builds on ProductQuantizer: "
+                "search needs its codebooks, so derive yours from it and change weights()"
+            )
+        return QUANTIZERS.register(given if isinstance(given, str) else quantizer.__name__, quantizer)
+
+    return register if given is None or isinstance(given, str) else register(given)
 
 
 def gumbel_noise(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
@@ -38,8 +67,11 @@ def gumbel_assignment(cosines: Tensor, noise: Tensor, tau_g: float, tau_q: float
 class ProductQuantizer(nn.Module):
     """M codebooks of K codewords, each D / M long; bits = M * log2 K.
 
+    A subclass may override :meth:`weights`, how much of each codeword a sub-vector is made of in training, and
+    :meth:`embedding`.
+
     Args:
-        books: M. words: K. length: D / M.
+        num_codebooks: M. num_codewords: K. subvector_dim: D / M.
         tau_q, tau_g: temperatures of the soft and the Gumbel assignment (inferred).
         gumbel_weight: lambda of Eq. 2 (stated: 1.0 on MIRFlickr and NUS-WIDE, 0.5 on MS COCO); 0 is PQ without noise.
         gumbel_form: reading of Eq. 5, ``raw`` or ``scaled``.
@@ -51,8 +83,8 @@ class ProductQuantizer(nn.Module):
     def __init__(
         self,
         num_codebooks: int,
-        words: int,
-        length: int,
+        num_codewords: int,
+        subvector_dim: int,
         *,
         tau_q: float = 0.2,
         tau_g: float = 1.0,
@@ -62,7 +94,7 @@ class ProductQuantizer(nn.Module):
         scale: float = 1.0,
     ):
         super().__init__()
-        self.codebooks = nn.Parameter(torch.empty(num_codebooks, words, length))
+        self.codebooks = nn.Parameter(torch.empty(num_codebooks, num_codewords, subvector_dim))
         for book in self.codebooks:  # per codebook, as a (K, D / M) layer would be
             nn.init.xavier_uniform_(book.data, gain=scale)
         self.tau_q, self.tau_g, self.gumbel_weight = tau_q, tau_g, gumbel_weight
@@ -79,10 +111,17 @@ class ProductQuantizer(nn.Module):
         Runs in float32 whatever the precision around it.
         """
         with torch.autocast(x.device.type, enabled=False):
-            cosines = lookup_tables(x.float(), self.codebooks)
-            weights = soft_assignment(cosines, self.tau_q)
-            if noise is not None and self.gumbel_weight:
-                drawn = gumbel_assignment(cosines, noise, self.tau_g, self.tau_q, self.gumbel_form)
-                weights = weights + self.gumbel_weight * drawn
+            weights = self.weights(lookup_tables(x.float(), self.codebooks), noise)
             z = torch.einsum("nmk,mkd->nmd", weights, self.codebooks).flatten(1)
             return unit_subvectors(z, len(self.codebooks)) if self.normalize_subvectors else z
+
+    def weights(self, cosines: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The coefficients of the codewords in Eq. 2, (n, M, K): Eq. 4, and with ``noise`` lambda times Eq. 5 more."""
+        weights = soft_assignment(cosines, self.tau_q)
+        if noise is not None and self.gumbel_weight:
+            drawn = gumbel_assignment(cosines, noise, self.tau_g, self.tau_q, self.gumbel_form)
+            weights = weights + self.gumbel_weight * drawn
+        return weights
+
+
+register_quantizer("pqg")(ProductQuantizer)

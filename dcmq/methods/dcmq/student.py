@@ -7,17 +7,21 @@ from torch import Tensor
 
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.storage import load_tensors, under
-from dcmq.methods.dcmq.quantizer import ProductQuantizer
+from dcmq.methods.dcmq.quantizer import QUANTIZERS
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.training.seeds import seeded
 
 
 class Student(DualEncoder):
-    """DCMQ's student: the encoders and the codebooks that both share (stated); D = ``subvector_dim`` * M (ours)."""
+    """DCMQ's student: the encoders and the codebooks that both share (stated); D = ``subvector_dim`` * M (ours).
+
+    Raises:
+        DcmqError: the quantizer that ``config`` names is not registered.
+    """
 
     def __init__(self, config: StudentConfig, vocab_size: int):
         super().__init__(config, vocab_size, config.num_codebooks * config.subvector_dim)
-        self.quantizer = ProductQuantizer(
+        self.quantizer = QUANTIZERS[config.quantizer](
             config.num_codebooks,
             config.num_codewords,
             config.subvector_dim,

@@ -5,11 +5,13 @@ images and columns texts; the losses turn it into distributions with ``softmax(S
 which settings choose it, and may ask for ``scope`` and ``bounds`` (see :func:`npc`) by having parameters of these names.
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from dcmq.core.errors import DcmqError
 from dcmq.core.registry import Registry
 
 SCOPES = ("batch", "row", "dataset")
@@ -19,6 +21,35 @@ TARGETS: Registry[Callable[..., Tensor]] = Registry("target")
 def register_target(given: Callable | str | None = None) -> Callable:
     """Registers a target: ``@register_target`` under the function's name, ``@register_target("name")`` under another."""
     return TARGETS.decorator(given)
+
+
+def target_matrix(
+    name: str, similarity: Tensor, labels: Tensor, scope: str = "batch", bounds: tuple[float, float] | None = None
+) -> Tensor:
+    """``S_hat`` (b, b) of the target registered as ``name``, which is given those of ``scope`` and ``bounds`` that it asks for.
+
+    Args:
+        similarity: (b, b) cosines of teacher images (rows) and teacher texts (columns). labels: (b, C) 0/1.
+
+    Raises:
+        DcmqError: no such target, or what it gives is no (b, b) tensor of finite numbers.
+    """
+    function = TARGETS[name]
+    wanted, options = inspect.signature(function).parameters, {"scope": scope, "bounds": bounds}
+    target = function(similarity, labels, **{option: value for option, value in options.items() if option in wanted})
+    if not isinstance(target, Tensor) or target.shape != similarity.shape:
+        found = f"a tensor {tuple(target.shape)}" if isinstance(target, Tensor) else f"a {type(target).__name__}"
+        raise DcmqError(
+            f"target: {name!r} gives {found}, not a tensor {tuple(similarity.shape)}, rows images, columns texts"
+        )
+    if not target.isfinite().all():
+        raise DcmqError(f"target: {name!r} gives NaN or infinity: look for a division by zero or a logarithm in it")
+    return target
+
+
+def asks_for_bounds(name: str) -> bool:
+    """True where the target registered as ``name`` wants the extremes of the training set."""
+    return "bounds" in inspect.signature(TARGETS[name]).parameters
 
 
 def npc(similarity: Tensor, scope: str = "batch", bounds: tuple[float, float] | None = None) -> Tensor:

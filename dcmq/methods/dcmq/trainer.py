@@ -1,6 +1,5 @@
 """Training of DCMQ's student (§3.3-3.4)."""
 
-import inspect
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,10 @@ from torch import Tensor
 
 from dcmq.config import TrainConfig
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.methods.dcmq.losses import LOSSES, LossInputs
+from dcmq.methods.dcmq.losses import LossInputs, loss_terms
 from dcmq.methods.dcmq.quantizer import gumbel_noise
 from dcmq.methods.dcmq.student import Student, make_student
-from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds
+from dcmq.methods.dcmq.targets import asks_for_bounds, dataset_bounds, target_matrix
 from dcmq.networks.inputs import image_inputs, text_inputs
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.batches import augment, epoch_batches
@@ -39,8 +38,7 @@ class Trainer(EpochTrainer):
         self.module, optimizer = self.fabric.setup(self.network, adam(self.network, config))
         self.state, self.optimizers = self.network, [optimizer]
         self.labels = torch.from_numpy(np.asarray(dataset.train_labels))
-        self.target_function, self.loss_function = TARGETS[config.target], LOSSES[config.loss]
-        self.target_options = self._target_options()
+        self.bounds = self._bounds()
 
     def strategy(self):
         """Trained separately, each phase leaves one part without gradients."""
@@ -116,14 +114,16 @@ class Trainer(EpochTrainer):
         """``S_hat`` (b, b) of the global batch ``rows``: what the registered target makes of similarities and labels."""
         device = self.fabric.device
         similarity = (self.teacher.image[rows] @ self.teacher.text[rows].T).to(device)
-        return self.target_function(similarity, self.labels[rows].to(device), **self.target_options)
+        labels = self.labels[rows].to(device)
+        return target_matrix(self.config.target, similarity, labels, self.config.npc_scope, self.bounds)
 
     def losses(
         self, rows: Tensor, image: Tensor, image_quantized: Tensor, text: Tensor, text_quantized: Tensor, target: Tensor
     ) -> dict[str, Tensor]:
         """The terms of the loss, whose sum is minimized: what the registered loss makes of embeddings (b, D) and target."""
         device = self.fabric.device
-        return self.loss_function(
+        return loss_terms(
+            self.config.loss,
             LossInputs(
                 image=image,
                 image_quantized=image_quantized,
@@ -134,15 +134,13 @@ class Trainer(EpochTrainer):
                 teacher_image=self.teacher.image[rows].to(device),
                 teacher_text=self.teacher.text[rows].to(device),
                 labels=self.labels[rows].to(device),
-            )
+                codebooks=self.network.quantizer.codebooks,
+            ),
         )
 
-    def _target_options(self) -> dict:
-        """Those of ``scope`` and ``bounds`` that the target asks for."""
-        wanted, options = inspect.signature(self.target_function).parameters, {}
-        if "scope" in wanted:
-            options["scope"] = self.config.npc_scope
-        if "bounds" in wanted and self.config.npc_scope == "dataset":
-            rows = torch.from_numpy(self.dataset.split.train)
-            options["bounds"] = dataset_bounds(self.teacher.image[rows], self.teacher.text[rows])
-        return options
+    def _bounds(self) -> tuple[float, float] | None:
+        """The extremes of the teacher's similarities over train, where the target is stretched by them."""
+        if self.config.npc_scope != "dataset" or not asks_for_bounds(self.config.target):
+            return None
+        rows = torch.from_numpy(self.dataset.split.train)
+        return dataset_bounds(self.teacher.image[rows], self.teacher.text[rows])

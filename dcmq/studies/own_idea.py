@@ -1,0 +1,249 @@
+"""A template: an idea of the reader's own, written in a cell, against rows that are built in."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import AfterValidator, Field
+
+from dcmq.config import TrainConfig
+from dcmq.core.errors import DcmqError
+from dcmq.core.hashing import digest
+from dcmq.data.dataset import RetrievalDataset
+from dcmq.experiments.plan import PlannedRun, Variant, method_variants
+from dcmq.experiments.settings import parsed_settings
+from dcmq.experiments.setup import ExperimentSetup
+from dcmq.experiments.study import TrainingStudy, file_name, register_study
+from dcmq.methods.dcmq.targets import dataset_bounds, target_matrix
+from dcmq.reporting import plots
+from dcmq.reporting.results import METRICS, metric_name
+from dcmq.reporting.significance import significance
+from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.retrieval.evaluate import DIRECTIONS
+from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.batches import epoch_batches
+from dcmq.training.seeds import random_stream
+
+SURE = 0.05  # p over queries, Holm-corrected, below which a difference is called more than luck with queries
+AHEAD, BEHIND, UNDECIDED = "ahead", "behind", "undecided"
+
+
+def _rows(text: str) -> list[str]:
+    return [" ".join(row.split()) for row in text.split(";")]
+
+
+def _one_row(text: str) -> str:
+    rows = _rows(text)
+    if len(rows) != 1 or not rows[0]:
+        raise DcmqError("an idea is one row of NAME=VALUE words, such as 'target=mine' or 'loss=mine tau=0.3'")
+    return rows[0]
+
+
+def _several_rows(text: str) -> str:
+    rows = _rows(text)
+    if not all(rows) or len(set(rows)) < len(rows):
+        raise DcmqError(
+            "rivals are different rows of NAME=VALUE words with ; between them: 'target=npc; target=multihot'"
+        )
+    return "; ".join(rows)
+
+
+@register_study
+class Parameters(TrainingStudy):
+    """The parameters of the notebook.
+
+    A row is given in words of NAME=VALUE, as ``settings`` are, and is called by them: ``target=npc``, ``loss=mine tau=0.3``,
+    ``method=CMHH``. A row that names a method has the settings and the schedule that were chosen for it.
+    """
+
+    notebook: ClassVar[str] = "own_idea"
+    item: ClassVar[str] = "your own idea"
+    title: ClassVar[str] = "Does an idea of your own help?"
+    claim: ClassVar[str] = "None of the paper's: the notebook is a template for claims of your own."
+
+    idea: Annotated[str, AfterValidator(_one_row)]
+    rivals: Annotated[str, AfterValidator(_several_rows)]
+    bits: int = Field(gt=0)
+    validation: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the report's folder: each idea and each set of rivals has its own, as has the validation cut."""
+        words = [super().name, file_name(self.idea).replace(" ", "-").replace("=", "-"), digest(self.rivals)[:6]]
+        return "-".join(words + (["validation"] if self.validation else []))
+
+    def setup(self, teacher: str = "") -> ExperimentSetup:
+        """Data set and teacher; for ``validation`` with queries that are cut from train."""
+        return replace(super().setup(teacher), validation=self.validation)
+
+    def variants(self) -> list[Variant]:
+        """The idea's row, then those of its rivals.
+
+        Raises:
+            DcmqError: a word is no NAME=VALUE, or a name in one is not known.
+        """
+        rows = [self.idea, *_rows(self.rivals)]
+        if self.idea in rows[1:]:
+            raise DcmqError(f"rivals: {self.idea!r} is the idea itself")
+        return [_variant(row) for row in rows]
+
+
+def _variant(row: str) -> Variant:
+    methods = [word.removeprefix("method=") for word in row.split() if word.startswith("method=")]
+    settings = parsed_settings(" ".join(word for word in row.split() if not word.startswith("method=")))
+    base = method_variants(methods[-1])[0] if methods else Variant(row)
+    return replace(base, name=row, settings=base.settings | settings)
+
+
+def targets_figure(
+    plan: Sequence[PlannedRun], data: RetrievalDataset, teacher: TeacherEmbeddings, size: int = 32
+) -> plt.Figure | None:
+    """A panel for each different target of the planned runs of DCMQ, on one batch of ``size`` training samples, sorted by their
+    labels: the distributions over texts that images learn, softmax of ``S_hat`` / tau. None where no run has a target.
+
+    Raises:
+        DcmqError: a target gives no matrix of finite numbers.
+    """
+    configs = {(c.target, c.npc_scope, c.tau): c for c in (run.config for run in plan) if isinstance(c, TrainConfig)}
+    if not configs:
+        return None
+    (rows, *_) = epoch_batches(data.split.train, size, random_stream(0, 0, 0))
+    labels = torch.from_numpy(np.asarray(data.train_labels))
+    rows = rows[np.lexsort(labels[rows].numpy().T[::-1])[::-1].copy()]
+    train = torch.from_numpy(data.split.train)
+    bounds = dataset_bounds(teacher.image[train], teacher.text[train])
+    similarity = teacher.image[rows] @ teacher.text[rows].T
+    fig, axes = plt.subplots(1, len(configs), figsize=(3.4 * len(configs), 3.6), squeeze=False, layout="constrained")
+    for axis, (name, config) in zip(axes[0], configs.items(), strict=True):
+        target = target_matrix(config.target, similarity, labels[rows], config.npc_scope, bounds)
+        drawn = axis.imshow(torch.softmax(target / config.tau, dim=1), cmap="cividis", vmin=0)
+        alike = [other for other in configs if other[0] == name[0]]
+        axis.set_title(name[0] if len(alike) == 1 else f"{name[0]}, scope {name[1]}, tau {name[2]:g}", fontsize=10)
+        axis.set(xticks=[], yticks=[], xlabel="texts of the batch")
+        axis.grid(False)
+        fig.colorbar(drawn, ax=axis, shrink=0.7)
+    axes[0, 0].set_ylabel("images of the batch")
+    fig.suptitle(f"what {len(rows)} images learn: a distribution over the texts, a row each", fontsize=10)
+    return fig
+
+
+def judgement(
+    plan: Sequence[PlannedRun], records: Sequence[dict], frame: pd.DataFrame, gallery: str, r: int
+) -> pd.DataFrame:
+    """The idea, the first variant of ``plan``, against each rival, by each direction and metric for itself: a row for each.
+
+    Columns: rival, direction, metric, difference (the idea's mean less the rival's on ``gallery``), sd (of the differences between
+    runs of one seed), p (over queries on the whole gallery, Holm-corrected over rivals and directions), and word. It is ``ahead``
+    or ``behind`` where the mean difference exceeds two sd and p < :data:`SURE`, and ``undecided`` otherwise.
+
+    Args:
+        frame: as :func:`dcmq.reporting.results.results_frame` gives it.
+        gallery: ``unseen`` or ``gallery``: where differences are taken.
+        r: R of mAP@R (hits).
+    """
+    idea, rows = plan[0].variant, []
+    for metric in METRICS:
+        tests = significance(plan, records, metric, r, subject=idea)
+        for test in tests.itertuples():
+            means = seed_means(frame, metric, gallery=gallery, direction=test.direction)
+            gaps = means[idea] - means[test.variant]
+            seeds = compare(means, idea, test.variant)
+            word = {"holds": AHEAD, "does not hold": BEHIND}.get(seeds.word, UNDECIDED) if test.p < SURE else UNDECIDED
+            rows.append(
+                {
+                    "rival": test.variant,
+                    "direction": test.direction,
+                    "metric": metric_name(metric, r),
+                    "difference": gaps.mean(),
+                    "sd": gaps.std(ddof=1),
+                    "p": test.p,
+                    "word": word,
+                }
+            )
+    order = {run.variant: i for i, run in enumerate(plan)}
+    return pd.DataFrame(rows).sort_values("rival", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+
+def judgement_table(judged: pd.DataFrame) -> pd.DataFrame:
+    """:func:`judgement` as texts."""
+    return pd.DataFrame(
+        {
+            "rival": judged.rival,
+            "direction": judged.direction,
+            "metric": judged.metric,
+            "difference over seeds": [
+                f"{row.difference:+.3f}" + ("" if pd.isna(row.sd) else f" ± {row.sd:.3f}")
+                for row in judged.itertuples()
+            ],
+            "p over queries": [f"{p:.4f}" if p >= 0.0001 else "< 0.0001" for p in judged.p],
+            "the idea is": judged.word,
+        }
+    ).set_index("rival")
+
+
+def verdicts(judged: pd.DataFrame, idea: str) -> list[Verdict]:
+    """A verdict for each row of :func:`judgement`."""
+    words = {AHEAD: "holds", BEHIND: "does not hold", UNDECIDED: UNDECIDED}
+    return [
+        Verdict(
+            f"{idea} > {row.rival} in {row.direction} by {row.metric}",
+            words[row.word],
+            f"difference {row.difference:+.3f}, p {row.p:.4f} over queries",
+        )
+        for row in judged.itertuples()
+    ]
+
+
+def what_to_say(judged: pd.DataFrame, study: Parameters, gallery: str) -> str:
+    """Sentences that the records bear, one for each rival, and what must be said with them."""
+    lines = []
+    for rival, rows in judged.groupby("rival", sort=False):
+        parts = []
+        for word in (AHEAD, BEHIND, UNDECIDED):
+            where = [
+                f"{row.direction} by {row.metric} ({row.difference:+.3f})"
+                for row in rows[rows.word == word].itertuples()
+            ]
+            parts += [f"{word} in {_listed(where)}"] if where else []
+        lines.append(f"Against {rival}, {study.idea} is {'; '.join(parts)}.")
+    items = "items that were not trained on" if gallery == "unseen" else "the whole gallery, training samples among it"
+    where = (
+        "a validation cut of train: choose here, then report the real queries once"
+        if study.validation
+        else ("the queries: what was tuned on them before must be said")
+    )
+    return "\n".join(
+        [
+            *lines,
+            f"Say with it: {study.dataset}, teacher {study.teacher}, {study.bits} bits, profile {study.profile}, "
+            f"{len(study.seed_list)} seeds; differences on {items}; measured on {where}.",
+            f"Undecided is not equal: two sd over seeds and p < {SURE:g} over queries are asked for, and more seeds may decide it.",
+        ]
+    )  # fmt: skip
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def figure(judged: pd.DataFrame, frame: pd.DataFrame, idea: str, gallery: str, r: int) -> plt.Figure:
+    """A panel per metric: the idea less each rival, by direction; a small mark per seed, a large one for their mean."""
+    fig, axes = plt.subplots(1, len(METRICS), figsize=(10.5, 0.5 * len(judged) / len(METRICS) + 1.4), sharey=True)
+    for axis, metric in zip(axes, METRICS, strict=True):
+        rows = judged[judged.metric == metric_name(metric, r)].reset_index(drop=True)
+        for i, row in rows.iterrows():
+            means = seed_means(frame, metric, gallery=gallery, direction=row.direction)
+            gaps, color = means[idea] - means[row.rival], plots.colors()[DIRECTIONS.index(row.direction)]
+            axis.plot(gaps, [i] * len(gaps), "o", color=color, fillstyle="none", markersize=5)
+            axis.plot(gaps.mean(), i, "D", color=color, markersize=8)
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.set_yticks(range(len(rows)), [f"{row.rival}, {row.direction}" for row in rows.itertuples()])
+        axis.set_xlabel(f"{metric_name(metric, r)}: {idea} less the rival")
+    axes[0].invert_yaxis()
+    fig.suptitle(f"on {gallery} items; a circle per seed, a diamond for the mean", fontsize=10)
+    fig.tight_layout()
+    return fig
