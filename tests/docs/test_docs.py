@@ -26,7 +26,8 @@ def read(page):
 
 def blocks(page, language=""):
     """The fenced blocks of a page, of one language; the empty one is that of shell commands."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", read(page), re.M | re.S)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", read(page), re.M | re.S)  # all, or an end is taken for a beginning
+    return [text for name, text in fences if name == language]
 
 
 def command_lines(program):
