@@ -10,7 +10,10 @@ import seaborn as sns
 
 from dcmq.core.storage import atomic_write
 
-PALETTE = "colorblind"
+# seaborn's colors for the color-blind, but for its pink and its yellow, which are faint on white and on a projector.
+PALETTE = [
+    "#332288" if i == 6 else "#999933" if i == 8 else c for i, c in enumerate(sns.color_palette("colorblind").as_hex())
+]
 MARKERS = "osD^vPX*"  # beside colour, so that a grey print still tells lines apart
 SIZE = (6.4, 3.6)  # inches, of one panel; no text below 8 points at this size
 

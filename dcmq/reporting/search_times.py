@@ -16,6 +16,7 @@ from dcmq.reporting.verdicts import seed_means
 ITEMS = 1_000_000
 CODES, SIGNS, FLOATS = "DCMQ", "Hamming", "float"  # as the benchmark calls them
 _LOOKS = (2, 1, 3, 4, 5, 6)  # colours and markers: codes and embeddings as in the figure against bytes, then the others
+_TICKS = (0.03, 0.1, 0.3, 1, 3, 10, 30, 100)  # milliseconds
 _ROWS = {
     CODES: "DCMQ's codes, exact",
     SIGNS: "hash codes by Hamming distance",
@@ -75,11 +76,19 @@ def draw(axis: plt.Axes, record: dict, frame: pd.DataFrame, compared: pd.DataFra
             continue
         x = [milliseconds(record, kind, bits) for bits in lengths]
         y, sd = means[lengths].mean(), means[lengths].std(ddof=1).fillna(0)
-        axis.errorbar(x, y, sd, color=plots.colors()[look], marker=MARKERS[look], capsize=3, label=label)
+        # No line: more bits do not always take longer, and it would run back.
+        style = dict(color=plots.colors()[look], marker=MARKERS[look], linestyle="none", capsize=3)
+        axis.errorbar(x, y, sd, label=label, **style)
         for time, bits in zip(x, lengths, strict=True):
             text = "256 numbers" if kind == FLOATS else f"{bits}"
-            place = (0, -15) if kind == SIGNS else (0, 7)
-            axis.annotate(text, (time, y[bits]), place, textcoords="offset points", ha="center", fontsize=8)
+            place, side = (
+                ((0, 8), "center") if kind != SIGNS else ((7, -3), "left") if time == max(x) else ((-7, -3), "right")
+            )
+            axis.annotate(text, (time, y[bits]), place, textcoords="offset points", ha=side, fontsize=8)
     axis.set(xscale="log", xlabel=f"ms per query among {ITEMS:,} items (numbers: bits per code)")
     axis.margins(x=0.15, y=0.15)
+    low, high = axis.get_xlim()
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
     axis.legend(fontsize=8, loc="best")

@@ -98,15 +98,27 @@ def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[Verdict]:
     return [compare(means, LABELS["npc"], LABELS[other]) for other in ("identity", "multihot", "raw")]
 
 
-def figure(frame: pd.DataFrame, tau: float, metric: str, label: str) -> plt.Figure:
-    """Two panels: the four targets at ``tau``, a mark per seed; and over tau, the mean of both directions with sd bars."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True)
+def figure(frame: pd.DataFrame, tau: float, metric: str, label: str, teacher: dict, chance: float) -> plt.Figure:
+    """The four targets at ``tau``, a mark per seed; where there are several temperatures, beside it the mean of both
+    directions over them, with sd bars. Dotted lines are the teacher itself and a random ranking.
+
+    Args:
+        label: the metric's name with its R, as in ``teacher``.
+        teacher: as :func:`dcmq.retrieval.evaluate.evaluate_teacher` measured it.
+        chance: the mean share of the gallery that is relevant.
+    """
+    taus = sorted(frame.tau.unique())
+    fig, axes = plt.subplots(1, min(len(taus), 2), figsize=(6.4 if len(taus) == 1 else 11.5, 4), squeeze=False)
+    left, right = axes[0][0], axes[0][-1]
     plots.dots(left, select(frame, metric, tau=tau), label)
-    left.set_title(f"tau {tau:g}: filled i2t, hollow t2i, a mark per seed", fontsize=10)
-    plots.lines(right, frame, "tau", metric, "")
-    right.set_xticks(sorted(frame.tau.unique()))
-    right.set_xlabel("tau (temperature of targets and logits)")
-    right.set_title("mean of both directions ± sd over seeds", fontsize=10)
-    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    left.set_title(f"tau {tau:g}; {plots.DOTS}", fontsize=9)
+    if right is not left:
+        plots.lines(right, frame, "tau", metric, f"{label}, closer")
+        right.set_xticks(taus)
+        right.set_xlabel("tau (temperature of targets and logits)")
+        right.set_title("mean of both directions ± sd over seeds", fontsize=9)
+        right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    own = sum(teacher[direction][label] for direction in DIRECTIONS) / len(DIRECTIONS)
+    plots.references(left, {"the teacher itself, not quantized": own, "chance, nearly": chance})
     fig.tight_layout()
     return fig

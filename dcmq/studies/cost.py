@@ -179,7 +179,7 @@ def figure(
         axis.errorbar(rows["item"], means, sds, color=plots.colors()[i], marker=MARKERS[i], capsize=3, label=label)
         for j, (row, mean) in enumerate(zip(rows.itertuples(), means, strict=True)):
             text = row.kind if row.model == TEACHER else row.model.removeprefix("DCMQ ")
-            place = (0, -15) if j % 2 else (0, 8)  # in turn, as neighbours are close
+            place = (0, -16) if j % 2 else (0, 9)  # in turn, as neighbours are close
             axis.annotate(text, (row.item, mean), place, textcoords="offset points", ha="center", fontsize=8)
     axis.axhline(chance, color="0.4", linestyle=":", label="chance, nearly")
     axis.set_xscale("log", base=2)

@@ -12,12 +12,13 @@ from dcmq.experiments.plan import PlannedRun, Variant, method_variants
 from dcmq.experiments.study import Methods, TrainingStudy, register_study
 from dcmq.methods.base import CONTROL
 from dcmq.methods.registry import METHODS
-from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.metric_question import COMPARED, OWN
-from dcmq.reporting.plots import colors
+from dcmq.reporting.plots import line_styles
 from dcmq.reporting.results import paper_table
 from dcmq.reporting.verdicts import Verdict, compare, seed_means
 from dcmq.retrieval.evaluate import DIRECTIONS
+
+REFERENCE = "teacher-labels"  # the control that shows what the teacher can do without a student
 
 
 @register_study
@@ -39,12 +40,12 @@ class Parameters(TrainingStudy):
         return method_variants(",".join(filter(None, [self.methods, self.controls])))
 
     def curve_runs(self, plan: Sequence[PlannedRun], records: Sequence[dict]) -> tuple[list[PlannedRun], list[dict]]:
-        """The runs, with their records, whose curves are drawn: those of ``methods`` at ``curve_bits``.
+        """The runs, with their records, whose curves are drawn: those of ``methods`` at ``curve_bits``, and of the teacher.
 
         Raises:
             DcmqError: ``curve_bits`` is none of ``bits``.
         """
-        names = {variant.name for variant in method_variants(self.methods)}
+        names = {variant.name for variant in method_variants(self.methods)} | {REFERENCE}
         pairs = [
             (run, record)
             for run, record in zip(plan, records, strict=True)
@@ -117,31 +118,30 @@ def _kind(name: str) -> str:
 
 def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict]) -> plt.Figure:
     """A column per direction, precision against recall: above by rank, interpolated, for all; below by Hamming radius, for
-    hash methods."""
+    hash methods, from a recall of .01 on: the few items within the smallest radii say little."""
     fig, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
-    names = list(dict.fromkeys(run.variant for run in plan))
+    styles = line_styles(list(dict.fromkeys(run.variant for run in plan)), REFERENCE)
     for column, direction in enumerate(DIRECTIONS):
-        for i, name in enumerate(names):
+        for name, style in styles.items():
             seeds = [
                 record["evaluation"][direction]["gallery"]
                 for run, record in zip(plan, records, strict=True)
                 if run.variant == name
             ]
-            style = dict(color=colors()[i % len(colors())], marker=MARKERS[i % len(MARKERS)], markersize=4, label=name)
             levels = pd.DataFrame([part["interpolated precision at recall"] for part in seeds])
-            axes[0, column].plot([float(level) for level in levels.columns], levels.mean(), **style)
+            axes[0, column].plot([float(level) for level in levels.columns], levels.mean(), label=name, **style)
             if "by Hamming radius" in seeds[0]:
                 pairs = {
                     k: np.mean([part["by Hamming radius"][k] for part in seeds], 0) for k in ("recall", "precision")
                 }
-                some = pairs["recall"] > 0
-                axes[1, column].plot(pairs["recall"][some], pairs["precision"][some], **style)
+                some = pairs["recall"] >= 0.01
+                axes[1, column].plot(pairs["recall"][some], pairs["precision"][some], markevery=0.1, **style)
         axes[0, column].set_title(
             "image query, gallery of texts" if direction == "i2t" else "text query, gallery of images", fontsize=9
         )
         axes[1, column].set_xlabel("recall")
     axes[0, 0].set_ylabel("interpolated precision, by rank")
     axes[1, 0].set_ylabel("precision within a Hamming radius")
-    axes[0, 1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
+    axes[0, 1].legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.02, 1))
     fig.tight_layout()
     return fig

@@ -98,15 +98,15 @@ def images_figure(p: Parameters, data: RetrievalDataset, rankings: Rankings) -> 
     """Text queries, a row each: the query, and its first images, with the labels that they share with it."""
     rows, hits = rankings["t2i"]
     places = p.query_places(data)
-    size, widths = (2.2 + 1.5 * p.top, 1.95 * len(places)), [1.6] + [1] * p.top
+    size, widths = (1.7 + 1.35 * p.top, 1.75 * len(places)), [1.25] + [1] * p.top
     fig, axes = plt.subplots(len(places), p.top + 1, figsize=size, squeeze=False, width_ratios=widths)
     for number, (line, query) in enumerate(zip(axes, places, strict=True), 1):
         row = data.split.query[query]
         text = plots.wrapped(
-            f"{number}. \N{LEFT DOUBLE QUOTATION MARK}{text_of(data, row)}\N{RIGHT DOUBLE QUOTATION MARK}", 22
+            f"{number}. \N{LEFT DOUBLE QUOTATION MARK}{text_of(data, row)}\N{RIGHT DOUBLE QUOTATION MARK}", 18
         )
-        line[0].text(0, 0.98, text, va="top", fontsize=10)
-        line[0].text(0, 0.02, _labels(data, row), va="bottom", fontsize=9, color="0.3")
+        line[0].text(0, 0.54, text, va="bottom", fontsize=10)
+        line[0].text(0, 0.46, _labels(data, row, 20), va="top", fontsize=9, color="0.3")
         line[0].axis("off")
         for place, axis in enumerate(line[1:]):
             show_image(axis, data, rows[query, place], bool(hits[query, place]))
@@ -138,5 +138,5 @@ def texts_figure(p: Parameters, data: RetrievalDataset, rankings: Rankings) -> p
     return fig
 
 
-def _labels(data: RetrievalDataset, row: int, width: int = 24) -> str:
+def _labels(data: RetrievalDataset, row: int, width: int) -> str:
     return plots.wrapped(f"holds {labels_of(data, row)}", width)

@@ -140,7 +140,8 @@ def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], tex
     """The images of ``rows``, best first, under their labels; with a tick and in blue if they hold a class of the query."""
     across = min(ACROSS, len(rows))
     lines = -(-len(rows) // across)
-    fig, axes = plt.subplots(lines, across, figsize=(1.35 * across, 1.9 * lines + 0.4), squeeze=False)
+    size = (1.35 * across, 1.75 * lines + 0.3)
+    fig, axes = plt.subplots(lines, across, figsize=size, squeeze=False, layout="constrained")
     right = holds(data, rows, classes) if classes else None
     for i, axis in enumerate(axes.flat):
         axis.set_visible(i < len(rows))
@@ -154,7 +155,6 @@ def figure(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int], tex
             color = "0.3" if right is None else plots.colors()[0 if right[i] else 1]
             side.set(color=color, linewidth=2.5, visible=True)
     fig.suptitle(f"“{text}”: the first {len(rows)} of {len(data.split.gallery):,} images", fontsize=10)
-    fig.tight_layout()
     return fig
 
 

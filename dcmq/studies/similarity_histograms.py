@@ -198,8 +198,9 @@ def figure(p: Parameters, loaded: Loaded) -> plt.Figure:
         _histograms(row[1], [(npc(cosines), relevant) for cosines, relevant in batches], f"teacher {name}, with NPC")
         _targets(row[2], [cosines for cosines, _ in batches], p.tau)
         row[0].set_ylabel("share of pairs per bin")
-    axes[0, 0].legend(fontsize=9, loc="upper left")
     fig.tight_layout()
+    handles, labels = axes[0, 0].get_legend_handles_labels()  # above: within, it would lie on some teacher's curve
+    fig.legend(handles, labels, fontsize=9, ncols=len(labels), loc="lower left", bbox_to_anchor=(0.03, 1))
     return fig
 
 

@@ -102,6 +102,6 @@ def figure(frame: pd.DataFrame, teachers: Mapping[str, dict], metrics: Sequence[
         for i, teacher in enumerate(teachers.values()):
             for shift, direction in ((-0.14, "i2t"), (0.14, "t2i")):
                 axis.plot([i + shift - 0.1, i + shift + 0.1], [teacher[direction][name]] * 2, color="0.3", linewidth=2)
-        axis.set_title("filled i2t, hollow t2i, a mark per seed;\nbars: the teacher itself, not quantized", fontsize=9)
+        axis.set_title(f"{plots.DOTS};\ngray: the teacher itself, not quantized", fontsize=9)
     fig.tight_layout()
     return fig
