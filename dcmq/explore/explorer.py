@@ -16,7 +16,7 @@ from dcmq.explore.items import items_of_collection, items_of_dataset
 from dcmq.explore.rankers import ranker_of_collection, ranker_of_run, ranker_of_teacher
 from dcmq.explore.requests import answer
 from dcmq.explore.selection import items_frame, write_selection
-from dcmq.explore.snapshot import png, state_text
+from dcmq.explore.snapshot import state_text, view_png
 from dcmq.explore.views import VIEWS
 from dcmq.search.collection import Collection
 from dcmq.teachers.base import TeacherEmbeddings
@@ -144,6 +144,6 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         """The live widget, and for where there is none its state as a static image and a line, alike for the same state."""
         widget, metadata = super()._repr_mimebundle_(**kwargs)
-        image = png(VIEWS[self.view].figure(self.bench))
+        image = view_png(self.bench, VIEWS[self.view].figure)
         stable = {"text/plain": state_text(self.bench, self.view), "image/png": base64.b64encode(image).decode()}
         return widget | stable, metadata

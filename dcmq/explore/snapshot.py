@@ -1,6 +1,7 @@
 """Static drawings of the search and the failures, and the picture and line that stand for the widget where none can live."""
 
 import io
+from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,6 +42,16 @@ def png(figure: Figure) -> bytes:
     plt.close(figure)
     Image.open(drawn).convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
     return content.getvalue()
+
+
+def view_png(bench: Bench, figure: Callable[[Bench], Figure]) -> bytes:
+    """The drawing of a view as PNG; where there is none of this state, the line that says why."""
+    try:
+        return png(figure(bench))
+    except DcmqError as error:
+        empty = Figure(figsize=(8, 0.6))
+        empty.text(0.01, 0.5, str(error), va="center", fontsize=9)
+        return png(empty)
 
 
 def search_figure(bench: Bench) -> Figure:

@@ -11,6 +11,7 @@ _IN_READING_ORDER = (
     "quickstart",
     "method",
     "own_idea",
+    "explorer",
     "similarity_histograms",
     "main_results",
     "teachers",

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from benches import random_bench
@@ -106,6 +107,15 @@ def test_searches_that_a_ranker_cannot_read_have_an_image_too(explorer):
     explorer.right = "teacher tiny"
     explorer.query("green")
     assert "image/png" in explorer._repr_mimebundle_()[0]
+
+
+def test_a_view_without_a_drawing_of_this_state_says_why(explorer):
+    explorer.bench.items = replace(explorer.bench.items, labels=None)
+    explorer.view = "search"
+    search = explorer._repr_mimebundle_()[0]["image/png"]
+    explorer.view = "failures"
+    line = explorer._repr_mimebundle_()[0]["image/png"]
+    assert 0 < len(line) < len(search) / 4
 
 
 def test_the_script_asks_nothing_of_any_network_and_has_every_view():

@@ -67,8 +67,9 @@ class Bench {
   // Change the shared state: at once here, and in Python, which may refuse it; then the old value comes back with a line.
   set(name, value) {
     const trait = TRAITS[name] || name, before = this.model.get(trait);
+    const told = this.request("set", { name, value }); // first: listeners ask for what follows from it
     this.model.set(trait, value);
-    return this.request("set", { name, value }).catch((error) => {
+    return told.catch((error) => {
       this.model.set(trait, before);
       this.error(error.message);
     });

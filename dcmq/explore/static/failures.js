@@ -14,12 +14,10 @@ const failuresView = {
     const title = element("h4", {}, "choose a query on the left"), hits = element("div", { class: "dcmq-columns" });
     const search = element("button", { type: "button", hidden: true, onclick: () => bench.set("view", "search") }, "open in search");
     const selectAll = element("button", { type: "button", onclick: () => bench.set("selection", listed().slice(0, 500)) }, "select all listed");
-    root.append(
-      element("div", { class: "dcmq-bar" }, orders, selectAll, summary),
-      element("div", { class: "dcmq-split" },
-        element("div", { class: "dcmq-scroll" }, table),
-        element("div", {}, title, drawing.canvas, legend, hits, search)),
-    );
+    const body = element("div", { class: "dcmq-split", hidden: true },
+      element("div", { class: "dcmq-scroll" }, table),
+      element("div", {}, title, drawing.canvas, legend, hits, search));
+    root.append(element("div", { class: "dcmq-bar" }, orders, selectAll, summary), body);
 
     const listed = () => [...table.querySelectorAll("tr[data-row]")].map((line) => Number(line.dataset.row));
     const active = () => bench.get("view") === "failures";
@@ -38,20 +36,20 @@ const failuresView = {
       summary.textContent = "ranking every query \u2026";
       try {
         const { result } = await bench.request("failures", { order });
+        body.hidden = false;
         showTable(result);
         await showQuery();
       } catch (error) {
         summary.textContent = "";
-        table.replaceChildren();
+        body.hidden = stale = true;
         bench.error(error.message);
       }
     }
 
     function showTable({ kind, rankers, queries, means, asked, all }) {
       const sample = asked < all ? `a sample of ${asked.toLocaleString("en")} of ` : "";
-      summary.textContent =
-        `${sample}${counted(all, `${kind} quer`).replace(/quers?$/, all === 1 ? "query" : "queries")}; mean AP ` +
-        rankers.map((name, i) => `${name} ${decimal(means[i])}`).join(", ");
+      const averages = rankers.map((name, i) => `${name} ${decimal(means[i])}`).join(", ");
+      summary.textContent = `${sample}${all.toLocaleString("en")} ${kind} queries; mean AP ${averages}`;
       const head = element("tr", {}, element("th", {}, "query"),
         ...rankers.map((name) => element("th", {}, `AP ${name}`)),
         rankers.length > 1 ? element("th", {}, "difference") : null);
