@@ -34,7 +34,7 @@ def _key(metavar: str = "KEY") -> typer.models.ArgumentInfo:
   dcmq runs list --method DCMQ --target npc --bits 64 --dataset scenes --teacher clip --seed 0
   dcmq runs list --json | jq '.[].key'
 
-Columns to sort by: key, method, target, bits, dataset, teacher, seed, epochs, i2t and t2i (mAP@all), i2t_at_r and
+Columns to sort by: key, method, target, parts, bits, dataset, teacher, seed, epochs, i2t and t2i (mAP@all), i2t_at_r and
 t2i_at_r (mAP@R of hits), r, seconds, finished.""",
 )
 def list_(
@@ -75,7 +75,7 @@ def list_(
 
 
 def _cells(row) -> list[str]:
-    what = row.label if row.method in (None, row.label) else f"{row.method} {row.label}"
+    what = " ".join(word for word in (row.method if row.method != row.label else "", row.label, row.parts) if word)
     when = row.finished[:16].replace("T", " ") if row.finished else "unfinished"
     numbers = [_number(value) for value in (row.bits, row.seed, row.epochs, row.i2t, row.t2i)]
     at_r = [_number(value) for value in (row.r, row.i2t_at_r, row.t2i_at_r)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
+from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import display_path, runs_dir
 from dcmq.experiments.run_files import CHECKPOINT, INPUTS, RECORD, name_parts
@@ -24,6 +25,7 @@ class RunRow:
 
     Attributes:
         label: the target of a run of DCMQ, else the method, as in the name of the folder.
+        parts: a loss and a quantizer that are not DCMQ's own, as ``loss=mine quantizer=mine``.
         epochs: how many are trained.
         i2t, t2i: mAP@all on the whole gallery. i2t_at_r, t2i_at_r: mAP@R (hits). r: that R.
         seconds: of training. finished: when, in ISO format; None for a run that is not.
@@ -34,6 +36,7 @@ class RunRow:
     label: str
     method: str | None = None
     target: str | None = None
+    parts: str = ""
     bits: int | None = None
     dataset: str | None = None
     teacher: str | None = None
@@ -91,6 +94,7 @@ def _finished_row(folder: Path, record: dict) -> RunRow:
         label=config.get("target") or config["method"],
         method=config["method"],
         target=config.get("target"),
+        parts=_other_parts(config),
         bits=config["student"]["bits"],
         dataset=record["dataset"]["name"],
         teacher=record["teacher"]["name"],
@@ -104,6 +108,14 @@ def _finished_row(folder: Path, record: dict) -> RunRow:
         seconds=record["training_seconds"],
         finished=record["finished"],
     )
+
+
+def _other_parts(config: dict) -> str:
+    chosen = {
+        "loss": (config.get("loss"), TrainConfig.model_fields["loss"].default),
+        "quantizer": (config["student"].get("quantizer"), StudentConfig.model_fields["quantizer"].default),
+    }
+    return " ".join(f"{name}={value}" for name, (value, usual) in chosen.items() if value not in (None, usual))
 
 
 def read_record(folder: Path) -> dict:

@@ -48,6 +48,22 @@ def test_folders_and_files_are_those_that_runs_write(home):
         assert (row.label, row.bits, row.seed, row.key) == (config.label, 64, 3, KEYS[0])
 
 
+def test_a_row_names_parts_that_are_not_the_packages(home):
+    usual, own = TrainConfig().model_dump(), TrainConfig(loss="mine").model_dump()
+    own["student"]["quantizer"] = "Harder"
+    former = TrainConfig().model_dump()
+    del former["student"]["quantizer"]  # a record of before there was a choice
+    for i, config in enumerate((usual, own, former)):
+        folder = write_run(home, KEYS[i])
+        record = json.loads((folder / run_files.RECORD).read_text())
+        (folder / run_files.RECORD).write_text(json.dumps(record | {"config": config}))
+    assert {row.key: row.parts for row in list_runs()[0]} == {
+        KEYS[0]: "",
+        KEYS[1]: "loss=mine quantizer=Harder",
+        KEYS[2]: "",
+    }
+
+
 def test_a_row_says_what_a_run_is_and_reaches(three):
     rows, problems = list_runs()
     assert keys(rows) == [KEYS[1], KEYS[0], KEYS[2]] and not problems  # the newest first
