@@ -66,6 +66,8 @@ def prepare(
     key = image_key(source.root, source.files, image_size)
     if source.images:
         key = digest(key, source.images.key, source.images.rows)
+    if source.hash_images:  # an image may be replaced by one of the same size in bytes, as all bitmaps of a format are
+        key = digest(key, [file.stat().st_mtime_ns for file in source.files if file.is_file()])
     images, broken = decoded(folder, key, source.files, image_size, source.name, source.images and source.images.read)
     source = source.rows(
         np.setdiff1d(np.arange(len(source.ids)), list(broken)),

@@ -4,8 +4,10 @@ import unicodedata
 from functools import partial
 
 import miniature
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.datasets import load_dataset
@@ -166,3 +168,18 @@ def test_queries_without_anything_relevant_are_counted(own):
     table(own, Labels=labels, split=["query"] * 2 + ["train"] * 29)
     about = prepare(read_folder(own), own / "out", image_size=8)
     assert about["counts"]["queries without relevant item"] == 1
+
+
+def test_an_image_that_is_replaced_is_decoded_again_whatever_its_size(own):
+    """Bitmaps of one format and shape have the same number of bytes."""
+    file = next(own.rglob("*.jpg"))
+    before = prepared(own)
+    Image.new("RGB", (20, 20), "red").save(file, "BMP")
+    red = prepared(own)
+    size = file.stat().st_size
+    Image.new("RGB", (20, 20), "blue").save(file, "BMP")
+    assert file.stat().st_size == size
+    blue = prepared(own)
+    (row,) = np.flatnonzero((np.asarray(red.images) != np.asarray(blue.images)).any((1, 2, 3)))
+    assert blue.images[row, 0, 0].tolist() == [0, 0, 255]
+    assert len({data.fingerprint for data in (before, red, blue)}) == 3
