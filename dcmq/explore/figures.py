@@ -3,30 +3,39 @@
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import PowerNorm, to_hex
 from matplotlib.figure import Figure
 
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.explore.bench import Bench
 from dcmq.explore.codebooks import usage_of
+from dcmq.explore.items import KINDS
 from dcmq.explore.map import NONE, Color, Kinds, Layout, colors, places, shown_rows
 from dcmq.explore.targets import BINS, batch_of, histograms, target_of, teacher_of
 from dcmq.explore.weights import codeword_weights, effective_number, fixed_noise, quantizing
 from dcmq.reporting import plots
 from dcmq.reporting.figures import use_style
 
-_LEGEND = 9  # names that have a colour of their own
 _GREY = "#949494"  # of the palette: for what has no colour of its own
 
 
-def map_figure(bench: Bench, kinds: Kinds = "images", layout: Layout = "pca", color: Color | None = None) -> Figure:
-    """The map under each shown ranker side by side; coloured by class where there are labels, else by hubness."""
+def map_figure(bench: Bench, kinds: Kinds | None = None, layout: Layout = "pca", color: Color | None = None) -> Figure:
+    """The map under each shown ranker side by side.
+
+    Args:
+        kinds: images where there are any, else texts.
+        color: class where there are labels, else hubness.
+
+    Raises:
+        DcmqError: there is no such value to colour by.
+    """
     use_style()
-    rankers = bench.shown_rankers
+    rankers, has = bench.shown_rankers, bench.items.has
+    kinds = kinds or next(kind for kind in KINDS if has[kind].any())
+    color = color or ("hubness" if bench.items.labels is None else "class")
     figure = Figure(figsize=(4.2 * len(rankers), 3.9), layout="constrained")
     axes = figure.subplots(1, len(rankers), squeeze=False)[0]
-    color = color or ("hubness" if bench.items.labels is None else "class")
     images = len(shown_rows(bench, kinds).get("images", []))
     for axis, ranker in zip(axes, rankers, strict=True):
         points, shares = places(bench, ranker, kinds, layout)
@@ -35,26 +44,35 @@ def map_figure(bench: Bench, kinds: Kinds = "images", layout: Layout = "pca", co
             axis.set_xlabel(f"PCA: {shares[0]:.0%} and {shares[1]:.0%} of the variance", fontsize=8)
         legend, steps = colors(bench, ranker, kinds, color)
         for marker, part in (("o", slice(0, images)), ("x", slice(images, None))):
-            _points(axis, points[part], steps[part], legend, marker)
-        if axis is axes[-1] and "names" in legend:
-            axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=legend["title"], title_fontsize=8)
+            style = dict(s=60 / max(1, len(points) / 400), marker=marker, linewidths=0.5)
+            draw = _categories if "names" in legend else _measure
+            draw(axis, points[part], steps[part], legend, style)
+        if "names" not in legend:
+            figure.colorbar(axis.collections[1], ax=axis, shrink=0.7).set_label(legend["title"], fontsize=8)
+    if "names" in legend:
+        marks = dict(zip(*reversed(axes[-1].get_legend_handles_labels()), strict=True))  # one for images and texts
+        place = dict(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, title_fontsize=8)
+        for mark in axes[-1].legend(marks.values(), marks, title=legend["title"], **place).legend_handles:
+            mark.set_sizes([24])
     return figure
 
 
-def _points(axis: Axes, points: np.ndarray, steps: np.ndarray, legend: dict, marker: str) -> None:
-    style = dict(s=60 / max(1, len(points) / 400), marker=marker, linewidths=0.5)
-    if "names" not in legend:
-        known = steps != NONE
-        axis.scatter(*points[~known].T, color=_GREY, **style)
-        axis.scatter(*points[known].T, c=steps[known], cmap="viridis", vmin=0, vmax=NONE - 1, **style)
-        return
+def _measure(axis: Axes, points: np.ndarray, steps: np.ndarray, legend: dict, style: dict) -> None:
+    known, low, high = steps != NONE, legend["low"], legend["high"]
+    axis.scatter(*points[~known].T, color=_GREY, **style)
+    order = np.argsort(steps[known], kind="stable")  # the highest on top
+    values = low + steps[known][order] / (NONE - 1) * (high - low)
+    axis.scatter(*points[known][order].T, c=values, cmap="viridis", vmin=low, vmax=high, **style)
+
+
+def _categories(axis: Axes, points: np.ndarray, steps: np.ndarray, legend: dict, style: dict) -> None:
     palette = [color for color in plots.colors() if to_hex(color) != _GREY]
-    named = min(_LEGEND, len(legend["names"]), len(palette))
-    other = steps >= named
-    axis.scatter(*points[other].T, color=_GREY, label="others" if other.any() else None, **style)
-    for c in range(named):
+    for c, (name, color) in enumerate(zip(legend["names"], palette, strict=False)):
         if (steps == c).any():
-            axis.scatter(*points[steps == c].T, color=palette[c], label=legend["names"][c], **style)
+            axis.scatter(*points[steps == c].T, color=color, label=name, **style)
+    other = steps >= len(palette)
+    if other.any():
+        axis.scatter(*points[other].T, color=_GREY, label="others", zorder=0.5, **style)
 
 
 def codebooks_figure(bench: Bench) -> Figure:
@@ -77,7 +95,7 @@ def codebooks_figure(bench: Bench) -> Figure:
     most = max(share.max() for share in shares.values())
     for (line, column), share in shares.items():
         axis = axes[line, column]
-        drawn = axis.imshow(share, aspect="auto", cmap="viridis", vmin=0, vmax=most, interpolation="nearest")
+        drawn = axis.imshow(share, aspect="auto", cmap="viridis", norm=PowerNorm(0.5, 0, most), interpolation="nearest")
         dead = np.argwhere(share == 0)
         axis.plot(dead[:, 1], dead[:, 0], "x", color="white", markersize=4, markeredgewidth=1)
         axis.grid(False)

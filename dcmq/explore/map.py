@@ -18,10 +18,10 @@ from dcmq.explore.requests import Answer, register_request
 from dcmq.retrieval.metrics import tie_permutation
 
 NEAREST = 10  # k of the lists that hubness counts
-MOST_QUERIES = 1000  # of which it counts them
 NONE = 255  # the colour of a point that has no value
-_PART = 8192  # rows in double precision at a time
+_PART = 8192  # rows at a time
 _CHUNK = 64  # queries that are scored at a time
+_MOST_QUERIES, _MOST_PAIRS = 1000, 30_000_000  # whose lists hubness counts, and of queries and items: some seconds
 
 Kinds = Literal["images", "texts", "both"]
 Layout = Literal["pca", "umap"]
@@ -34,8 +34,8 @@ def principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:
     Exact, by the eigenvectors of the covariance. An axis is turned so that its entry of the largest size is positive: the
     same rows give the same map.
     """
-    mean = x.mean(0, dtype=torch.float64)
-    covariance = sum((part - mean).T @ (part - mean) for part in x.split(_PART))
+    mean = x.mean(0, dtype=torch.float64).float()
+    covariance = sum(((part - mean).T @ (part - mean)).double() for part in x.split(_PART))
     values, vectors = torch.linalg.eigh(covariance)  # in rising order
     axes, variances = vectors[:, -2:].flip(1), values[-2:].flip(0).clamp_min(0)
     largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
@@ -46,8 +46,8 @@ def principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:
 def pca(x: Tensor) -> tuple[Tensor, Tensor]:
     """(n, 2) float32 places of (n, D) rows on their :func:`principal_axes`, about their mean, and the (2,) shares."""
     axes, shares = principal_axes(x)
-    mean = x.mean(0, dtype=torch.float64)
-    return torch.cat([(part - mean) @ axes for part in x.split(_PART)]).float(), shares
+    mean = x.mean(0, dtype=torch.float64).float()
+    return torch.cat([(part - mean) @ axes.float() for part in x.split(_PART)]), shares
 
 
 def umap(x: Tensor, neighbours: int = 15) -> Tensor:
@@ -147,15 +147,16 @@ def places(bench: Bench, ranker: Ranker, kinds: Kinds, layout: Layout) -> tuple[
 def item_hubness(bench: Bench, ranker: Ranker, kind: str) -> np.ndarray:
     """(n,) float64: how many of the queries' first :data:`NEAREST` hold each item of a kind; NaN outside the gallery.
 
-    Queries are items of the other kind where there are any, at most :data:`MOST_QUERIES`; else of the same kind, of which
-    each leaves itself out.
+    Queries are items of the other kind where there are any, else of the same kind, of which each leaves itself out; a sample
+    of them where there are many.
     """
     items, gallery = bench.items, bench.items.gallery(kind)
     other = next((k for k in KINDS if k != kind and items.has[k].any()), kind)
     asked = np.flatnonzero(items.has[other] & (items.splits == "query"))
     asked = asked if len(asked) else np.flatnonzero(items.has[other])
-    if len(asked) > MOST_QUERIES:
-        asked = np.sort(np.random.default_rng(0).permutation(asked)[:MOST_QUERIES])
+    most = min(_MOST_QUERIES, max(1, _MOST_PAIRS // len(gallery)))
+    if len(asked) > most:
+        asked = np.sort(np.random.default_rng(0).permutation(asked)[:most])
     score, counts = bench.scorer(ranker, kind), np.zeros(len(gallery), np.int64)
     for part in np.array_split(asked, -(-len(asked) // _CHUNK)):
         scores = score(ranker.embeddings[other][torch.from_numpy(part)]).numpy()

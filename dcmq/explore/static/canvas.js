@@ -6,6 +6,7 @@ const VIRIDIS = [
 ];
 const OTHER = [148, 148, 148]; // grey: what has no colour of its own
 const CATEGORIES = PALETTE.map(rgb).filter((color) => color.some((part, i) => part !== OTHER[i]));
+const ON_DARK = { "51,34,136": [251, 175, 228], "153,153,51": [236, 225, 51] }; // pink and yellow for what is faint on a dark ground
 
 // [red, green, blue] of "#rrggbb".
 function rgb(hex) {
@@ -24,7 +25,8 @@ function sequential(share) {
 
 // [red, green, blue] of a category; there are colours for the first nine, and grey for the others.
 function categorical(number) {
-  return CATEGORIES[number] || OTHER;
+  const color = CATEGORIES[number] || OTHER, dark = document.body.dataset.jpThemeLight === "false";
+  return (dark && ON_DARK[color]) || color;
 }
 
 // The numbers in a buffer of an answer.
@@ -39,28 +41,34 @@ function colorScale(low, high) {
 }
 
 // A labelled slider that shows its value. It moves from `low` to `high` by equal steps, by equal factors (`log`), or over whole
-// numbers (`whole`); `oninput(value)` is called on every move.
+// numbers (`whole`); `oninput(value)` is called on every move. `limit(high)` changes the end of a slider over whole numbers.
 function slider(label, { low, high, value, log = false, whole = false }, oninput) {
-  const last = whole ? high - low : 200, [from, to] = log ? [Math.log(low), Math.log(high)] : [low, high];
-  const input = element("input", { type: "range", min: 0, max: last, step: 1, "aria-label": label });
-  const shown = element("output", {});
-  const made = {
-    root: element("label", { class: "dcmq-slider" }, `${label} `, input, shown),
-    get value() {
-      const place = from + ((to - from) * input.value) / (last || 1);
-      return whole ? Math.round(place) : Number((log ? Math.exp(place) : place).toPrecision(3));
-    },
-    set value(number) {
-      input.value = Math.round((((log ? Math.log(number) : number) - from) / (to - from || 1)) * last);
-      shown.textContent = made.value;
-    },
+  const scale = log ? Math.log : (number) => number, unscale = log ? Math.exp : (place) => place, from = scale(low);
+  let current = value, last = whole ? high - low : 200;
+  const input = element("input", { type: "range", min: 0, max: last, step: 1, "aria-label": label }), shown = element("output", {});
+  const show = () => {
+    input.value = Math.round(((scale(current) - from) / (scale(high) - from || 1)) * last);
+    shown.textContent = current;
   };
   input.addEventListener("input", () => {
-    shown.textContent = made.value;
-    oninput(made.value);
+    const place = from + ((scale(high) - from) * input.value) / (last || 1);
+    current = whole ? Math.round(place) : Number(unscale(place).toPrecision(3));
+    shown.textContent = current;
+    oninput(current);
   });
-  made.value = value;
-  return made;
+  show();
+  return {
+    root: element("label", { class: "dcmq-slider" }, `${label} `, input, shown),
+    get value() {
+      return current;
+    },
+    limit(newHigh) {
+      if (newHigh === high) return;
+      [high, last, current] = [newHigh, newHigh - low, Math.min(current, newHigh)];
+      input.max = last;
+      show();
+    },
+  };
 }
 
 // A function that calls `draw` once before the next frame, however often it is called.

@@ -28,7 +28,7 @@ function codebookMap(summary, counts, shared, mark, onhover, onclick) {
       context.textAlign = "right";
       if (m % every === 0) context.fillText(m, left - 5, middle);
       for (let k = 0; k < K; k++) {
-        context.fillStyle = css(sequential(fair(m, k) / shared.most));
+        context.fillStyle = css(sequential(Math.sqrt(fair(m, k) / shared.most)));
         context.fillRect(left + k * cell, y, Math.max(cell - gap, 0.5), line - 1);
         if (counts[m * K + k] || cell < 6) continue;
         context.strokeStyle = "#fff"; // dead: a cross, besides the darkest colour
@@ -151,13 +151,13 @@ const codebooksView = {
         shared.most = Math.max(shared.most, map.most);
         if (!columns.has(ranker)) columns.set(ranker, element("section", { class: "dcmq-column" }, element("h4", {}, ranker)));
         const facts = `${kind}: entropy ${decimal(summary.mean_entropy)}, ${summary.dead} of ${summary.M * summary.K} codewords dead, ` +
-          `${counted(summary.codes, "code")} for ${counted(summary.items, "item")}, at most ${summary.largest} with the same`;
+          `${counted(summary.codes, "code")} for ${counted(summary.items, "item")}, at most ${summary.largest} alike`;
         columns.get(ranker).append(element("div", { class: "dcmq-quiet" }, facts), map.canvas, line);
         return map;
       });
       maps.replaceChildren(...columns.values());
       scale.replaceChildren(
-        element("span", { class: "dcmq-quiet" }, "items of a codeword, in fair shares (1: as many as if all codewords were used alike):"),
+        element("span", { class: "dcmq-quiet" }, "items of a codeword in fair shares, by their square root; 1: as many as if all codewords were used alike"),
         colorScale("0", shared.most.toFixed(1)), element("span", { class: "dcmq-quiet" }, "\u2715 dead; white frames: the code of the query"));
       const names = [...columns.keys()], before = ofRanker.value;
       ofRanker.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
@@ -215,10 +215,11 @@ const codebooksView = {
         if (!answer) return;
         const { result } = answer, card = await bench.card(query.row);
         state.near = { ...result, ranker: args.ranker, radius: args.radius };
-        if (!radii.children.length) {
-          const whole = state.distance === "hamming";
-          radius = slider("radius", { low: 0, high: result.largest, value: 0, whole }, loadBall);
+        if (!radii.children.length) { // begin where the first items are
+          const whole = state.distance === "hamming", first = result.counts.findIndex((count) => count > 0);
+          radius = slider("radius", { low: 0, high: result.largest, value: result.edges[whole ? first : first + 1] ?? 0, whole }, loadBall);
           radii.replaceChildren(radius.root);
+          return loadBall();
         }
         ballTitle.textContent = `${counted(result.count, args.kind.slice(0, -1))} within ${args.radius} of the code of ${query.kind} ${card.id}`;
         selectBall.hidden = !result.count;

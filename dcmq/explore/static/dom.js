@@ -1,7 +1,7 @@
 // What every part of the explorer draws with: elements, colours, numbers.
 
 // Told apart by the colour-blind; the same as in the package's figures.
-const PALETTE = ["#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"];
+const PALETTE = ["#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#332288", "#949494", "#999933", "#56b4e9"];
 const RIGHT = "\u2713", WRONG = "\u2715", ONLY = "\u25C6"; // beside colour, so that grey tells them apart too
 
 // An element with attributes, listeners (`onclick`), and children that are elements or text.

@@ -1,8 +1,9 @@
 // The map: embeddings in two dimensions under each shown ranker, with hover, pan, zoom and a lasso.
 
 const MAP_NONE = 255; // the colour of a point without a value, as in Python
-const MAP_HEIGHT = 430, MAP_MOST_SELECTED = 500, MAP_TILES = 60;
+const MAP_HEIGHT = 430, MAP_MOST_SELECTED = 500, MAP_TILES = 36;
 const MAP_REACH = 9; // pixels around the pointer in which a point is found
+const MAP_RINGS = 40; // selected items that get a ring each; if there are more, the others fade
 const MAP_CELLS = 128; // a side of the grid that finds points near the pointer
 
 // Finds the point nearest to a place without looking at all of `places` (x, y, x, y ...).
@@ -55,6 +56,15 @@ function pointsInside(places, polygon) {
   return inside;
 }
 
+// The points by rising colour, so that the highest values lie on top.
+function byColor(colors) {
+  const next = new Uint32Array(257), order = new Uint32Array(colors.length);
+  for (const c of colors) next[c + 1] += 1;
+  for (let c = 0; c < 256; c++) next[c + 1] += next[c];
+  colors.forEach((c, i) => (order[next[c]++] = i));
+  return order;
+}
+
 // At most `most` of a list, evenly spread over it.
 function evenly(list, most) {
   return list.length <= most ? list : Array.from({ length: most }, (_, i) => list[Math.floor((i * list.length) / most)]);
@@ -65,12 +75,12 @@ function markPixels(cross, radius, width) {
   const reach = Math.ceil(radius), thick = radius > 3 ? 1 : 0, pixels = [];
   for (let dy = -reach; dy <= reach; dy++)
     for (let dx = -reach; dx <= reach; dx++)
-      if (cross ? Math.abs(Math.abs(dx) - Math.abs(dy)) <= thick : dx * dx + dy * dy <= radius * radius + 0.5)
+      if (cross ? Math.abs(Math.abs(dx) - Math.abs(dy)) <= thick : dx * dx + dy * dy <= (radius + 0.4) ** 2)
         pixels.push(dy * width + dx);
   return Int32Array.from(pixels);
 }
 
-// For each colour number, the 32 bits of its pixels, and whether it lies behind the others.
+// For each colour number, the 32 bits of its pixels, and whether it lies behind the others; and the bits of points that fade.
 function mapPalette(legend, highlighted) {
   const packed = ([r, g, b], alpha) => ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
   const colors = new Uint32Array(256), behind = new Uint8Array(256);
@@ -81,16 +91,16 @@ function mapPalette(legend, highlighted) {
     behind[c] = none || shown === OTHER ? 1 : 0;
     colors[c] = packed(shown, none ? 80 : 255);
   }
-  return { colors, behind };
+  return { colors, behind, faded: packed(OTHER, 70) };
 }
 
 // One map: title, canvas and legend. `options` are shared by the maps: lasso (a mode), highlighted (a category or null), and
 // what is called: onlasso(rows), onpick(row, kind, shift), onhighlight(category).
 function mapPanel(bench, options) {
   const title = element("h4", {}), legendRoot = element("div", { class: "dcmq-legend" });
-  let points = null, colors = null, legend = null, grid = null, view = null, fitted = 1, drag = null, lasso = null;
+  let points = null, colors = null, order = null, legend = null, grid = null, view = null, fitted = 1, drag = null, lasso = null;
   const drawing = chart(MAP_HEIGHT, draw), canvas = drawing.canvas, redraw = onNextFrame(drawing.redraw);
-  canvas.classList.add("dcmq-map");
+  canvas.classList.add("dcmq-map-canvas");
   const root = element("section", { class: "dcmq-column" }, title, canvas, legendRoot);
 
   const middle = () => [canvas.clientWidth / 2, MAP_HEIGHT / 2];
@@ -108,20 +118,22 @@ function mapPanel(bench, options) {
     return Math.min(base * Math.max(1, view.scale / fitted) ** 0.35, 7);
   }
 
-  // All points in one pass over the pixels, without a call per point.
-  function drawPoints(context) {
+  // All points straight into the pixels, without a call per point; those that fade, or have no colour, lie behind.
+  function drawPoints(context, selected) {
     const { width, height } = context.canvas, ratio = width / canvas.clientWidth;
     const image = context.createImageData(width, height), pixels = new Uint32Array(image.data.buffer);
     const palette = mapPalette(legend, options.highlighted), size = radius() * ratio, margin = Math.ceil(size);
     const disc = markPixels(false, size, width), cross = markPixels(true, size, width);
-    const { places, images } = points, scale = view.scale * ratio;
+    const { places, images, rows } = points, scale = view.scale * ratio, fading = selected.size > MAP_RINGS;
     const left = width / 2 - view.x * scale, top = height / 2 + view.y * scale;
     for (let pass = 1; pass >= 0; pass--)
-      for (let i = 0; i < colors.length; i++) {
-        if (palette.behind[colors[i]] !== pass) continue;
+      for (let n = 0; n < colors.length; n++) {
+        const i = order ? order[n] : n;
+        const fades = fading && !selected.has(rows[i]);
+        if ((fades ? 1 : palette.behind[colors[i]]) !== pass) continue;
         const x = Math.round(left + places[2 * i] * scale), y = Math.round(top - places[2 * i + 1] * scale);
         if (x < margin || y < margin || x >= width - margin || y >= height - margin) continue;
-        const mark = i < images ? disc : cross, center = y * width + x, color = palette.colors[colors[i]];
+        const mark = i < images ? disc : cross, center = y * width + x, color = fades ? palette.faded : palette.colors[colors[i]];
         for (let j = 0; j < mark.length; j++) pixels[center + mark[j]] = color;
       }
     context.putImageData(image, 0, 0);
@@ -139,11 +151,11 @@ function mapPanel(bench, options) {
     if (!points || !colors) return;
     const began = performance.now();
     if (!view || !Number.isFinite(view.scale) || view.scale <= 0) fit();
-    drawPoints(context);
     const selected = new Set(bench.get("selection")), query = bench.get("query"), size = radius() + 2.5;
     const text = themeColor(canvas, "--text", "#222"), accent = themeColor(canvas, "--accent", "#1976d2");
+    drawPoints(context, selected);
     points.rows.forEach((row, i) => {
-      if (selected.has(row)) ring(context, i, size, 1.6, text);
+      if (selected.size <= MAP_RINGS && selected.has(row)) ring(context, i, size, 1.6, text);
       if (row === query.row && query.kind === (i < points.images ? "image" : "text")) ring(context, i, size + 4, 2.6, accent);
     });
     if (lasso && lasso.length > 1) {
@@ -252,6 +264,7 @@ function mapPanel(bench, options) {
     setColors(newLegend, newColors) {
       if (newColors && newColors.length !== points.rows.length) return; // of points that are shown no more
       [legend, colors] = [newLegend || legend, newColors || colors];
+      order = legend.names || legend.error ? null : byColor(colors);
       showLegend();
       redraw();
     },
@@ -270,7 +283,7 @@ const mapView = {
     const { kinds, labels, classes } = bench.get("info");
     const options = { lasso: false, highlighted: null, onlasso: selectInside, onpick: pick, onhighlight: highlight };
     const own = Object.keys(kinds).filter((kind) => kinds[kind]), choices = own.length > 1 ? [...own, "both"] : own;
-    const state = { kinds: choices.at(-1), layout: "pca", color: labels ? "class" : "hubness", label: classes[0] || "" };
+    const state = { kinds: choices[0], layout: "pca", color: labels ? "class" : "hubness", label: classes[0] || "" };
     const colors = [
       ...(labels ? [["class", "class"], ["label", "one label"], ["split", "split"]] : []),
       ["hubness", "hubness"], ["error", "quantization error"],
@@ -288,7 +301,7 @@ const mapView = {
     });
     const whole = element("button", { type: "button", onclick: () => panels.forEach((panel) => panel.reset()) }, "whole map");
     const note = element("span", { class: "dcmq-quiet" });
-    const maps = element("div", { class: "dcmq-columns" }), picked = element("div", { class: "dcmq-small" });
+    const maps = element("div", { class: "dcmq-columns" }), picked = element("div");
     const hint = "\u25CF images, \u2715 texts. Drag: move, wheel: zoom, shift and drag: select, click: search from there.";
     root.append(
       element("div", { class: "dcmq-bar" },

@@ -8,9 +8,9 @@ const targetsView = {
   create(root, bench) {
     const state = { target: "", scope: "", form: "", kind: "images" };
     const controls = element("div", {}), readout = element("div", { class: "dcmq-note" }), weightNote = element("div", { class: "dcmq-note" });
-    let drawn = null, pairs = null, weights = null, weightNumbers = null, sliders = null, stale = true, offered = "";
+    let drawn = null, pairs = null, weights = null, weightNumbers = null, heat = null, heatOf = 0, sliders = null, offered = "";
     const histograms = [0, 1].map((i) => chart(150, (context, width, height) => drawHistogram(context, width, height, i)));
-    const bars = chart(190, drawBars), heat = chart(150, drawWeights), rowNote = element("div", { class: "dcmq-quiet" });
+    const bars = chart(190, drawBars), heatRoot = element("div", {}), rowNote = element("div", { class: "dcmq-quiet" });
     const legend = element("div", { class: "dcmq-legend" },
       element("span", { class: "dcmq-key" }, element("i", { style: `background: ${PALETTE[0]}` }), "pairs that share a label"),
       element("span", { class: "dcmq-key" }, element("i", { style: `background: ${PALETTE[1]}` }), "pairs that share none (dashed, or hatched)"));
@@ -22,15 +22,12 @@ const targetsView = {
       element("div", { class: "dcmq-columns" },
         element("section", { class: "dcmq-column" }, element("h4", {}, "the target of one image: shares of the batch's texts, the largest first"),
           rowNote, bars.canvas, rowTile),
-        element("section", { class: "dcmq-column" }, heatTitle, weightNote, heat.canvas)),
+        element("section", { class: "dcmq-column" }, heatTitle, weightNote, heatRoot)),
     );
 
     const askTargets = bench.newest(), askWeights = bench.newest(), active = () => bench.get("view") === "targets";
     for (const name of ["left", "right"])
-      bench.on(name, () => {
-        stale = true;
-        if (active()) show();
-      });
+      bench.on(name, () => active() && show());
 
     async function makeControls() {
       const { result } = await bench.request("target_options"), { defaults, largest } = result;
@@ -48,11 +45,11 @@ const targetsView = {
         tau: slider("tau", { low: 0.01, high: 2, value: kept("tau", defaults.tau), log: true }, loadTargets),
         size: slider("batch", { low: 2, high: Math.min(1000, largest), value: kept("size", Math.min(defaults.size, largest)), whole: true }, loadBoth),
         seed: slider("seed", { low: 0, high: 20, value: kept("seed", 0), whole: true }, loadBoth),
-        place: slider("row", { low: 0, high: Math.min(1000, largest) - 1, value: kept("place", 0), whole: true }, loadBoth),
+        place: slider("row", { low: 0, high: Math.min(defaults.size, largest) - 1, value: kept("place", 0), whole: true }, loadBoth),
         gumbel_weight: slider("lambda", { low: 0, high: 3, value: kept("gumbel_weight", defaults.gumbel_weight) }, loadWeights),
         tau_q: slider("tau_q", { low: 0.02, high: 2, value: kept("tau_q", defaults.tau_q), log: true }, loadWeights),
         tau_g: slider("tau_g", { low: 0.05, high: 5, value: kept("tau_g", defaults.tau_g), log: true }, loadWeights),
-        noise_seed: slider("noise", { low: 0, high: 20, value: kept("noise_seed", 0), whole: true }, loadWeights),
+        noise_seed: slider("draw", { low: 0, high: 20, value: kept("noise_seed", 0), whole: true }, loadWeights),
       };
       const line = (label, ...parts) => element("div", { class: "dcmq-bar" }, element("span", { class: "dcmq-quiet dcmq-step" }, label), ...parts);
       controls.replaceChildren(
@@ -73,6 +70,7 @@ const targetsView = {
         const other = !drawn || drawn.row !== answer.result.row;
         [drawn, pairs] = [answer.result, numbers(Float32Array, answer.buffers[0])];
         bench.error("");
+        sliders.place.limit(drawn.size - 1);
         if (other) bench.grid(rowTile, [drawn.row], { kind: "image" });
         showNumbers();
         [...histograms, bars].forEach((drawing) => drawing.redraw());
@@ -89,17 +87,21 @@ const targetsView = {
         const answer = await askWeights("quantizer_weights", args);
         if (!answer) return;
         [weights, weightNumbers] = [answer.result, numbers(Float32Array, answer.buffers[0])];
-        heatTitle.textContent = `weights of the codewords in the quantized ${kind === "images" ? "image" : "text"}, ${weights.ranker}`;
+        heatTitle.textContent = `${weights.ranker}: weights of the codewords in the quantized ${kind === "images" ? "image" : "text"}`;
         const [soft, , both] = weights.effective;
         weightNote.textContent = `noise makes another codeword the heaviest in ${weights.moved} of ${weights.M} sub-vectors; ` +
           `a sub-vector is a mixture of ${soft.toFixed(1)} codewords without noise, of ${both.toFixed(1)} with it`;
-        heat.canvas.style.height = `${heatHeight()}px`;
+        if (weights.M !== heatOf) {
+          if (heat) heat.dispose();
+          [heat, heatOf] = [chart(weights.M * weightLine() + 34, drawWeights), weights.M];
+          heatRoot.replaceChildren(heat.canvas);
+        }
       } catch (error) {
         [weights, weightNumbers] = [null, null];
         heatTitle.textContent = "weights of the codewords";
         weightNote.textContent = error.message;
       }
-      heat.redraw();
+      if (heat) heat.redraw();
     }
 
     async function loadBoth() {
@@ -203,7 +205,6 @@ const targetsView = {
     bars.canvas.addEventListener("pointerleave", () => bench.unhover());
 
     const weightLine = () => (weights.M > 16 ? 7 : weights.M > 8 ? 11 : 16);
-    const heatHeight = () => weights.M * weightLine() + 34;
 
     // Three heat maps side by side: Eq. 4, Eq. 5, Eq. 2; a ring marks the heaviest codeword of each sub-vector.
     function drawWeights(context, width) {
@@ -236,7 +237,6 @@ const targetsView = {
     }
 
     async function show() {
-      stale = false;
       try {
         await makeControls();
         await loadBoth();
