@@ -250,9 +250,8 @@ def score_figure(
     axes[0].grid(visible=False)
     axes[1].set(xlabel="cosine that the code points to", yticks=[], title="what is summed", xlim=(-1.05, 1.05))
     axes[1].set_ylim(axes[0].get_ylim())
-    figure.suptitle(
-        plots.wrapped(f"text query {query}, its words: {', '.join(words)}; its labels: {labels_of(data, row)}", 130)
-    )
+    about = f"text query {query}, its words: {', '.join(words)}; its labels: {labels_of(data, row)}"
+    figure.suptitle(plots.wrapped(about, 130), fontsize=10)
     return figure
 
 
