@@ -42,8 +42,9 @@ demo: $(VENV)/.installed ## the paper's Table 3 on generated images, in a few mi
 	@echo && echo "executed notebook  out.ipynb"
 	@$(IN_VENV) dcmq reports where ablation_npc
 
+# Notebooks are saved without widgets, which need a kernel to be seen: opened again they show images until a cell runs.
 lab: $(VENV)/.installed ## JupyterLab in the browser, at the quickstart
-	$(IN_VENV) jupyter lab notebooks/quickstart.ipynb
+	$(IN_VENV) jupyter lab --ContentsManager.pre_save_hook=dcmq.reporting.clean_notebooks.clean_on_save notebooks/quickstart.ipynb
 
 # pytest's own settings stand in pyproject.toml: two processes of one thread each, and the longest 15 tests at the end.
 test: $(VENV)/.installed-test ## all tests, the notebooks among them (ten minutes)

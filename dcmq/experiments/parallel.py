@@ -47,12 +47,12 @@ def run_all(configs: Iterable[RunConfig], setup: ExperimentSetup, workers: int =
     todo = [keyed[key] for key in missing]
     epochs = sum(keyed[key].total_epochs for key in missing if not files[key].is_file())  # others are only measured
     if len(todo) <= 1 or workers <= 1:
-        with tqdm(total=epochs, unit="epoch", desc="training") as bar:
+        with tqdm(total=epochs, unit="epoch", desc="training", disable=not epochs) as bar:
             return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
     parts, context = own_parts.pack(), multiprocessing.get_context("spawn")
     with (
         context.Manager() as manager,
-        tqdm(total=epochs, unit="epoch", desc="training") as bar,
+        tqdm(total=epochs, unit="epoch", desc="training", disable=not epochs) as bar,
     ):
         updates = manager.Queue()
 

@@ -30,6 +30,13 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def clean_on_save(model: dict, **_) -> None:
+    """Clean a notebook that JupyterLab is about to write, as its ``pre_save_hook``: a file that is opened again shows its
+    static images, where the view of a widget without its kernel would show an error."""
+    if model["type"] == "notebook" and model["content"]:
+        model["content"] = clean(nbformat.from_dict(model["content"]))
+
+
 def _with_palette(png: str) -> str:
     """The PNG, in base64, with a palette."""
     image = Image.open(io.BytesIO(base64.b64decode(png)))

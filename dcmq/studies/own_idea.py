@@ -1,5 +1,6 @@
 """A template: an idea of the reader's own, written in a cell, against rows that are built in."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
@@ -8,17 +9,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.ticker import MaxNLocator
 from pydantic import AfterValidator, Field
 
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
+from dcmq.core.registry import suggestion
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
 from dcmq.experiments.settings import parsed_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.experiments.study import TrainingStudy, file_name, register_study
-from dcmq.methods.dcmq.targets import dataset_bounds, target_matrix
+from dcmq.methods.dcmq.losses import LOSSES
+from dcmq.methods.dcmq.quantizer import QUANTIZERS
+from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds, target_matrix
+from dcmq.methods.registry import METHODS
+from dcmq.networks.encoders import IMAGE_ENCODERS
 from dcmq.reporting import plots
 from dcmq.reporting.results import METRICS, metric_name
 from dcmq.reporting.significance import significance
@@ -29,6 +36,13 @@ from dcmq.training.batches import epoch_batches
 from dcmq.training.seeds import random_stream
 
 SURE = 0.05  # p over queries, Holm-corrected, below which a difference is called more than luck with queries
+PARTS = {
+    "target": TARGETS,
+    "loss": LOSSES,
+    "quantizer": QUANTIZERS,
+    "image_encoder": IMAGE_ENCODERS,
+    "method": METHODS,
+}
 AHEAD, BEHIND, UNDECIDED = "ahead", "behind", "undecided"
 
 
@@ -39,16 +53,16 @@ def _rows(text: str) -> list[str]:
 def _one_row(text: str) -> str:
     rows = _rows(text)
     if len(rows) != 1 or not rows[0]:
-        raise DcmqError("an idea is one row of NAME=VALUE words, such as 'target=mine' or 'loss=mine tau=0.3'")
+        raise DcmqError(
+            "an idea is one row: the name of a part, such as 'mine', or several words, such as 'mine tau=0.3'"
+        )
     return rows[0]
 
 
 def _several_rows(text: str) -> str:
     rows = _rows(text)
     if not all(rows) or len(set(rows)) < len(rows):
-        raise DcmqError(
-            "rivals are different rows of NAME=VALUE words with ; between them: 'target=npc; target=multihot'"
-        )
+        raise DcmqError("rivals are different rows with ; between them: 'npc; multihot'")
     return "; ".join(rows)
 
 
@@ -56,8 +70,8 @@ def _several_rows(text: str) -> str:
 class Parameters(TrainingStudy):
     """The parameters of the notebook.
 
-    A row is given in words of NAME=VALUE, as ``settings`` are, and is called by them: ``target=npc``, ``loss=mine tau=0.3``,
-    ``method=CMHH``. A row that names a method has the settings and the schedule that were chosen for it.
+    A row is given, and called, by the name of a registered part (:data:`PARTS`), or by several words: ``npc``, ``mine tau=0.3``,
+    ``CMHH``. A row that names a method has the settings and the schedule that were chosen for it; DCMQ's own row is ``DCMQ``.
     """
 
     notebook: ClassVar[str] = "own_idea"
@@ -93,10 +107,26 @@ class Parameters(TrainingStudy):
 
 
 def _variant(row: str) -> Variant:
-    methods = [word.removeprefix("method=") for word in row.split() if word.startswith("method=")]
-    settings = parsed_settings(" ".join(word for word in row.split() if not word.startswith("method=")))
+    words = [word if "=" in word else f"{_part(word)}={word}" for word in row.split()]
+    methods = [word.removeprefix("method=") for word in words if word.startswith("method=")]
+    settings = parsed_settings(" ".join(word for word in words if not word.startswith("method=")))
     base = method_variants(methods[-1])[0] if methods else Variant(row)
     return replace(base, name=row, settings=base.settings | settings)
+
+
+def _part(name: str) -> str:
+    """The setting whose registry has ``name``. Raises DcmqError where none has, or several have."""
+    found = [setting for setting, registry in PARTS.items() if name in registry]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DcmqError(
+            f"{name!r} is the name of several parts: write {' or '.join(f'{part}={name}' for part in found)}"
+        )
+    known = [known for registry in PARTS.values() for known in registry]
+    raise DcmqError(
+        f"{name!r} is no registered {', '.join(PARTS)}{suggestion(name, known)}: run the cell that registers it, and see its spelling"
+    )
 
 
 def targets_figure(
@@ -136,23 +166,23 @@ def judgement(
 ) -> pd.DataFrame:
     """The idea, the first variant of ``plan``, against each rival, by each direction and metric for itself: a row for each.
 
-    Columns: rival, direction, metric, difference (the idea's mean less the rival's on ``gallery``), sd (of the differences between
-    runs of one seed), p (over queries on the whole gallery, Holm-corrected over rivals and directions), and word. It is ``ahead``
-    or ``behind`` where the mean difference exceeds two sd and p < :data:`SURE`, and ``undecided`` otherwise.
+    Columns: rival, direction, metric, difference (the idea's mean less the rival's on ``gallery``) and sd (of the differences
+    between runs of one seed); whole (that difference on the whole gallery) and p (of it over queries, Holm-corrected over rivals
+    and directions; records keep the AP of queries for the whole gallery only); and word. It is ``ahead`` or ``behind`` where the
+    difference exceeds two sd, p < :data:`SURE`, and both galleries agree in sign, and ``undecided`` otherwise.
 
     Args:
         frame: as :func:`dcmq.reporting.results.results_frame` gives it.
-        gallery: ``unseen`` or ``gallery``: where differences are taken.
+        gallery: ``unseen`` or ``gallery``: where differences over seeds are taken.
         r: R of mAP@R (hits).
     """
     idea, rows = plan[0].variant, []
     for metric in METRICS:
-        tests = significance(plan, records, metric, r, subject=idea)
-        for test in tests.itertuples():
+        for test in significance(plan, records, metric, r, subject=idea).itertuples():
             means = seed_means(frame, metric, gallery=gallery, direction=test.direction)
             gaps = means[idea] - means[test.variant]
-            seeds = compare(means, idea, test.variant)
-            word = {"holds": AHEAD, "does not hold": BEHIND}.get(seeds.word, UNDECIDED) if test.p < SURE else UNDECIDED
+            word = {"holds": AHEAD, "does not hold": BEHIND}.get(compare(means, idea, test.variant).word, UNDECIDED)
+            agree = gaps.mean() * test.difference > 0 and test.p < SURE
             rows.append(
                 {
                     "rival": test.variant,
@@ -160,29 +190,33 @@ def judgement(
                     "metric": metric_name(metric, r),
                     "difference": gaps.mean(),
                     "sd": gaps.std(ddof=1),
+                    "whole": test.difference,
                     "p": test.p,
-                    "word": word,
+                    "word": word if agree else UNDECIDED,
                 }
             )
     order = {run.variant: i for i, run in enumerate(plan)}
     return pd.DataFrame(rows).sort_values("rival", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
-def judgement_table(judged: pd.DataFrame) -> pd.DataFrame:
+def judgement_table(judged: pd.DataFrame, gallery: str) -> pd.DataFrame:
     """:func:`judgement` as texts."""
+    items = "unseen items" if gallery == "unseen" else "the gallery"
     return pd.DataFrame(
         {
             "rival": judged.rival,
             "direction": judged.direction,
             "metric": judged.metric,
-            "difference over seeds": [
-                f"{row.difference:+.3f}" + ("" if pd.isna(row.sd) else f" ± {row.sd:.3f}")
-                for row in judged.itertuples()
-            ],
-            "p over queries": [f"{p:.4f}" if p >= 0.0001 else "< 0.0001" for p in judged.p],
+            f"on {items}": [_signed(row.difference, row.sd) for row in judged.itertuples()],
+            "on the whole gallery": [_signed(row.whole) for row in judged.itertuples()],
+            "p over queries": [f"{p:.4f}" for p in judged.p],
             "the idea is": judged.word,
         }
     ).set_index("rival")
+
+
+def _signed(mean: float, sd: float = math.nan) -> str:
+    return f"{mean:+.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
 
 def verdicts(judged: pd.DataFrame, idea: str) -> list[Verdict]:
@@ -192,7 +226,7 @@ def verdicts(judged: pd.DataFrame, idea: str) -> list[Verdict]:
         Verdict(
             f"{idea} > {row.rival} in {row.direction} by {row.metric}",
             words[row.word],
-            f"difference {row.difference:+.3f}, p {row.p:.4f} over queries",
+            f"difference {row.difference:+.3f}, on the whole gallery {row.whole:+.3f} with p {row.p:.4f} over queries",
         )
         for row in judged.itertuples()
     ]
@@ -221,7 +255,8 @@ def what_to_say(judged: pd.DataFrame, study: Parameters, gallery: str) -> str:
             *lines,
             f"Say with it: {study.dataset}, teacher {study.teacher}, {study.bits} bits, profile {study.profile}, "
             f"{len(study.seed_list)} seeds; differences on {items}; measured on {where}.",
-            f"Undecided is not equal: two sd over seeds and p < {SURE:g} over queries are asked for, and more seeds may decide it.",
+            f"Undecided is not equal: more than two sd over seeds, p < {SURE:g} over queries and one sign on both galleries are asked "
+            "for, and more seeds may decide it.",
         ]
     )  # fmt: skip
 
@@ -243,7 +278,9 @@ def figure(judged: pd.DataFrame, frame: pd.DataFrame, idea: str, gallery: str, r
         axis.axvline(0, color="0.3", linewidth=1)
         axis.set_yticks(range(len(rows)), [f"{row.rival}, {row.direction}" for row in rows.itertuples()])
         axis.set_xlabel(f"{metric_name(metric, r)}: {idea} less the rival")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
     axes[0].invert_yaxis()
-    fig.suptitle(f"on {gallery} items; a circle per seed, a diamond for the mean", fontsize=10)
+    items = "unseen items" if gallery == "unseen" else "the gallery"
+    fig.suptitle(f"on {items}; a circle per seed, a diamond for the mean", fontsize=10)
     fig.tight_layout()
     return fig

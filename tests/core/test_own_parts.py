@@ -77,8 +77,8 @@ from dcmq.experiments.study import run_plan
 from dcmq.studies.own_idea import Parameters
 
 p = Parameters(
-    idea="target=helped",
-    rivals="loss=weighed; quantizer=Harder; image_encoder=one_layer; method=Pairwise",
+    idea="helped",
+    rivals="weighed; Harder; one_layer; Pairwise",
     teacher="clip", dataset="scenes", data_root="", data_options="query=20 train=60 gallery=100", profile="demo",
     bits=16, seeds="0,1", validation=False, epochs=1, settings="batch_size=16 image_size=16", workers=WORKERS,
 )

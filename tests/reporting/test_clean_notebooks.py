@@ -2,12 +2,13 @@
 
 import base64
 import io
+import json
 
 import nbformat
 import numpy as np
 from PIL import Image
 
-from dcmq.reporting.clean_notebooks import clean
+from dcmq.reporting.clean_notebooks import clean, clean_on_save
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -53,3 +54,14 @@ def test_figures_have_a_palette_and_look_alike():
 def test_cleaning_again_changes_nothing():
     once = clean(executed())
     assert clean(nbformat.from_dict(once)) == once
+
+
+def test_what_jupyterlab_writes_is_cleaned_and_other_files_are_left_alone():
+    model = {"type": "notebook", "content": json.loads(nbformat.writes(executed()))}
+    clean_on_save(model=model, path="a.ipynb", contents_manager=None)
+    assert "widgets" not in model["content"]["metadata"]
+    assert WIDGET not in model["content"]["cells"][0]["outputs"][0]["data"]
+    for other in ({"type": "file", "content": "text"}, {"type": "notebook", "content": None}):
+        before = dict(other)
+        clean_on_save(model=other, path="b", contents_manager=None)
+        assert other == before
