@@ -62,7 +62,7 @@ def test_the_table_has_a_line_per_direction_and_ranker(explorer):
 
 
 @pytest.mark.parametrize(
-    ("gaps", "word"), [([0.1] * 30, "holds"), ([-0.1] * 30, "does not hold"), ([0.1, -0.1] * 15, "a tie")]
+    ("gaps", "word"), [([0.1] * 30, "holds"), ([-0.1] * 30, "does not hold"), ([0.1] * 16 + [-0.1] * 14, "a tie")]
 )
 def test_the_verdict_follows_the_queries(gaps, word):
     (verdict,) = study.verdicts(frame_of(np.array(gaps)))

@@ -42,8 +42,9 @@ const searchView = {
       bench.set("query", before);
     }
 
+    const same = (one, other) => JSON.stringify(one) === JSON.stringify(other); // Python sends copies
     bench.on("query", (query) => {
-      if (JSON.stringify(query) === JSON.stringify(current)) return;
+      if (same(query, current)) return;
       if (!goingBack) history.push(current);
       goingBack = false;
       current = query;
@@ -80,7 +81,7 @@ const searchView = {
       words.value = "";
       const card = await bench.card(query.row);
       const thumbnail = element("img", { class: "dcmq-query-image", alt: "" });
-      if (bench.get("query") !== query) return;
+      if (!same(bench.get("query"), query)) return;
       if (query.kind === "image") {
         shown.replaceChildren("near the image ", thumbnail, ` ${card.id}`);
         thumbnail.src = await bench.thumbnail(query.row);
