@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dcmq.codes.assign import assign, lookup_tables
+from dcmq.codes.index import CodeIndex
 from dcmq.codes.pack import unpack
 from dcmq.codes.score import scores
 from dcmq.config import TrainConfig
@@ -131,7 +132,7 @@ def ranker_of_collection(collection: Collection) -> Ranker:
     """The student of a collection: items by their codes, queries encoded anew from the image file or the text."""
     model, config = collection.model, collection.model.config.student
     indexes = [collection.load_index(kind) for kind in KINDS]
-    codes = [torch.from_numpy(unpack(i.codes, i.num_codebooks, i.num_codewords)) for i in indexes]
+    codes = [_codes(index) for index in indexes]
     (images, texts), names = codes, indexes[0].ids
     sentences = indexes[1].ids
 
@@ -158,6 +159,13 @@ def ranker_of_collection(collection: Collection) -> Ranker:
         encode=encode,
     )
     return ranker
+
+
+def _codes(index: CodeIndex) -> Tensor:
+    """(n, M) int64 codeword numbers of the items of an index, which may hold none."""
+    if not len(index):
+        return torch.empty(0, index.num_codebooks, dtype=torch.long)
+    return torch.from_numpy(unpack(index.codes, index.num_codebooks, index.num_codewords))
 
 
 def _decoded(codes: Tensor, codebooks: Tensor) -> Tensor:

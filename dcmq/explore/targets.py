@@ -125,7 +125,12 @@ def bounds_of(bench: Bench, teacher: Ranker) -> tuple[float, float]:
 
 @register_request
 def target_options(bench: Bench) -> Answer:
-    """The names that can be chosen, those of a user's own targets too, and the method's default settings."""
+    """The names that can be chosen, those of a user's own targets too, and the method's default settings.
+
+    Raises:
+        DcmqError: as :func:`teacher_of` does.
+    """
+    teacher_of(bench)
     run, student = TrainConfig(), StudentConfig()
     return {
         "targets": list(TARGETS),

@@ -111,3 +111,13 @@ def test_codes_are_the_same_however_many_items_are_taken_at_a_time(monkeypatch):
     student = random_student()
     monkeypatch.setattr("dcmq.explore.rankers._CHUNK", 7)
     assert torch.equal(student.codes["texts"], assign(student.embeddings["texts"], student.codebooks))
+
+
+@pytest.mark.parametrize("kind", ["images", "texts"])
+def test_a_collection_of_one_kind_alone_is_ranked(collection, kind, tmp_path):
+    alone = Collection.create(tmp_path / "alone", collection.model)
+    alone.save_index(kind, collection.load_index(kind))
+    ranker, other = ranker_of_collection(alone), "texts" if kind == "images" else "images"
+    both, rows = ranker_of_collection(collection), slice(0, 5) if kind == "images" else slice(5, 7)
+    assert ranker.embeddings[kind].tolist() == both.embeddings[kind][rows].tolist()
+    assert ranker.embeddings[kind].shape == ranker.embeddings[other].shape and not ranker.embeddings[other].any()

@@ -202,8 +202,9 @@ def test_what_is_missing_is_said():
     with pytest.raises(DcmqError, match="none of the rankers shown has codebooks"):
         answer(bench, "quantizer_weights", dict(row=0))
     students = Bench(bench.items, [bench.rankers["one"]])
-    with pytest.raises(DcmqError, match="no teacher is explored"):
-        answer(students, "targets", {})
+    for kind in ("targets", "target_options"):
+        with pytest.raises(DcmqError, match="no teacher is explored"):
+            answer(students, kind, {})
     bench.items = replace(bench.items, labels=None)
     with pytest.raises(DcmqError, match="no labelled training items"):
         answer(bench, "targets", {})

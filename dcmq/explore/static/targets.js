@@ -15,7 +15,9 @@ const targetsView = {
       element("span", { class: "dcmq-key" }, element("i", { style: `background: ${PALETTE[0]}` }), "pairs that share a label"),
       element("span", { class: "dcmq-key" }, element("i", { style: `background: ${PALETTE[1]}` }), "pairs that share none (dashed, or hatched)"));
     const rowTile = element("div", { class: "dcmq-small" }), heatTitle = element("h4", {});
-    root.append(
+    const page = element("div", { hidden: true }); // until there is something to draw
+    root.append(page);
+    page.append(
       controls, readout, legend,
       element("div", { class: "dcmq-columns" },
         ...histograms.map(({ canvas }, i) => element("section", { class: "dcmq-column" }, element("h4", {}, TARGET_HISTOGRAMS[i]), canvas))),
@@ -239,8 +241,10 @@ const targetsView = {
     async function show() {
       try {
         await makeControls();
+        page.hidden = false;
         await loadBoth();
       } catch (error) {
+        page.hidden = true;
         bench.error(error.message);
       }
     }
