@@ -84,6 +84,19 @@ class Explorer(anywidget.AnyWidget):
         collection = Collection(folder)
         return cls(Bench(items_of_collection(collection), [ranker_of_collection(collection)]))
 
+    def showing(self, view: str) -> "Explorer":
+        """A second explorer of the same bench that opens at ``view``: query, rankers and selection are the same in both.
+
+        Raises:
+            DcmqError: no such view.
+        """
+        other = Explorer(self.bench)
+        other.view = view
+        for name in self.bench.state:
+            trait = _SHARED.get(name, name)
+            traitlets.link((self, trait), (other, trait))
+        return other
+
     @property
     def selection(self) -> pd.DataFrame:
         """The selected items: id, text, labels and split, by row."""

@@ -79,6 +79,19 @@ def test_cells_steer_it(explorer):
     assert explorer.view == "failures" and explorer.gallery == "images"
 
 
+def test_explorers_of_one_bench_share_all_but_the_view(explorer):
+    one, other = explorer.showing("map"), explorer.showing("failures")
+    assert (explorer.view, one.view, other.view) == ("search", "map", "failures")
+    one.select([4])
+    one.query("green")
+    other.right, explorer.gallery = "", "texts"
+    for widget in (explorer, one, other):
+        assert (widget._selection, widget._query["text"], widget.right, widget.gallery) == ([4], "green", "", "texts")
+        assert widget.selection.index.tolist() == [4]
+    with pytest.raises(DcmqError, match="view: 'maps' is none of search, map"):
+        explorer.showing("maps")
+
+
 def test_the_selection_is_written(explorer, tmp_path):
     explorer.select([1])
     assert explorer.export(tmp_path / "a.csv").read_text().startswith("row,id,text,labels,split,score one")
