@@ -1,6 +1,5 @@
 """The targets: what a teacher's similarities of a batch become as the settings of DCMQ move."""
 
-import inspect
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -17,7 +16,7 @@ from dcmq.explore.rankers import Ranker
 from dcmq.explore.requests import Answer, register_request
 from dcmq.explore.weights import Seed, Temperature, effective_number
 from dcmq.methods.dcmq.quantizer import GUMBEL_FORMS
-from dcmq.methods.dcmq.targets import SCOPES, TARGETS, dataset_bounds
+from dcmq.methods.dcmq.targets import SCOPES, TARGETS, dataset_bounds, target_matrix
 
 BINS = 80
 _BARS = 60  # shares of a row that are drawn, the largest
@@ -52,20 +51,13 @@ def target_of(batch: Batch, name: str, scope: str, bounds: tuple[float, float]) 
     Raises:
         DcmqError: no such target, it fails, or what it gives is no (b, b) matrix of finite numbers.
     """
-    function = TARGETS[name]
-    wanted, given = inspect.signature(function).parameters, {"scope": scope, "bounds": bounds}
-    options = {key: value for key, value in given.items() if key in wanted}
     try:
-        target = function(batch.similarity, batch.labels, **options)
+        return target_matrix(name, batch.similarity, batch.labels, scope, bounds).float()
+    except DcmqError:
+        raise
     except Exception as error:  # of a user's own function, perhaps half written
-        raise DcmqError(f"target {name!r}: {type(error).__name__}: {error}") from None
-    shape = tuple(batch.similarity.shape)
-    if not isinstance(target, Tensor) or tuple(target.shape) != shape:
-        found = tuple(target.shape) if isinstance(target, Tensor) else type(target).__name__
-        raise DcmqError(f"target {name!r}: gave {found}, not a tensor {shape}")
-    if not target.isfinite().all():
-        raise DcmqError(f"target {name!r}: gave NaN or infinity")
-    return target.float()
+        said = " ".join(str(error).split())
+        raise DcmqError(f"target: {name!r} fails with {type(error).__name__}: {said}") from None
 
 
 def histograms(matrix: Tensor, relevant: Tensor, low: float, high: float, bins: int = BINS) -> Tensor:

@@ -64,15 +64,15 @@ def test_targets_are_the_registered_functions(scope):
 @pytest.mark.parametrize(
     "function, message",
     [
-        (lambda similarity, labels: similarity[0], r"gave \(6,\), not a tensor \(6, 6\)"),
-        (lambda similarity, labels: None, "gave NoneType"),
+        (lambda similarity, labels: similarity[0], r"gives a tensor \(6,\), not a tensor \(6, 6\)"),
+        (lambda similarity, labels: None, "gives a NoneType"),
         (lambda similarity, labels: similarity / 0, "NaN or infinity"),
         (lambda similarity, labels: 1 / 0, "ZeroDivisionError"),
     ],
 )
 def test_a_target_of_ones_own_that_fails_says_so_in_one_line(function, message, monkeypatch):
     monkeypatch.setitem(TARGETS._entries, "half-written", function)
-    with pytest.raises(DcmqError, match=f"target 'half-written': .*{message}"):
+    with pytest.raises(DcmqError, match=f"target: 'half-written' .*{message}"):
         target_of(batch(), "half-written", "batch", (0.0, 1.0))
 
 
