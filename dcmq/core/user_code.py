@@ -235,7 +235,10 @@ def _is_what_runs(function: types.FunctionType, text: str, file: str) -> bool:
     waiting = [compile(whole, file, "exec", dont_inherit=True) for whole in (text, *alone)]
     while waiting:
         part = waiting.pop()
-        same_place = (part.co_name, part.co_firstlineno) == (function.__code__.co_name, function.__code__.co_firstlineno)
+        same_place = (part.co_name, part.co_firstlineno) == (
+            function.__code__.co_name,
+            function.__code__.co_firstlineno,
+        )
         if same_place and behaviour(part) == behaviour(function.__code__):
             return True
         waiting += [constant for constant in part.co_consts if isinstance(constant, types.CodeType)]

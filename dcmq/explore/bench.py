@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.registry import suggestion
+from dcmq.data.class_names import named_classes
 from dcmq.explore.items import KINDS, Items
 from dcmq.explore.rankers import Ranker
 
@@ -86,7 +87,7 @@ class Bench:
             return None
         if self.query["kind"] != "words":
             return labels[np.ix_(rows, labels[self.query["row"]])].any(1)
-        classes = self.items.named_classes(self.query["text"])
+        classes = named_classes(self.query["text"], self.items.classes, self.items.word_pattern)
         return labels[np.ix_(rows, classes)].any(1) if classes else None
 
     def info(self) -> dict:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.decode import UNREADABLE
-from dcmq.data.words import LATIN, words
+from dcmq.data.words import LATIN
 from dcmq.reporting.gallery import text_of
 from dcmq.search.collection import Collection
 
@@ -73,12 +73,6 @@ class Items:
     def label_names(self, row: int) -> list[str]:
         """The names of a row's labels."""
         return [] if self.labels is None else [self.classes[c] for c in np.flatnonzero(self.labels[row])]
-
-    def named_classes(self, text: str) -> list[int]:
-        """Numbers of the classes whose names stand in ``text`` with all their words."""
-        asked = set(words(text, self.word_pattern))
-        names = [set(words(name.replace("_", " "), self.word_pattern)) for name in self.classes]
-        return [number for number, name in enumerate(names) if name and name <= asked]
 
     def thumbnail(self, row: int, size: int) -> bytes:
         """The image of a row as JPEG, at most ``size`` pixels a side; a grey tile that says so where there is none."""

@@ -90,13 +90,6 @@ def rows_of(data: RetrievalDataset, ids: np.ndarray) -> np.ndarray:
     return np.array([row[name] for name in ids.tolist()])
 
 
-def query_classes(text: str, data: RetrievalDataset) -> list[int]:
-    """Numbers of the classes whose names stand in ``text`` with all their words."""
-    query = set(words(text, data.word_pattern))
-    names = [set(words(name.replace("_", " "), data.word_pattern)) for name in data.classes]
-    return [number for number, name in enumerate(names) if name and name <= query]
-
-
 def holds(data: RetrievalDataset, rows: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     """(n,) booleans: whether each of ``rows`` has any of ``classes``."""
     return np.asarray(data.labels)[rows][:, list(classes)].any(1)

@@ -10,8 +10,8 @@ __all__ = ["STUDIES", "reading_order"]
 _IN_READING_ORDER = (
     "quickstart",
     "method",
-    "own_idea",
     "explorer",
+    "own_idea",
     "similarity_histograms",
     "main_results",
     "teachers",

@@ -13,6 +13,7 @@ from dcmq.data.scenes.load import load_scenes
 from dcmq.experiments.parameters import defaults, validated
 from dcmq.methods.base import METHODS
 from dcmq.methods.dcmq.losses import LOSSES
+from dcmq.methods.dcmq.quantizer import QUANTIZERS
 from dcmq.methods.dcmq.targets import TARGETS
 from dcmq.networks.encoders import IMAGE_ENCODERS
 from dcmq.studies.registry import STUDIES
@@ -28,7 +29,7 @@ def examples(page):
 @pytest.fixture
 def registries(monkeypatch):
     """Registries that forget, after a test, what it registers."""
-    for registry in (TARGETS, LOSSES, IMAGE_ENCODERS, METHODS):
+    for registry in (TARGETS, LOSSES, QUANTIZERS, IMAGE_ENCODERS, METHODS):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
 
 
@@ -37,15 +38,15 @@ def parameters(name, **changes):
 
 
 def test_own_parts_become_rows_of_a_plan(registries):
-    target, loss, encoder, method = examples("architecture.md")
+    target, loss, quantizer, encoder, method = examples("architecture.md")
     study = parameters("ablation_npc")
     names = {"p": study, "plan": study.plan(), "__name__": "__main__"}
     before = len(names["plan"])
-    for example in (target, loss, encoder):
+    for example in (target, loss, quantizer, encoder):
         exec(example, names)
     added = names["plan"][before:]
-    assert [run.variant for run in added[::3]] == ["NPC, cubed", "t2i counted twice", "one layer"]
-    assert all(run.tags == {"bits": 64, "tau": 0.2} for run in added) and len(added) == 9
+    assert [run.variant for run in added[::3]] == ["NPC, cubed", "t2i counted twice", "sharper", "one layer"]
+    assert all(run.tags == {"bits": 64, "tau": 0.2} for run in added) and len(added) == 12
     assert TARGETS["npc_cubed"](torch.eye(2), torch.ones(2, 1)).tolist() == [[1, -1], [-1, 1]]
     assert IMAGE_ENCODERS["one_layer"](8, 32, "")(torch.zeros(2, 3, 32, 32)).shape == (2, 8)
     exec(method, names)
@@ -91,3 +92,15 @@ def test_a_file_of_embeddings_teaches_as_shown(tmp_path, monkeypatch):
 def test_every_example_is_python(page):
     for example in examples(page):
         compile(example, page, "exec")
+
+
+@pytest.mark.slow
+def test_the_explorer_opens_on_the_runs_of_a_plan(home):
+    small = dict(
+        data_options="query=20 train=60 gallery=100", settings="image_size=16 batch_size=16", epochs=1, seeds="0"
+    )
+    names = {"p": parameters("ablation_npc", **small)}
+    of_runs, of_collection = examples("explore.md")
+    exec(of_runs, names)
+    assert list(names["explorer"].bench.rankers) == ["one", "other", "teacher clip"]
+    assert of_collection == 'explorer = Explorer.of_collection("photos")\n'

@@ -10,6 +10,7 @@ from PIL import Image
 from tiny import several_labels, tagged_dataset, tiny_dataset
 
 from dcmq.core.errors import DcmqError
+from dcmq.data.class_names import named_classes
 from dcmq.data.words import LETTERS
 from dcmq.explore.items import items_of_collection, items_of_dataset
 from dcmq.methods.dcmq.student import make_student
@@ -74,9 +75,9 @@ def test_items_are_called_by_id_or_row():
 
 def test_classes_are_named_by_all_their_words():
     items = items_of_dataset(tagged_dataset())  # boat, fire truck, cat
-    assert items.named_classes("a Boat on fire") == [0]
-    assert items.named_classes("truck on fire, cat") == [1, 2]
-    assert items.named_classes("boats") == []
+    assert named_classes("a Boat on fire", items.classes, items.word_pattern) == [0]
+    assert named_classes("truck on fire, cat", items.classes, items.word_pattern) == [1, 2]
+    assert named_classes("boats", items.classes, items.word_pattern) == []
 
 
 def test_thumbnails_are_no_larger_than_asked_and_never_enlarged(collection):

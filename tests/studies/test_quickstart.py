@@ -9,6 +9,7 @@ from notebook_parameters import parameters
 from tiny import TAGS, tagged_dataset
 
 from dcmq.core.errors import DcmqError
+from dcmq.data.class_names import named_classes
 from dcmq.methods.dcmq.losses import soft_cross_entropy
 from dcmq.studies import quickstart
 
@@ -22,8 +23,8 @@ def test_unknown_words_are_named_with_known_ones_like_them():
 
 def test_a_class_is_in_the_query_if_all_its_words_are():
     data = tagged_dataset()
-    assert quickstart.query_classes("a Fire-Truck or cat", data) == [1, 2]
-    assert quickstart.query_classes("fire", data) == []
+    assert named_classes("a Fire-Truck or cat", data.classes, data.word_pattern) == [1, 2]
+    assert named_classes("fire", data.classes, data.word_pattern) == []
     held = quickstart.holds(data, np.arange(40), [0, 2])
     assert held.tolist() == [bool(row[0] or row[2]) for row in data.labels]
 
