@@ -36,7 +36,10 @@ class Knobs:
     def __init__(self, draw: Callable[..., plt.Figure], /, **knobs: tuple[float, float, float]):
         self.draw = draw
         self.sliders = {name: _slider(name, *values) for name, values in knobs.items()}
-        self._image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", object_fit="contain"))
+        own_size = widgets.Layout(
+            max_width="100%", align_self="flex-start", object_fit="contain"
+        )  # else it is stretched
+        self._image = widgets.Image(format="png", layout=own_size)
         self._redraw()
         self._box = widgets.VBox([*self.sliders.values(), self._image])
         for slider in self.sliders.values():

@@ -26,6 +26,7 @@ Bench.prototype.grid = function (root, rows, { kind = "image", captions = [], ma
     this._fillTile(body, kind, row);
     tile.addEventListener("click", (event) => {
       this.unhover();
+      this.clicked = { x: event.clientX, y: event.clientY };
       if (event.shiftKey) this.toggle([row]);
       else if (onclick) onclick(row);
       else this.searchFrom(kind, row);
@@ -65,6 +66,7 @@ Bench.prototype.markSelected = function (root) {
 // The floating card of an item beside the pointer; `extra` is a further line.
 Bench.prototype.hover = async function (event, row, extra = "") {
   const place = { x: event.clientX, y: event.clientY };
+  if (this.clicked && Math.hypot(place.x - this.clicked.x, place.y - this.clicked.y) < 2) return; // a click brought it there
   this.hovered = row;
   try {
     const card = await this.card(row), url = card.image ? await this.thumbnail(row) : null;

@@ -378,6 +378,7 @@ const mapView = {
 
     function showSelection() {
       const rows = evenly(bench.get("selection"), MAP_TILES);
+      if (!rows.length) note.textContent = hint;
       bench.grid(picked, rows, { kind: state.kinds === "texts" ? "text" : "image" });
       panels.forEach((panel) => panel.redraw());
     }
