@@ -115,6 +115,35 @@ def test_without_a_gpu_the_table_says_so(monkeypatch):
     assert [row.ratio for row in gpu.comparisons(result)] == ["3.00"] * 4
 
 
+def test_without_a_browser_the_table_says_so(monkeypatch):
+    slider = benchmark("slider")
+    monkeypatch.setattr(slider, "missing", lambda: "no chromium")
+    result = slider.measure(quick=True)
+    assert [row.ours for row in slider.comparisons(result)] == ["not measured: no chromium"] * 2
+    assert slider.figures(result) == {}
+
+
+def test_a_slider_reaches_its_goal_by_its_median():
+    seconds = {"explorer": [0.1, 0.12, 0.9], "matplotlib": [0.3, 0.36, 0.4]}
+    result = {"missing": "", "sizes": {"batch": 1000}, "seconds": {"tau": seconds}}
+    (row,) = benchmark("slider").comparisons(result)
+    assert (row.ours, row.ratio, row.goal, row.reached) == ("120 ms (100 to 900)", "3.00", "< 150 ms", True)
+    seconds["explorer"][1] = 0.16
+    assert benchmark("slider").comparisons(result)[0].reached is False
+
+
+@pytest.mark.slow
+def test_a_quick_run_moves_sliders_in_a_browser(tmp_path):
+    slider = benchmark("slider")
+    if reason := slider.missing():
+        pytest.skip(reason)
+    main(["slider", "--quick", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "slider.json").read_text())["result"]
+    for seconds in result["seconds"].values():
+        assert all(len(times) == result["sizes"]["moves"] and min(times) > 0 for times in seconds.values())
+    assert "slider-time.png" in (tmp_path / "README.md").read_text()
+
+
 def test_without_a_compiler_the_table_says_so(monkeypatch):
     from benchmarks import training
 
