@@ -70,7 +70,8 @@ ipywidgets.interact(
 """
 # Seconds from the next key to the frame that shows a canvas drawn anew, or an image with another source, under a root.
 _TIME = """root => {
-  window.redrawn = new Promise((resolve) => {
+  window.redrawn = new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error("no figure was drawn anew")), 30000);
     const source = () => root.querySelector("img")?.src, before = source();
     let began = null;
     document.addEventListener("keydown", (event) => (began = event.timeStamp), { capture: true, once: true });
@@ -128,7 +129,7 @@ def _moved(page: "Page", sizes: dict) -> dict[str, dict[str, list[float]]]:
         }
         seconds[name] = {contender: [] for contender in contenders}
         for number in range(sizes["moves"] + 1):
-            key = "ArrowRight" if number <= sizes["moves"] // 2 else "ArrowLeft"
+            key = ("ArrowRight", "ArrowLeft")[number // 10 % 2]  # ten to and ten fro, so that no slider reaches an end
             for contender, (slider, drawing) in contenders.items():
                 taken = _move(page, slider, drawing, key)
                 if number:  # the first is a warm-up
@@ -179,5 +180,5 @@ def figures(result: dict) -> dict[str, plt.Figure]:
         axis.set(xlabel="milliseconds", title=f"slider {name}", xlim=(0, None), ylim=(0, 1.02))
     axes[0].set_ylabel("share of moves")
     axes[0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.tight_layout(w_pad=2)
     return {"time": figure}
