@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 START_SECONDS = 120  # the longest wait for JupyterLab to start and for a kernel
-SECONDS = 30  # the longest wait for anything else; two busy cores need some of it
+SECONDS = 60  # the longest wait for anything else; two busy cores need some of it
 _QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -138,7 +138,9 @@ class OpenNotebook:
     def __init__(self, page: "Page", address: str, file: str):
         self.page = page
         page.goto(f"{address}/lab/tree/{file}?reset")
-        page.wait_for_function("window.jupyterapp?.shell.currentWidget?.content?.widgets?.length")
+        page.wait_for_function(
+            "window.jupyterapp?.shell.currentWidget?.content?.widgets?.length", timeout=1000 * START_SECONDS
+        )
         page.evaluate("async () => { await jupyterapp.restored; jupyterapp.shell.collapseLeft(); }")
 
     def command(self, name: str, **arguments) -> None:
@@ -149,7 +151,10 @@ class OpenNotebook:
 
     def run_all(self) -> None:
         """Run every cell, once the kernel is there. Raises DcmqError where a cell fails."""
-        self.page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
+        self.page.wait_for_function(
+            "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
+            timeout=1000 * START_SECONDS,
+        )
         self.command("notebook:run-all-cells")
         for cell in range(self.cells):
             self.output(cell)
