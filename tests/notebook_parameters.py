@@ -1,5 +1,6 @@
 """The parameters of a notebook as it checks them: its defaults, changed by what a test asks for."""
 
+import linecache
 from pathlib import Path
 
 import nbformat
@@ -18,7 +19,9 @@ def parameters(name, **changes):
 def _register_own_idea() -> None:
     """Run the cell of the template that registers its idea: its plan names it."""
     cells = nbformat.read(NOTEBOOKS / "own_idea.ipynb", as_version=4).cells
-    exec(next(cell.source for cell in cells if cell.id == "idea"), {"__name__": "__main__"})
+    source = next(cell.source for cell in cells if cell.id == "idea") + "\n"
+    linecache.cache["<idea>"] = (len(source), None, source.splitlines(True), "<idea>")  # as IPython keeps its cells
+    exec(compile(source, "<idea>", "exec"), {"__name__": "__main__"})
 
 
 _register_own_idea()

@@ -5,6 +5,8 @@ import dataclasses
 import dis
 import enum
 import functools
+import importlib
+import importlib.util
 import linecache
 import sys
 import types
@@ -37,6 +39,10 @@ _PLAIN = (
     type(None),
 )
 _LIBRARYS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.MethodWrapperType, np.ufunc)
+
+
+class _Untold(DcmqError):
+    """A value that cannot be told, or code whose source cannot be had."""
 
 
 def source_fingerprint(thing) -> str:
@@ -79,6 +85,7 @@ class _Facts:
         """Note what ``thing`` is, which the code calls ``name``."""
         if isinstance(thing, _PLAIN):
             self.note(name, repr(thing))
+            self._add_users_class(thing)
             return
         if id(thing) in self.seen:
             self.note(name, "again")
@@ -92,6 +99,11 @@ class _Facts:
                     self._add_code(layer, name)
         else:
             self._add_value(thing, name)
+            self._add_users_class(thing)
+
+    def _add_users_class(self, thing) -> None:
+        if _is_users(type(thing).__module__):
+            self.add(type(thing), type(thing).__qualname__)
 
     def _add_value(self, thing, name: str) -> None:
         kind = type(thing)
@@ -112,13 +124,18 @@ class _Facts:
             self.add(dict(thing.state_dict()), name)
             for part in sorted({type(m) for m in thing.modules()}, key=lambda part: part.__qualname__):
                 self.add(part, part.__qualname__)
+            for place, part in thing.named_modules():  # what __init__ keeps, beside weights and parts
+                users = _is_users(type(part).__module__)
+                own = {k: v for k, v in vars(part).items() if k[0] != "_" and (users or isinstance(v, _PLAIN))}
+                self.add(own, f"{name}.{place}")
         elif isinstance(getattr(thing, "fingerprint", None), str) and code.is_own(kind):  # data, teachers, embeddings
             self.note(name, thing.fingerprint)
         elif isinstance(thing, BaseModel):
             self.note(name, thing.model_dump_json())
             self.add(kind, kind.__qualname__)
         elif dataclasses.is_dataclass(thing):
-            self.add({field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}, name)
+            fields = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+            self.add(fields | getattr(thing, "__dict__", {}), name)
             self.add(kind, kind.__qualname__)
         elif isinstance(thing, _LIBRARYS) and getattr(thing, "__self__", None).__class__ in (
             type(None),
@@ -127,7 +144,7 @@ class _Facts:
         ):
             self.note(name, f"{thing.__module__}.{getattr(thing, '__qualname__', name)}")
         else:
-            raise DcmqError(
+            raise _Untold(
                 f"{name} is a {kind.__name__}, whose value cannot be told: a run that uses it could not be recognised again. "
                 "Make it inside the function, or use what a loss is given of the batch (LossInputs)"
             )
@@ -137,10 +154,12 @@ class _Facts:
             require_own(module.__name__)
             self.note(module.__name__, code.fingerprint(module.__name__))
         elif _is_users(module.__name__):
-            text = _text(module.__file__, module.__dict__)
-            self.note(module.__name__, digest(text))
-            plain = {key: value for key, value in vars(module).items() if isinstance(value, _PLAIN) and key[:2] != "__"}
-            self.add(plain, module.__name__)
+            for key, value in vars(module).items():
+                if key[:2] != "__":
+                    try:
+                        self.add(value, f"{module.__name__}.{key}")
+                    except _Untold:  # a lock, say, that nobody need use
+                        self.note(f"{module.__name__}.{key}", type(value).__name__)
         else:
             self.note(name, module.__name__)
 
@@ -164,6 +183,10 @@ class _Facts:
         for used, value in _used(function).items():
             if value is not function and not used.startswith("__"):
                 self.add(value, f"{name} {used}")
+        for module in _imported(function):
+            self.add(module, module.__name__)
+        if attributes := {key: value for key, value in vars(function).items() if key != "__wrapped__"}:
+            self.add(attributes, f"{name} attributes")
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         for place, value in enumerate(defaults):
             self.add(value, f"{name} default {place}")
@@ -179,6 +202,10 @@ class _Facts:
                 self.note(f"{name}.{part}", type(value).__name__)
                 for layer in layers(value):  # of a property, class method or decorated method
                     self.add(layer, f"{name}.{part}")
+            elif hasattr(type(value), "__get__") and not _is_users(
+                type(value).__module__
+            ):  # a slot, a field of a tuple
+                self.note(f"{name}.{part}", type(value).__name__)
             elif not part.startswith("__") and not part.startswith("_abc"):
                 self.add(value, f"{name}.{part}")
 
@@ -188,7 +215,7 @@ def _array_digest(thing, name: str) -> str:
         thing = thing.detach().cpu().contiguous()
         return digest(str(thing.dtype), list(thing.shape), thing.reshape(-1).view(torch.uint8) if thing.numel() else "")
     if np.asarray(thing).dtype.kind == "O":
-        raise DcmqError(f"{name} is an array of objects, whose values cannot be told: give an array of numbers")
+        raise _Untold(f"{name} is an array of objects, whose values cannot be told: give an array of numbers")
     return digest(str(thing.dtype), np.asarray(thing))
 
 
@@ -205,44 +232,69 @@ def _used(function: types.FunctionType) -> dict:
     }
 
 
+def _imported(function: types.FunctionType) -> list[types.ModuleType]:
+    """The modules of the user and of the package that a function imports when it is called."""
+    names, waiting = set(), [function.__code__]
+    while waiting:
+        part = waiting.pop()
+        names |= {step.argval for step in dis.get_instructions(part) if step.opname == "IMPORT_NAME"}
+        waiting += [constant for constant in part.co_consts if isinstance(constant, types.CodeType)]
+    of_package = {name for name in names if name.partition(".")[0] == code.PACKAGE}
+    return [importlib.import_module(name) for name in sorted(names) if name in of_package or _is_users_file(name)]
+
+
+def _is_users_file(module: str) -> bool:
+    """True for a module, imported or not, from a file outside the installed packages."""
+    if module in sys.modules:
+        return _is_users(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and bool(spec.has_location) and not is_installed(spec.origin or "")
+
+
 def _definition(name: str, function: types.FunctionType) -> ast.AST:
     """The statement or lambda in a cell or file that ``function`` was made of.
 
     Raises:
-        DcmqError: there is no such cell or file, or it was edited and not run again.
+        DcmqError: there is no such cell or file, it was edited and not run again, or several lambdas stand on one line.
     """
     file, first = function.__code__.co_filename, function.__code__.co_firstlineno
     text = _text(file, function.__globals__)
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Lambda) and name == "<lambda>" and node.lineno == first:
-            return ast.Expr(node)
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            begins = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if begins == first and _is_what_runs(function, text, file):
-                return node
-    if text:
+    if not text:
+        raise _Untold(
+            f"the source of {name} cannot be had, so its runs could not be recognised again: define it in a notebook cell "
+            "(one without %%time) or in a file"
+        )
+    lines = _lines_that_give(function, text, file)
+    place = first if first in lines else min(lines, default=None)  # autoreload leaves the line of before
+    kind = ast.Lambda if name == "<lambda>" else ast.FunctionDef
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kind) and _first_line(node) == place]
+    nodes = [node for node in nodes if getattr(node, "name", name) == name]
+    if not nodes:
         raise DcmqError(f"{name} in {file} was edited after it was imported: restart the kernel")
-    raise DcmqError(
-        f"the source of {name} cannot be had, so its runs could not be recognised again: define it in a notebook cell (one "
-        "without %%time) or in a file"
-    )
+    if len(nodes) > 1:
+        raise DcmqError(f"{len(nodes)} lambdas stand on line {place} of {file}: give each a line of its own, or a def")
+    return ast.Expr(nodes[0]) if kind is ast.Lambda else nodes[0]
 
 
-def _is_what_runs(function: types.FunctionType, text: str, file: str) -> bool:
-    """True where ``text`` gives the function, compiled as a file is, or as a cell is, each statement for itself: a call of an
-    imported module's function becomes other code where the import is seen."""
+def _first_line(node: ast.Lambda | ast.FunctionDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+
+
+def _lines_that_give(function: types.FunctionType, text: str, file: str) -> set[int]:
+    """The lines at which ``text`` has this very function, compiled as a file is, or as a cell is, each statement for itself: a
+    call of an imported module's function becomes other code where the import is seen."""
     alone = [ast.Module([statement], []) for statement in ast.parse(text).body]
     waiting = [compile(whole, file, "exec", dont_inherit=True) for whole in (text, *alone)]
+    own, lines = function.__code__, set()
     while waiting:
         part = waiting.pop()
-        same_place = (part.co_name, part.co_firstlineno) == (
-            function.__code__.co_name,
-            function.__code__.co_firstlineno,
-        )
-        if same_place and behaviour(part) == behaviour(function.__code__):
-            return True
+        if part.co_name == own.co_name and behaviour(part) == behaviour(own):
+            lines.add(part.co_firstlineno)
         waiting += [constant for constant in part.co_consts if isinstance(constant, types.CodeType)]
-    return False
+    return lines
 
 
 def _text(file: str, names) -> str:

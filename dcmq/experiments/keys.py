@@ -49,7 +49,8 @@ def training_fingerprint(config: RunConfig) -> str:
     require_own(EVALUATION)
     code = code_fingerprint(method.origin)
     if not METHODS.is_own(config.method):
-        code = digest(code, code_fingerprint(method.fit))
+        options = repr(sorted(method.options.items()))
+        code = digest(code, code_fingerprint(method.fit), code_fingerprint(method.settings_type), options)
     return digest(code, own) if own else code
 
 

@@ -1,14 +1,22 @@
 """Many runs, several at a time."""
 
 import multiprocessing
-from collections.abc import Iterable
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
 import cloudpickle
 from tqdm.auto import tqdm
 
 from dcmq.config import RunConfig
 from dcmq.core import own_parts
+from dcmq.core.errors import DcmqError
+from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import run_key
 from dcmq.experiments.records import finished_record
 from dcmq.experiments.run_files import RECORD
@@ -17,63 +25,112 @@ from dcmq.experiments.setup import ExperimentSetup
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
 
-_worker: dict = {}
+_worker = SimpleNamespace()  # of a process that helps: dataset, teacher, updates
 
 
 def _start_worker(parts: bytes, setup: ExperimentSetup, teacher: TeacherEmbeddings, updates) -> None:
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     own_parts.unpack(parts)
-    _worker.update(dataset=setup.data(), teacher=teacher, updates=updates)
+    _worker.dataset, _worker.teacher, _worker.updates = setup.data(), teacher, updates
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, as when a kernel is killed: nobody would collect what it trains."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _work(task: bytes) -> dict:
-    config, r = cloudpickle.loads(task)  # settings may be of a class that a cell defines
+    config, r, key = cloudpickle.loads(task)  # settings may be of a class that a cell defines
+    if run_key(config, _worker.dataset, _worker.teacher) != key:
+        raise DcmqError(
+            f"{config.label}: another process finds other code than this one, as a file was edited after it was imported: "
+            "restart the kernel"
+        )
 
     def on_epoch_end(progress: Progress) -> None:
-        _worker["updates"].put(1)
+        _worker.updates.put(1)
 
-    return run(config, _worker["dataset"], _worker["teacher"], on_epoch_end, r)
+    return run(config, _worker.dataset, _worker.teacher, on_epoch_end, r)
 
 
 def run_all(configs: Iterable[RunConfig], setup: ExperimentSetup, workers: int = 2, r: int = 5000) -> list[dict]:
     """The records of ``configs`` in order, several at a time, with one bar over all epochs that are still to train.
 
     Each run keeps to ``config.threads`` CPU threads, so ``workers`` changes the time and not the result.
+
+    Raises:
+        DcmqError: as :func:`dcmq.experiments.runs.run`, or an interruption: then no process is left, and nothing is lost.
     """
     configs = list(configs)
     dataset, teacher = setup.load()  # embeds once, before the workers look for it
     keyed = {run_key(c, dataset, teacher): c for c in configs}  # each once, however often it is asked for
     files = {key: run_folder(c, key) / RECORD for key, c in keyed.items()}
     missing = [key for key, file in files.items() if not finished_record(key, file, r)]
-    todo = [keyed[key] for key in missing]
     epochs = sum(keyed[key].total_epochs for key in missing if not files[key].is_file())  # others are only measured
-    if len(todo) <= 1 or workers <= 1:
+    others = min(workers, len(missing)) - 1
+    try:
         with tqdm(total=epochs, unit="epoch", desc="training", disable=not epochs) as bar:
+            if others > 0:
+                _train_beside({key: keyed[key] for key in missing}, setup, (dataset, teacher), others, r, bar)
             return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
-    parts, context = own_parts.pack(), multiprocessing.get_context("spawn")
-    with (
-        context.Manager() as manager,
-        tqdm(total=epochs, unit="epoch", desc="training", disable=not epochs) as bar,
-    ):
-        updates = manager.Queue()
+    except KeyboardInterrupt:
+        finished = sum(finished_record(key, file, r) is not None for key, file in files.items())
+    raise DcmqError(  # outside the handler: its lines would only hide this one
+        f"interrupted: {finished} of {len(files)} runs are finished; started again, the others go on from their last epoch"
+    )
 
-        def show(_=None) -> None:
-            while not updates.empty():
-                bar.update(updates.get())
 
-        def here(_) -> None:
-            bar.update()
-            show()
+def _train_beside(
+    todo: Mapping[str, RunConfig],
+    setup: ExperimentSetup,
+    loaded: tuple[RetrievalDataset, TeacherEmbeddings],
+    others: int,
+    r: int,
+    bar: tqdm,
+) -> None:
+    """Train ``todo``, by key, here and in ``others`` further processes; each takes a run that no other has begun."""
+    parts, context, before = own_parts.pack(), multiprocessing.get_context("spawn"), multiprocessing.active_children()
+    with ExitStack() as stack:
+        try:
+            with _interrupts_held():
+                updates = context.Queue()
+                given = (parts, setup, loaded[1], updates)
+                pool = stack.enter_context(ProcessPoolExecutor(others, context, _start_worker, given))
+                futures = [pool.submit(_work, cloudpickle.dumps((config, r, key))) for key, config in todo.items()]
 
-        others = min(workers, len(todo)) - 1
-        with ProcessPoolExecutor(others, context, _start_worker, (parts, setup, teacher, updates)) as pool:
-            futures = [pool.submit(_work, cloudpickle.dumps((c, r))) for c in todo]
-            for config, future in reversed(list(zip(todo, futures, strict=True))):
+            def show() -> None:
+                while not updates.empty():
+                    bar.update(updates.get())
+
+            def here(_) -> None:
+                bar.update()
+                show()
+
+            for config, future in reversed(list(zip(todo.values(), futures, strict=True))):
                 if future.cancel():  # no other process has begun it: this one need not wait either
-                    run(config, dataset, teacher, here, r)
+                    run(config, *loaded, here, r)
             while not all(f.done() for f in futures):
                 wait(futures, timeout=0.5)
                 show()
             for future in futures:
                 if not future.cancelled():
                     future.result()
-    return [run(c, dataset, teacher, r=r) for c in configs]
+        except BaseException:  # else the pool would train on to the end of what it has begun
+            for process in set(multiprocessing.active_children()) - set(before):
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _interrupts_held():
+    """Start processes in the block that an interruption does not reach: this one ends them, so none writes a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
@@ -31,8 +31,8 @@ def defaults(path: Path | str) -> dict:
 def validated(model: type[Parameters], namespace: dict) -> Parameters:
     """A ``model`` made of the parameters in ``namespace``, a notebook's ``globals()``.
 
-    Parameters are what the parameters cell sets, and the cells of plain values after it, such as the one that papermill
-    injects. So the cell that calls this can be run again, whatever the cells below it have set since. Where there is no record
+    Parameters are what the parameters cell sets, and the cell that papermill injects after it; in a cell of plain values
+    of the reader's own, a name that is nearly a parameter's is taken for one. So the cell that calls this can be run again, whatever the cells below it have set since. Where there is no record
     of cells, as in a plain script, every plain value is taken for a parameter. ``model`` should forbid extra names, since that
     is how a misspelt parameter is noticed.
 
@@ -55,7 +55,7 @@ def validated(model: type[Parameters], namespace: dict) -> Parameters:
     raise DcmqError(message)  # outside the handler: pydantic's lines would only hide this one
 
 
-def _assigned(cells: Sequence[str], fields: Container[str]) -> set[str] | None:
+def _assigned(cells: Sequence[str], fields: Collection[str]) -> set[str] | None:
     """The names that are parameters: ``fields``, and what else the latest parameters cell and the cells of plain values after
     it set. None where no cell of ``cells``, the sources in the order in which they were run, is a parameters cell."""
     assignments = [_assignments(cell) for cell in cells]
@@ -65,8 +65,13 @@ def _assigned(cells: Sequence[str], fields: Container[str]) -> set[str] | None:
     first = last = setting[-1]
     while first - 1 in setting and _is_values(assignments[first - 1]):  # as the cell is that papermill adds values to
         first -= 1
-    after = takewhile(_is_values, assignments[last + 1 :])
-    return {name for cell in (*assignments[first : last + 1], *after) for name in cell} | set(fields)
+    names = {name for cell in assignments[first : last + 1] for name in cell} | set(fields)
+    for cell, values in takewhile(
+        lambda pair: _is_values(pair[1]), zip(cells[last + 1 :], assignments[last + 1 :], strict=True)
+    ):
+        injected = cell.lstrip().startswith("# Parameters")  # else a cell of the reader's own, with a slip perhaps
+        names |= {name for name in values if injected or suggestion(name.lower(), fields)}
+    return names
 
 
 def _assignments(cell: str) -> dict[str, ast.expr | None]:

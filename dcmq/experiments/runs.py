@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock
 
@@ -54,7 +55,7 @@ def run(
     with FileLock(folder / ".lock"):
         if finished := finished_record(key, record_file, r):  # by the process that had the lock
             return finished
-        with _threads(config.threads):
+        with _threads(config.threads), _global_randomness(config.seed):
             fitted = METHODS[config.method].fit(
                 FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
             )
@@ -103,6 +104,20 @@ def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: Tea
     folder = _prepared_folder(config, key, dataset)
     with FileLock(folder / ".lock"), _threads(config.threads):
         return Trainer(config, dataset, teacher, checkpoint_file(folder), key).run()
+
+
+@contextmanager
+def _global_randomness(seed: int):
+    """Random numbers that a part of the user's draws from torch or numpy themselves are the same in each run of a ``seed``. The
+    package's own come from streams of their own; a run that is resumed has other ones than one that is not."""
+    numpys = np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpys)
 
 
 @contextmanager

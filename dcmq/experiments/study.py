@@ -55,8 +55,11 @@ class Study(BaseModel):
 
     @property
     def seed_list(self) -> list[int]:
-        """The seeds as numbers."""
-        return comma_list(self.seeds, int)
+        """The seeds as numbers. Raises DcmqError where none is given."""
+        seeds = comma_list(self.seeds, int)
+        if not seeds:
+            raise DcmqError("seeds: none is given; name at least one, such as '0,1,2'")
+        return seeds
 
     @property
     def teacher_list(self) -> list[str]:

@@ -1,5 +1,6 @@
 """A template: an idea of the reader's own, written in a cell, against rows that are built in."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import torch
 from matplotlib.ticker import MaxNLocator
 from pydantic import AfterValidator, Field
 
-from dcmq.config import TrainConfig
+from dcmq.config import RunConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.registry import suggestion
@@ -21,6 +22,7 @@ from dcmq.experiments.plan import PlannedRun, Variant, method_variants
 from dcmq.experiments.settings import parsed_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.experiments.study import TrainingStudy, file_name, register_study
+from dcmq.methods.base import Method
 from dcmq.methods.dcmq.losses import LOSSES
 from dcmq.methods.dcmq.quantizer import QUANTIZERS
 from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds, target_matrix
@@ -36,6 +38,9 @@ from dcmq.training.batches import epoch_batches
 from dcmq.training.seeds import random_stream
 
 SURE = 0.05  # p over queries, Holm-corrected, below which a difference is called more than luck with queries
+FEWEST_SEEDS = (
+    3  # that decide: with two, identical rows differ by more than two sd of their difference one time in five
+)
 PARTS = {
     "target": TARGETS,
     "loss": LOSSES,
@@ -86,8 +91,10 @@ class Parameters(TrainingStudy):
 
     @property
     def name(self) -> str:
-        """The name of the report's folder: each idea and each set of rivals has its own, as has the validation cut."""
-        words = [super().name, file_name(self.idea).replace(" ", "-").replace("=", "-"), digest(self.rivals)[:6]]
+        """The name of the report's folder: each idea has its own, for each set of rivals, seeds and data options, and for the
+        validation cut."""
+        idea = file_name(self.idea).replace(" ", "-").replace("=", "-")
+        words = [super().name, idea, digest(self.rivals, self.data_options, self.seeds)[:6]]
         return "-".join(words + (["validation"] if self.validation else []))
 
     def setup(self, teacher: str = "") -> ExperimentSetup:
@@ -100,18 +107,49 @@ class Parameters(TrainingStudy):
         Raises:
             DcmqError: a word is no NAME=VALUE, or a name in one is not known.
         """
-        rows = [self.idea, *_rows(self.rivals)]
-        if self.idea in rows[1:]:
-            raise DcmqError(f"rivals: {self.idea!r} is the idea itself")
-        return [_variant(row) for row in rows]
+        return [_variant(row) for row in (self.idea, *_rows(self.rivals))]
+
+    def plan(self) -> list[PlannedRun]:
+        """The idea's runs, then those of its rivals.
+
+        Raises:
+            DcmqError: two rows are one and the same run, or a row holds a setting that its method does not have.
+        """
+        plan, rows = super().plan(), {}
+        for row in self.variants():
+            config = next(run.config for run in plan if run.variant == row.name)
+            lacking = [name for name in row.settings if not _has(config, name)]
+            if lacking:
+                raise DcmqError(f"{row.name!r}: {row.method} has no setting {lacking[0]!r}, so it would change nothing")
+            settings = config.model_dump_json()
+            if settings in rows:
+                raise DcmqError(
+                    f"{rows[settings]!r} and {row.name!r} are one and the same run: name what tells them apart"
+                )
+            rows[settings] = row.name
+        return plan
 
 
 def _variant(row: str) -> Variant:
     words = [word if "=" in word else f"{_part(word)}={word}" for word in row.split()]
     methods = [word.removeprefix("method=") for word in words if word.startswith("method=")]
     settings = parsed_settings(" ".join(word for word in words if not word.startswith("method=")))
+    names = [word.partition("=")[0] for word in words]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise DcmqError(f"{row!r} says {twice} twice: say it once")
     base = method_variants(methods[-1])[0] if methods else Variant(row)
+    if "epochs" in settings:  # as written, and not times the method's factor
+        base = replace(base, epoch_factor=1)
+    if "learning_rate" in settings:
+        base = replace(base, lr_factor=1.0)
     return replace(base, name=row, settings=base.settings | settings)
+
+
+def _has(config: RunConfig, name: str) -> bool:
+    """True where a run has the setting ``name``, of its own, of its student, or as ``METHOD.option``."""
+    fields = {*type(config).model_fields, *type(config.student).model_fields}
+    return name in fields or name.startswith(f"{config.method}.")
 
 
 def _part(name: str) -> str:
@@ -127,6 +165,20 @@ def _part(name: str) -> str:
     raise DcmqError(
         f"{name!r} is no registered {', '.join(PARTS)}{suggestion(name, known)}: run the cell that registers it, and see its spelling"
     )
+
+
+def source(study: Parameters) -> str:
+    """The text of the user's own parts that the idea's row names, for the record; empty where it names none."""
+    config = study.plan()[0].config
+    named = [
+        (registry, config.method if part == "method" else _named(config, part)) for part, registry in PARTS.items()
+    ]
+    own = [registry[name] for registry, name in named if name in registry and not registry.is_own(name)]
+    return "\n\n".join(inspect.getsource(thing.origin if isinstance(thing, Method) else thing) for thing in own)
+
+
+def _named(config: RunConfig, part: str) -> str:
+    return config.setting(part) if _has(config, part) else ""
 
 
 def targets_figure(
@@ -150,7 +202,7 @@ def targets_figure(
     fig, axes = plt.subplots(1, len(configs), figsize=(3.4 * len(configs), 3.6), squeeze=False, layout="constrained")
     for axis, (name, config) in zip(axes[0], configs.items(), strict=True):
         target = target_matrix(config.target, similarity, labels[rows], config.npc_scope, bounds)
-        drawn = axis.imshow(torch.softmax(target / config.tau, dim=1), cmap="cividis", vmin=0)
+        drawn = axis.imshow(torch.softmax(target.detach().float() / config.tau, dim=1), cmap="cividis", vmin=0)
         alike = [other for other in configs if other[0] == name[0]]
         axis.set_title(name[0] if len(alike) == 1 else f"{name[0]}, scope {name[1]}, tau {name[2]:g}", fontsize=10)
         axis.set(xticks=[], yticks=[], xlabel="texts of the batch")
@@ -169,7 +221,8 @@ def judgement(
     Columns: rival, direction, metric, difference (the idea's mean less the rival's on ``gallery``) and sd (of the differences
     between runs of one seed); whole (that difference on the whole gallery) and p (of it over queries, Holm-corrected over rivals
     and directions; records keep the AP of queries for the whole gallery only); and word. It is ``ahead`` or ``behind`` where the
-    difference exceeds two sd, p < :data:`SURE`, and both galleries agree in sign, and ``undecided`` otherwise.
+    difference exceeds two sd of at least :data:`FEWEST_SEEDS` seeds, p < :data:`SURE`, and both galleries agree in sign, and
+    ``undecided`` otherwise.
 
     Args:
         frame: as :func:`dcmq.reporting.results.results_frame` gives it.
@@ -182,7 +235,7 @@ def judgement(
             means = seed_means(frame, metric, gallery=gallery, direction=test.direction)
             gaps = means[idea] - means[test.variant]
             word = {"holds": AHEAD, "does not hold": BEHIND}.get(compare(means, idea, test.variant).word, UNDECIDED)
-            agree = gaps.mean() * test.difference > 0 and test.p < SURE
+            agree = gaps.mean() * test.difference > 0 and test.p < SURE and len(gaps) >= FEWEST_SEEDS
             rows.append(
                 {
                     "rival": test.variant,
@@ -250,12 +303,16 @@ def what_to_say(judged: pd.DataFrame, study: Parameters, gallery: str) -> str:
         if study.validation
         else ("the queries: what was tuned on them before must be said")
     )
+    plan = study.plan()
+    epochs = {run.variant: f"{run.variant} {run.config.total_epochs}" for run in plan}
+    unequal = len({run.config.total_epochs for run in plan}) > 1
     return "\n".join(
         [
             *lines,
+            *([f"Not trained alike: epochs {', '.join(epochs.values())}."] if unequal else []),
             f"Say with it: {study.dataset}, teacher {study.teacher}, {study.bits} bits, profile {study.profile}, "
             f"{len(study.seed_list)} seeds; differences on {items}; measured on {where}.",
-            f"Undecided is not equal: more than two sd over seeds, p < {SURE:g} over queries and one sign on both galleries are asked "
+            f"Undecided is not equal: {FEWEST_SEEDS} seeds or more, more than two sd over them, p < {SURE:g} over queries and one sign on both galleries are asked "
             "for, and more seeds may decide it.",
         ]
     )  # fmt: skip

@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import importlib
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +136,174 @@ def test_a_file_that_was_edited_and_not_run_again_is_refused(tmp_path):
     own = defined("def own(x):\n    return x + 1\n", tmp=tmp_path)
     before = user_code.source_fingerprint(own)
     file = Path(own.__code__.co_filename)
-    file.write_text("# a comment\ndef own(x):\n    return x + 1\n")
+    file.write_text("def own(x):\n    return x + 2\n")
     with pytest.raises(DcmqError, match="own in .* was edited after it was imported: restart the kernel"):
         user_code.source_fingerprint(own)
+    file.write_text("# a comment above\ndef own(x):\n    return x + 1\n")
+    assert user_code.source_fingerprint(own) == before
     file.write_text("def own(x):\n    return x + 1  # one more\n")
+    assert user_code.source_fingerprint(own) == before
+
+
+INSTANCES = {
+    "a plain attribute of a module": """
+        class Part(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.margin = {value}
+
+            def forward(self, x):
+                return x + self.margin
+
+        own = Part()
+        """,
+    "an attribute of a function": """
+        def own(x):
+            return x * own.power
+
+        own.power = {value}
+        """,
+    "an attribute of a helper": """
+        def helper(x):
+            return x * helper.power
+
+        helper.power = {value}
+
+        def own(x):
+            return helper(x)
+        """,
+    "a method of a named tuple": """
+        class Settings(typing.NamedTuple):
+            power: int = 1
+
+            def scale(self, x):
+                return x * {value}
+
+        settings = Settings()
+
+        def own(x):
+            return settings.scale(x)
+        """,
+    "a method of a dict": """
+        class Settings(dict):
+            def scale(self, x):
+                return x * {value}
+
+        settings = Settings(a=1)
+
+        def own(x):
+            return settings.scale(x)
+        """,
+    "a method of an enumeration": """
+        class Power(enum.Enum):
+            one = 1
+
+            def scale(self, x):
+                return x * {value}
+
+        power = Power.one
+
+        def own(x):
+            return power.scale(x)
+        """,
+    "an attribute of a dataclass that is no field": """
+        @dataclasses.dataclass
+        class Settings:
+            power: int = 1
+
+        settings = Settings()
+        settings.extra = {value}
+
+        def own(x):
+            return x * settings.extra
+        """,
+}
+
+
+@pytest.mark.parametrize("case", INSTANCES)
+def test_all_that_an_instance_does_counts(case, tmp_path):
+    imports = "import dataclasses, enum, typing\nimport torch\n"
+
+    def of(value):
+        text = imports + textwrap.dedent(INSTANCES[case]).replace("{value}", str(value))
+        return user_code.source_fingerprint(defined(text, tmp=tmp_path))
+
+    assert of(2) == of(2) != of(3)
+
+
+def test_lambdas_are_compared_and_must_not_share_a_line(tmp_path):
+    one = defined("own = lambda x: x\n", tmp=tmp_path)
+    other = defined("own = lambda x: x**2\n", tmp=tmp_path)
+    assert user_code.source_fingerprint(one) != user_code.source_fingerprint(other)
+    both = defined("own, more = (lambda x: x), (lambda x: x)\n", tmp=tmp_path)
+    with pytest.raises(DcmqError, match="2 lambdas stand on line 1"):
+        user_code.source_fingerprint(both)
+    Path(one.__code__.co_filename).write_text("own = lambda x: x + 1\n")
+    with pytest.raises(DcmqError, match="edited after it was imported"):
+        user_code.source_fingerprint(one)
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    """A function that writes modules of the user's and imports them anew."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names = set()
+
+    def write(**texts):
+        names.update(texts)
+        for name, text in texts.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        for name in names:
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return [importlib.import_module(name) for name in texts]
+
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    yield write
+    sys.dont_write_bytecode = before
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import outer_of_user\n\ndef own(x):\n    return outer_of_user.rank(x)\n",
+        "def own(x):\n    from outer_of_user import rank\n    return rank(x)\n",
+        "from outer_of_user import rank\n\ndef own(x):\n    return rank(x)\n",
+    ],
+)
+def test_modules_of_the_user_count_with_all_that_they_import(use, modules, tmp_path):
+    def of(number, lock="None"):
+        outer = (
+            f"import threading\nfrom inner_of_user import inner\nLOCK = {lock}\n\ndef rank(x):\n    return inner(x)\n"
+        )
+        modules(inner_of_user=f"def inner(x):\n    return x * {number}\n", outer_of_user=outer)
+        return user_code.source_fingerprint(defined(use, tmp=tmp_path))
+
+    assert of(2) == of(2) != of(3)
+    assert of(2, "threading.Lock()")  # nobody uses it
+
+
+def test_a_module_is_known_by_what_it_holds_now_and_must_not_be_edited_behind_it(modules, tmp_path):
+    (module,) = modules(outer_of_user="TABLE = 1\n\ndef rank(x):\n    return x * TABLE\n")
+    own = defined("import outer_of_user\n\ndef own(x):\n    return outer_of_user.rank(x)\n", tmp=tmp_path)
+    before = user_code.source_fingerprint(own)
+    module.TABLE = np.zeros(3)
+    assert user_code.source_fingerprint(own) != before
+    module.TABLE = 1
+    assert user_code.source_fingerprint(own) == before
+    module.rank = defined("own = lambda x: x\n", tmp=tmp_path)
+    assert user_code.source_fingerprint(own) != before
+    (module,) = modules(outer_of_user="TABLE = 1\n\ndef rank(x):\n    return x * TABLE\n")
+    own.__globals__["outer_of_user"] = module
+    Path(module.__file__).write_text("TABLE = 1\n\ndef rank(x):\n    return x / TABLE\n")
+    with pytest.raises(DcmqError, match="rank in .*outer_of_user.py was edited after it was imported"):
+        user_code.source_fingerprint(own)
+
+
+def test_what_autoreload_puts_in_the_place_of_a_function_is_known(tmp_path):
+    own = defined("import math\n\n\ndef own(x):\n    return math.sqrt(x)\n", tmp=tmp_path)
+    before = user_code.source_fingerprint(own)
+    own.__code__ = own.__code__.replace(co_firstlineno=1)
     assert user_code.source_fingerprint(own) == before

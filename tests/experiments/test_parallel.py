@@ -1,5 +1,11 @@
 """Several runs at a time."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 from tiny import config, tiny_dataset
 
@@ -21,3 +27,61 @@ def test_finished_runs_show_no_bar(home, capfd, workers):
     assert "training" in capfd.readouterr().err
     assert run_all(configs, Setup, workers=workers, r=10) == first
     assert "training" not in capfd.readouterr().err
+
+
+SCRIPT = """
+import json, sys
+from dcmq.core.errors import DcmqError
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.setup import ExperimentSetup
+from tiny import config
+
+if __name__ == "__main__":
+    setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
+    try:
+        records = run_all([config(epochs=40, seed=seed) for seed in range(3)], setup, workers=int(sys.argv[1]), r=10)
+        print(json.dumps([record["losses"] for record in records]))
+    except DcmqError as error:
+        sys.exit(str(error))
+"""
+
+
+def is_gone(group: int, seconds: float = 20) -> bool:
+    """True where nobody is left in a process group, or soon is not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interruption_leaves_a_line_no_process_and_all_that_was_trained(home, tmp_path, workers):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+    def start(folder):
+        variables = os.environ | {"PYTHONPATH": tests, "DCMQ_HOME": str(folder), "DCMQ_PUBLISHED": ""}
+        command = [sys.executable, str(script), str(workers)]
+        return subprocess.Popen(
+            command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    process = start(home)
+    deadline = time.monotonic() + 180
+    while len(list(home.glob("runs/*/checkpoint.safetensors"))) < workers and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal and Jupyter do: everyone in the group gets it
+    out, err = process.communicate(timeout=60)
+    said = err.splitlines()[-1].rpartition("\r")[2]
+    assert process.returncode == 1 and not out and "Traceback" not in err
+    assert said.startswith("interrupted: ") and "of 3 runs are finished; started again, the others go on" in said
+    assert is_gone(process.pid)
+    again, err = start(home).communicate(timeout=300)
+    whole, err = start(tmp_path / "undisturbed").communicate(timeout=300)
+    assert again == whole != ""

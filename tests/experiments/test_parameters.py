@@ -164,6 +164,7 @@ def test_a_cell_of_ones_own_may_set_a_parameter_and_other_cells_may_stand_above(
     kernel.run("x = 3", PARAMETERS_CELL, VALIDATION)
     assert kernel.run("bits = 8 * 2", VALIDATION).bits == 16
     assert kernel.run("seeds = ','.join(map(str, range(3)))", VALIDATION).seeds == "0,1,2"
+    assert kernel.run(PARAMETERS_CELL, "POWER = 3", VALIDATION).bits == 64, "a constant of the reader's own"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,7 @@ def test_a_cell_of_ones_own_may_set_a_parameter_and_other_cells_may_stand_above(
         (PARAMETERS_CELL, "# Parameters\ntaecher = 'x'\n"),
         (PARAMETERS_CELL, "# Parameters\nbits = 32\ntaecher = 'x'\n"),
         (PARAMETERS_CELL + "\ntaecher = 'x'", "# Parameters\nbits = 32"),
+        (PARAMETERS_CELL, "taecher = 'x'"),
         (PARAMETERS_CELL, VALIDATION, "plan = [p]", PARAMETERS_CELL, "# Parameters\ntaecher = 'x'\n"),
     ],
 )

@@ -36,7 +36,8 @@ def test_rows_are_named_by_parts_and_further_words():
     assert rows["small_convnet"].settings == {"image_encoder": "small_convnet"}
     for name in ("CMHH", "DCMQ"):
         assert (rows[name].method, rows[name].epoch_factor) == (name, METHODS[name].epoch_factor)
-    assert len(study.plan()) == 7 * len(study.seed_list)
+    rows = parameters("own_idea", rivals="CMHH; DCMQ; DCMQ npc_same_labels epochs=4").plan()
+    assert [run.config.epochs for run in rows[:: len(study.seed_list)]] == [10, 30, 30, 4]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,12 @@ def test_rows_that_are_none_are_refused_at_once(changes, line):
             {"idea": "npc_same_lables"},
             "'npc_same_lables' is no registered target, .*did you mean npc_same_labels.*run the cell",
         ),
-        ({"rivals": "npc_same_labels"}, "is the idea itself"),
+        ({"rivals": "npc_same_labels"}, "are one and the same run"),
+        ({"rivals": "npc; distillation"}, "'npc' and 'distillation' are one and the same run"),
+        ({"rivals": "npc; npc tau=0.20"}, "'npc' and 'npc tau=0.20' are one and the same run"),
+        ({"rivals": "CMHH raw"}, "CMHH has no setting 'target', so it would change nothing"),
+        ({"rivals": "npc multihot"}, "says target twice"),
+        ({"seeds": ""}, "seeds: none is given"),
         ({"idea": "npc tua=1"}, "'tua' is no setting; did you mean tau"),
         ({"idea": "target=nowhere"}, "target: 'nowhere' is not registered"),
         ({"idea": "method=nowhere"}, "method: 'nowhere' is not registered"),
@@ -82,9 +88,16 @@ def test_a_name_of_two_parts_must_say_which(monkeypatch):
 
 def test_each_question_has_a_folder_of_its_own():
     one = parameters("own_idea")
-    others = [{"rivals": "npc"}, {"idea": "npc_same_labels tau=0.3"}, {"validation": True}, {"bits": 32}]
+    others = [
+        {"rivals": "npc"},
+        {"idea": "npc_same_labels tau=0.3"},
+        {"validation": True},
+        {"bits": 32},
+        {"seeds": "0,1,2"},
+        {"data_options": "train=400"},
+    ]
     names = {one.name, *(parameters("own_idea", **changes).name for changes in others)}
-    assert len(names) == 5 and not any(set(name) & set(" =/:") for name in names)
+    assert len(names) == 7 and not any(set(name) & set(" =/:") for name in names)
 
 
 def test_the_validation_cut_is_asked_where_it_is_said():
@@ -125,8 +138,24 @@ def test_a_word_asks_for_seeds_queries_and_both_galleries(idea, word):
     assert judged(idea, [(0.5, 0.5)] * 3) == word
 
 
-def test_one_seed_decides_nothing():
+def test_one_seed_or_two_decide_nothing():
     assert judged([(0.9, 0.9)], [(0.1, 0.1)]) == "undecided"
+    assert judged([(0.9, 0.9), (0.91, 0.9)], [(0.1, 0.1)] * 2) == "undecided"
+
+
+def test_the_text_of_the_idea_is_for_the_record():
+    text = own_idea.source(parameters("own_idea"))
+    assert text.startswith("@register_target\ndef npc_same_labels(") or "def npc_same_labels(" in text
+    assert own_idea.source(parameters("own_idea", idea="raw")) == ""
+
+
+def test_unequal_training_is_said():
+    table = pd.DataFrame(
+        [("CMHH", "i2t", "mAP@all", 0.02, "ahead")], columns=["rival", "direction", "metric", "difference", "word"]
+    )
+    text = own_idea.what_to_say(table, parameters("own_idea", rivals="CMHH"), "unseen")
+    assert "Not trained alike: epochs npc_same_labels 10, CMHH 30." in text
+    assert "Not trained alike" not in own_idea.what_to_say(table, parameters("own_idea"), "unseen")
 
 
 def test_what_is_said_follows_from_the_words():
@@ -149,7 +178,7 @@ def test_what_is_said_follows_from_the_words():
 
 def test_the_targets_are_drawn_once_each_as_distributions():
     data, teacher = several_labels()
-    plan = parameters("own_idea", rivals="npc; multihot; distillation; npc tau=0.5; CMHH", seeds="0,1").plan()
+    plan = parameters("own_idea", rivals="npc; multihot; npc tau=0.5; CMHH", seeds="0,1").plan()
     figure = own_idea.targets_figure(plan, data, teacher, size=16)
     panels = [axis for axis in figure.axes if axis.images]
     titles = [axis.get_title() for axis in panels]
