@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from arithmetic import differs_from
+from notebook_parameters import parameters
 
 from dcmq.experiments.keys import evaluation_fingerprint
 from dcmq.experiments.records import result_differences
@@ -54,6 +55,7 @@ def test_a_repeated_run_is_the_same_to_the_bit(label, loaded):
     record = RECORDS[label]
     if reason := differs_from(record):
         pytest.skip(reason)
+    parameters("own_idea").plan()  # its idea is registered then
     settings = METHODS[record["config"]["method"]].settings_type.model_validate(record["config"])
     again = run(settings, *loaded, r=record["evaluation"]["R"])
     assert again["key"] == record["key"]
