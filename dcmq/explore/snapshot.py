@@ -1,4 +1,4 @@
-"""Static drawings of the search and the failures, and the picture and line that stand for the widget where none can live."""
+"""Static drawings of the search and the failures, and the image and line that stand for the widget where none can live."""
 
 import io
 from collections.abc import Callable
