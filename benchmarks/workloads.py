@@ -52,7 +52,7 @@ class Workload:
             dataset = load_dataset("scenes", query=20, train=self.rows, gallery=self.rows)
         generator = torch.Generator().manual_seed(0)
         image, text = (l2_normalize(torch.randn(len(dataset.ids), 512, generator=generator)) for _ in range(2))
-        return dataset, TeacherEmbeddings(image, text, "random", "random", 0, "random")
+        return dataset, TeacherEmbeddings(lambda: (image, text), "random", "random", 0, "random")
 
 
 def noise_dataset(folder: Path, rows: int, side: int, vocab_size: int, classes: int = 80) -> RetrievalDataset:

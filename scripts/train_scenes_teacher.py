@@ -15,7 +15,7 @@ from open_clip.loss import ClipLoss
 
 from dcmq.data.scenes.load import caption_pairs
 from dcmq.data.scenes.wording import caption_words
-from dcmq.networks.small_clip import WordTokenizer, build_model, preprocess, save_bundled
+from dcmq.networks.small_clip import WordTokenizer, build_model, preprocess, save_small_clip
 
 HELD_OUT = 1000
 
@@ -26,12 +26,13 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
     torch.manual_seed(0)
     start = time.time()
     images, captions = caption_pairs(seed=0, start=0, count=pairs + HELD_OUT)
-    images = torch.from_numpy(images)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images = torch.from_numpy(images).to(device)
     tokenizer = WordTokenizer(caption_words())
-    tokens = tokenizer(captions)
+    tokens = tokenizer(captions).to(device)
     print(f"{pairs} pairs drawn in {time.time() - start:.0f} s, {tokenizer.vocab_size} tokens", flush=True)
 
-    model = build_model(tokenizer.vocab_size).to(memory_format=torch.channels_last)
+    model = build_model(tokenizer.vocab_size).to(device, memory_format=torch.channels_last)
     fixed = variant == "clip"
     model.logit_scale.data.fill_(math.log(100.0 if fixed else 1 / 0.07))
     model.logit_scale.requires_grad_(not fixed)
@@ -72,8 +73,9 @@ def train(variant: str, pairs: int, epochs: int, batch: int, learning_rate: floa
             text_to_image_recall_at_1=round(r1, 4),
             text_to_image_recall_at_10=round(r10, 4),
             seconds=round(seconds),
+            device=device.type,
         )
-    print("wrote", save_bundled(variant, model, tokenizer, card), card)
+    print("wrote", save_small_clip(variant, model, tokenizer, card), card)
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ def tiny_dataset(n=90, classes=3):
     generator = torch.Generator().manual_seed(0)
     points = torch.eye(classes, 8) + 0.1 * torch.randn(classes, 8, generator=generator)
     embeddings = l2_normalize(points[label])
-    return dataset, TeacherEmbeddings(embeddings, embeddings, "tiny", "tiny", 0, "tiny")
+    return dataset, TeacherEmbeddings(lambda: (embeddings, embeddings), "tiny", "tiny", 0, "tiny")
 
 
 def config(**changes):

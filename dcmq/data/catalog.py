@@ -50,6 +50,8 @@ class DatasetEntry:
             files.
         load: a function of (root, options) to the data set without preparing it; None where it has to be prepared
             first.
+        draws: True where each seed of runs draws a data set of its own, by the option ``seed``: other queries, other training
+            samples.
         needs_root: False where it is generated, so that ``load`` takes no root.
         populations: the published ones by name, the usual one first; named "" where there is only one.
         archives: official archives to download.
@@ -59,6 +61,7 @@ class DatasetEntry:
     read: Callable[[Path, str, ReadOptions], Source] | None = None
     load: Callable[..., RetrievalDataset] | None = None
     needs_root: bool = True
+    draws: bool = False
     populations: Mapping[str, Population] = field(default_factory=dict)
     archives: tuple[Archive, ...] = ()
     settings: Mapping[str, float] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """A data set in memory: images, labels, texts, and a split with a hash."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -27,6 +27,8 @@ class RetrievalDataset:
         choices: those choices by name, for the record.
         word_pattern: what the words of ``vocabulary`` are, as :func:`dcmq.data.words.words` takes it; a search reads
             its text by the same.
+        backgrounds: (n,) number of each image's background where that is known, else empty: what a ranking reaches that sees
+            nothing else is measured by it.
         image_code: fingerprint of the code that made the images, where ``fingerprint`` knows nothing of their content.
     """
 
@@ -43,6 +45,7 @@ class RetrievalDataset:
     split: Split
     fingerprint: str
     choices: dict
+    backgrounds: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     image_code: str = ""
     word_pattern: str = LATIN
 

@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from types import SimpleNamespace
 
 import cloudpickle
@@ -25,13 +26,19 @@ from dcmq.experiments.setup import ExperimentSetup
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
 
-_worker = SimpleNamespace()  # of a process that helps: dataset, teacher, updates
+Run = tuple[RunConfig, ExperimentSetup]
+_worker = SimpleNamespace()  # of a process that helps: updates, and what it loads
 
 
-def _start_worker(parts: bytes, setup: ExperimentSetup, teacher: TeacherEmbeddings, updates) -> None:
+def _start_worker(parts: bytes, updates) -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     own_parts.unpack(parts)
-    _worker.dataset, _worker.teacher, _worker.updates = setup.data(), teacher, updates
+    _worker.load, _worker.updates = _loader(), updates
+
+
+def _loader() -> Callable[[ExperimentSetup], tuple[RetrievalDataset, TeacherEmbeddings]]:
+    """A function that loads each setup once."""
+    return cache(lambda setup: setup.load())
 
 
 def _end_with(parent: int) -> None:
@@ -42,8 +49,9 @@ def _end_with(parent: int) -> None:
 
 
 def _work(task: bytes) -> dict:
-    config, r, key = cloudpickle.loads(task)  # settings may be of a class that a cell defines
-    if run_key(config, _worker.dataset, _worker.teacher) != key:
+    config, setup, r, key = cloudpickle.loads(task)  # settings may be of a class that a cell defines
+    loaded = _worker.load(setup)
+    if run_key(config, *loaded) != key:
         raise DcmqError(
             f"{config.label}: another process finds other code than this one, as a file was edited after it was imported: "
             "restart the kernel"
@@ -52,29 +60,31 @@ def _work(task: bytes) -> dict:
     def on_epoch_end(progress: Progress) -> None:
         _worker.updates.put(1)
 
-    return run(config, _worker.dataset, _worker.teacher, on_epoch_end, r)
+    return run(config, *loaded, on_epoch_end, r)
 
 
-def run_all(configs: Iterable[RunConfig], setup: ExperimentSetup, workers: int = 2, r: int = 5000) -> list[dict]:
-    """The records of ``configs`` in order, several at a time, with one bar over all epochs that are still to train.
+def run_all(runs: Iterable[Run], workers: int = 2, r: int = 5000) -> list[dict]:
+    """The records of ``runs``, settings with data and teacher, in order; several at a time, with one bar over all epochs that
+    are still to train.
 
     Each run keeps to ``config.threads`` CPU threads, so ``workers`` changes the time and not the result.
 
     Raises:
         DcmqError: as :func:`dcmq.experiments.runs.run`, or an interruption: then no process is left, and nothing is lost.
     """
-    configs = list(configs)
-    dataset, teacher = setup.load()  # embeds once, before the workers look for it
-    keyed = {run_key(c, dataset, teacher): c for c in configs}  # each once, however often it is asked for
-    files = {key: run_folder(c, key) / RECORD for key, c in keyed.items()}
+    runs, load = list(runs), _loader()
+    keys = [run_key(config, *load(setup)) for config, setup in runs]
+    keyed = dict(zip(keys, runs, strict=True))  # each once, however often it is asked for
+    files = {key: run_folder(config, key) / RECORD for key, (config, _) in keyed.items()}
     missing = [key for key, file in files.items() if not finished_record(key, file, r)]
-    epochs = sum(keyed[key].total_epochs for key in missing if not files[key].is_file())  # others are only measured
+    epochs = sum(keyed[key][0].total_epochs for key in missing if not files[key].is_file())  # others are only measured
     others = min(workers, len(missing)) - 1
     try:
         with tqdm(total=epochs, unit="epoch", desc="training", disable=not epochs) as bar:
             if others > 0:
-                _train_beside({key: keyed[key] for key in missing}, setup, (dataset, teacher), others, r, bar)
-            return [run(c, dataset, teacher, lambda _: bar.update(), r) for c in configs]
+                _train_beside({key: keyed[key] for key in missing}, load, others, r, bar)
+            made = {key: run(config, *load(setup), lambda _: bar.update(), r) for key, (config, setup) in keyed.items()}
+            return [made[key] for key in keys]
     except KeyboardInterrupt:
         finished = sum(finished_record(key, file, r) is not None for key, file in files.items())
     raise DcmqError(  # outside the handler: its lines would only hide this one
@@ -82,23 +92,16 @@ def run_all(configs: Iterable[RunConfig], setup: ExperimentSetup, workers: int =
     )
 
 
-def _train_beside(
-    todo: Mapping[str, RunConfig],
-    setup: ExperimentSetup,
-    loaded: tuple[RetrievalDataset, TeacherEmbeddings],
-    others: int,
-    r: int,
-    bar: tqdm,
-) -> None:
+def _train_beside(todo: Mapping[str, Run], load: Callable, others: int, r: int, bar: tqdm) -> None:
     """Train ``todo``, by key, here and in ``others`` further processes; each takes a run that no other has begun."""
     parts, context, before = own_parts.pack(), multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ExitStack() as stack:
         try:
             with _interrupts_held():
                 updates = context.Queue()
-                given = (parts, setup, loaded[1], updates)
-                pool = stack.enter_context(ProcessPoolExecutor(others, context, _start_worker, given))
-                futures = [pool.submit(_work, cloudpickle.dumps((config, r, key))) for key, config in todo.items()]
+                pool = stack.enter_context(ProcessPoolExecutor(others, context, _start_worker, (parts, updates)))
+                tasks = [cloudpickle.dumps((*run, r, key)) for key, run in todo.items()]
+                futures = [pool.submit(_work, task) for task in tasks]
 
             def show() -> None:
                 while not updates.empty():
@@ -108,9 +111,9 @@ def _train_beside(
                 bar.update()
                 show()
 
-            for config, future in reversed(list(zip(todo.values(), futures, strict=True))):
+            for (config, setup), future in reversed(list(zip(todo.values(), futures, strict=True))):
                 if future.cancel():  # no other process has begun it: this one need not wait either
-                    run(config, *loaded, here, r)
+                    run(config, *load(setup), here, r)
             while not all(f.done() for f in futures):
                 wait(futures, timeout=0.5)
                 show()

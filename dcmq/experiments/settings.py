@@ -49,6 +49,12 @@ def stated_settings(dataset: str) -> Mapping[str, float]:
     return DATASETS[name].settings if name in DATASETS else {}
 
 
+def draws_data(dataset: str) -> bool:
+    """True where each seed of runs draws a data set of its own; False too for one that is not registered."""
+    name = dataset.partition(":")[0]
+    return name in DATASETS and DATASETS[name].draws
+
+
 def parsed_settings(text: str) -> dict:
     """The values by name that a text like ``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` gives.
 

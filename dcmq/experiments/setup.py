@@ -19,6 +19,9 @@ class ExperimentSetup:
     options: dict = field(default_factory=dict)
     validation: bool = False  # choose settings here: queries cut from train, never the real ones
 
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
     def load(self) -> tuple[RetrievalDataset, TeacherEmbeddings]:
         """The data and the teacher's embeddings of it, from the cache if they were made before."""
         whole = load_dataset(self.dataset, self.root, **self.options)

@@ -14,7 +14,7 @@ from dcmq.core.registry import Registry
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.settings import R, data_options, parsed_settings, profile_settings, stated_settings
+from dcmq.experiments.settings import R, data_options, draws_data, parsed_settings, profile_settings, stated_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.methods.registry import METHODS
 from dcmq.teachers.registry import TEACHERS
@@ -66,9 +66,16 @@ class Study(BaseModel):
         """The names of the teachers."""
         return comma_list(self.teacher, str)
 
-    def setup(self, teacher: str = "") -> ExperimentSetup:
-        """Data set and teacher, by name; ``teacher`` where it is not the study's only one."""
-        return ExperimentSetup(self.dataset, teacher or self.teacher, self.data_root, data_options(self.data_options))
+    def setup(self, teacher: str = "", seed: int | None = None) -> ExperimentSetup:
+        """Data set and teacher, by name; ``teacher`` where it is not the study's only one.
+
+        Where each seed draws a data set of its own (``scenes``), it is that of ``seed``, by default the first of the study's,
+        unless ``data_options`` name one for all.
+        """
+        options = data_options(self.data_options)
+        if draws_data(self.dataset):
+            options = {"seed": self.seed_list[0] if seed is None else seed} | options
+        return ExperimentSetup(self.dataset, teacher or self.teacher, self.data_root, options)
 
     @property
     def name(self) -> str:
@@ -181,9 +188,5 @@ def teacher_label(name: str) -> str:
 def run_plan(study: TrainingStudy, plan: Sequence[PlannedRun] | None = None) -> list[dict]:
     """The records of ``plan`` (default: the study's), in its order; finished runs are reused."""
     plan = study.plan() if plan is None else plan
-    records: dict[int, dict] = {}
-    for teacher in dict.fromkeys(run.teacher for run in plan):
-        rows = [i for i, run in enumerate(plan) if run.teacher == teacher]
-        configs = [plan[i].config for i in rows]
-        records |= zip(rows, run_all(configs, study.setup(teacher), study.workers, study.r), strict=True)
-    return [records[i] for i in range(len(plan))]
+    runs = [(run.config, study.setup(run.teacher, run.config.seed)) for run in plan]
+    return run_all(runs, study.workers, study.r)

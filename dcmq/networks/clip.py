@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dcmq.core.errors import DcmqError
 from dcmq.networks.open_clip_models import load_open_clip
 from dcmq.networks.pretrained import is_published
-from dcmq.networks.small_clip import EMBEDDING, FILES, build_model, load_bundled
+from dcmq.networks.small_clip import EMBEDDING, VARIANTS, build_model, load_small_clip
 
 SMALL = "small_clip"
 
@@ -21,7 +21,7 @@ def clip_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
         DcmqError: unknown architecture.
     """
     if name == SMALL:
-        return load_bundled("clip")[1]
+        return load_small_clip("clip")[1]
     import open_clip  # takes seconds, which only its users should wait
 
     return open_clip.get_tokenizer(_architecture(name))
@@ -39,11 +39,11 @@ def clip_model(name: str, weights: str) -> tuple[nn.Module, int]:
         DcmqError: unknown architecture, or weights that cannot be had.
     """
     if name == SMALL:
-        if weights not in ("", *FILES):
+        if weights not in ("", *VARIANTS):
             raise DcmqError(
-                f"weights: {weights!r} is no bundled teacher; choose {' or '.join(FILES)}, or leave it empty"
+                f"weights: {weights!r} is no bundled teacher; choose {' or '.join(VARIANTS)}, or leave it empty"
             )
-        model, tokenizer = load_bundled(weights or "clip")
+        model, tokenizer = load_small_clip(weights or "clip")
         return (model if weights else build_model(tokenizer.vocab_size)), EMBEDDING
     import open_clip
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.registry import Registry, suggestion
+from dcmq.networks.bundled import OBJECTS, load_bundled
 from dcmq.networks.clip import SMALL, TextTower, clip_model
 from dcmq.networks.hub import first_line
 from dcmq.networks.pixels import HALF, IMAGENET, OPENAI, Statistics
@@ -46,7 +47,7 @@ def with_head(backbone: nn.Module, features: int, dimension: int, pixels: Statis
 def _untrained(name: str, make: Callable[[int], tuple[nn.Module, int]]) -> Builder:
     def build(dimension: int, size: int, weights: str) -> nn.Module:
         if weights:
-            raise DcmqError(f"backbone_weights: {name} has no pretrained weights; leave it empty or choose resnet18")
+            raise DcmqError(f"backbone_weights: {name} has no pretrained weights; leave it empty")
         return with_head(*make(size), dimension)
 
     return build
@@ -113,8 +114,17 @@ def _clip_tower(name: str, pixels: Statistics) -> Builder:
     return build
 
 
+def _small_resnet(dimension: int, size: int, weights: str) -> nn.Module:
+    backbone, features = small_resnet()
+    if weights == OBJECTS:
+        backbone.load_state_dict(load_bundled(OBJECTS)[0])
+    elif weights:
+        load_state(backbone, weights, "small_resnet")
+    return with_head(backbone, features, dimension)
+
+
 for _name, _build in {
-    "small_resnet": _untrained("small_resnet", lambda size: small_resnet()),
+    "small_resnet": _small_resnet,
     "small_convnet": _untrained("small_convnet", lambda size: small_convnet()),
     "small_vit": _untrained("small_vit", small_vit),
     SMALL: _clip_tower(SMALL, HALF),
@@ -138,7 +148,7 @@ def image_encoder(name: str, dimension: int, size: int, weights: str = "") -> nn
     Args:
         name: one of :data:`IMAGE_ENCODERS`, ``timm:NAME`` or ``open_clip:ARCH``.
         weights: ``""`` random; ``imagenet``, the library's own; a state_dict file; for ``small_clip`` a bundled
-            teacher; for ``open_clip:`` a tag or a checkpoint file.
+            teacher; for ``small_resnet`` ``scenes-objects``; for ``open_clip:`` a tag or a checkpoint file.
 
     Raises:
         DcmqError: unknown name, or weights that cannot be had or do not fit.

@@ -67,6 +67,7 @@ def resized_images(images: np.ndarray, size: int) -> np.ndarray:
     Raises:
         DcmqError: the file cannot be written.
     """
+    images = np.asanyarray(images)
     shape = (len(images), size, size, 3)
     if images.shape == shape:
         return images

@@ -7,7 +7,7 @@ from torch import nn
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.networks.small_clip import FILES, bundled_file
+from dcmq.networks.bundled import FILES, bundled_file
 
 
 def load_state(model: nn.Module, file: str, model_name: str, optional: str = "") -> None:
@@ -35,7 +35,7 @@ def is_published(weights: str) -> bool:
 
 
 def weights_fingerprint(weights: str) -> str:
-    """The identity of weights: a hash of a file's content, wherever it lies, of a bundled teacher's too; else the name
+    """The identity of weights: a hash of a file's content, wherever it lies, of bundled weights too; else the name
     itself.
 
     Raises:

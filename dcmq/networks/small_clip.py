@@ -9,11 +9,9 @@ from pathlib import Path
 
 import torch
 
-from dcmq.core.errors import DcmqError
-from dcmq.core.storage import load_tensors, save_tensors
+from dcmq.networks.bundled import load_bundled, save_bundled
 
-WEIGHTS = Path(__file__).resolve().parent / "weights"
-FILES = {"clip": "scenes_clip.safetensors", "clip-wide": "scenes_clip_wide.safetensors"}
+VARIANTS = ("clip", "clip-wide")
 CONTEXT = 28  # tokens; few captions are longer
 EMBEDDING = 128  # length of an embedding
 SIDE = 64  # pixels of its images
@@ -62,33 +60,19 @@ def preprocess(images: torch.Tensor) -> torch.Tensor:
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def save_bundled(variant: str, model, tokenizer: WordTokenizer, card: dict) -> Path:
-    """Write the weights (half precision) with the vocabulary and training facts in the file's metadata. Returns the
-    file."""
-    path = WEIGHTS / FILES[variant]
-    weights = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    save_tensors(path, weights, {"words": json.dumps(tokenizer.words), "training": json.dumps(card)})
-    return path
+def save_small_clip(variant: str, model, tokenizer: WordTokenizer, card: dict) -> Path:
+    """Write the weights with the vocabulary and training facts beside them. Returns the file."""
+    return save_bundled(variant, model, card, words=json.dumps(tokenizer.words))
 
 
-def load_bundled(variant: str):
-    """The trained ``open_clip.CLIP`` (eval mode, float32) and its tokenizer; ``variant`` is ``clip`` or ``clip-wide``.
+def load_small_clip(variant: str):
+    """The trained ``open_clip.CLIP`` (eval mode, float32) and its tokenizer; ``variant`` is one of :data:`VARIANTS`.
 
     Raises:
         DcmqError: the weights are missing from the installation, or damaged.
     """
-    weights, meta = load_tensors(bundled_file(variant))
-    tokenizer = WordTokenizer(json.loads(meta["words"]))
+    weights, about = load_bundled(variant)
+    tokenizer = WordTokenizer(json.loads(about["words"]))
     model = build_model(tokenizer.vocab_size)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    model.load_state_dict(weights)
     return model.eval().requires_grad_(False), tokenizer
-
-
-def bundled_file(variant: str) -> Path:
-    """The file of weights. Raises DcmqError where the installation lacks it."""
-    path = WEIGHTS / FILES[variant]
-    if not path.is_file():
-        raise DcmqError(
-            f"{path} is missing: reinstall dcmq, or train it with scripts/train_scenes_teacher.py {variant}"
-        )
-    return path

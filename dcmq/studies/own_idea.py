@@ -97,9 +97,9 @@ class Parameters(TrainingStudy):
         words = [super().name, idea, digest(self.rivals, self.data_options, self.seeds)[:6]]
         return "-".join(words + (["validation"] if self.validation else []))
 
-    def setup(self, teacher: str = "") -> ExperimentSetup:
+    def setup(self, teacher: str = "", seed: int | None = None) -> ExperimentSetup:
         """Data set and teacher; for ``validation`` with queries that are cut from train."""
-        return replace(super().setup(teacher), validation=self.validation)
+        return replace(super().setup(teacher, seed), validation=self.validation)
 
     def variants(self) -> list[Variant]:
         """The idea's row, then those of its rivals.

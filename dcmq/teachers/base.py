@@ -4,6 +4,8 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import parent_process
 
 import numpy as np
 import torch
@@ -17,10 +19,10 @@ from dcmq.data.dataset import RetrievalDataset
 
 @dataclass(frozen=True)
 class TeacherEmbeddings:
-    """A teacher's embeddings of a data set.
+    """A teacher's embeddings of a data set, made when they are first looked at.
 
     Attributes:
-        image, text: (n, d) float32 unit vectors of every row's image and label sentence.
+        vectors: makes (n, d) float32 unit vectors of every row's image, and of its label sentence.
         name: the teacher's name as the user wrote it.
         description: the model and checkpoint behind that name.
         parameters: how many weights it has; 0 where that is not known.
@@ -29,14 +31,27 @@ class TeacherEmbeddings:
         reads_any_text: whether the teacher itself can embed other texts too.
     """
 
-    image: Tensor
-    text: Tensor
+    vectors: Callable[[], tuple[Tensor, Tensor]]
     name: str
     description: str
     parameters: int
     fingerprint: str
     code: str = ""
     reads_any_text: bool = False
+
+    @cached_property
+    def _vectors(self) -> tuple[Tensor, Tensor]:
+        return self.vectors()
+
+    @property
+    def image(self) -> Tensor:
+        """(n, d) float32 unit vectors of the images."""
+        return self._vectors[0]
+
+    @property
+    def text(self) -> Tensor:
+        """(n, d) float32 unit vectors of the label sentences."""
+        return self._vectors[1]
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,7 @@ class Encoder(Teacher):
     def embed_dataset(self, dataset, progress=True, batch: int = 128):
         """Encode every image once, and each distinct label sentence once. Warns of sentences that are cut."""
         parts = np.array_split(np.arange(len(dataset.ids)), max(1, -(-len(dataset.ids) // batch)))
-        bar = tqdm(parts, desc=f"teacher {self.name}", unit="batch", disable=not progress)
+        bar = tqdm(parts, desc=f"teacher {self.name}", unit="batch", disable=not progress or parent_process() is not None)
         images = torch.cat([self.encode_images(np.asarray(dataset.images[rows])) for rows in bar])
         sentences = dataset.label_sentences()
         distinct = sorted(set(sentences))

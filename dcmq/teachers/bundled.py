@@ -10,7 +10,8 @@ from safetensors import safe_open
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.storage import open_tensors
-from dcmq.networks.small_clip import CONTEXT, SIDE, bundled_file, load_bundled, preprocess
+from dcmq.networks.bundled import bundled_file
+from dcmq.networks.small_clip import CONTEXT, SIDE, load_small_clip, preprocess
 from dcmq.teachers.base import TEACHERS, Encoder, Teacher, TeacherFacts, l2_normalize, register_teacher
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalization; not learned
@@ -37,7 +38,7 @@ class BundledClip(Encoder):
 
     @cached_property
     def _loaded(self):
-        return load_bundled(self.name)  # only when something is not in the cache
+        return load_small_clip(self.name)  # only when something is not in the cache
 
     def _learned(self) -> int:
         """The number of learned weights, without loading them."""

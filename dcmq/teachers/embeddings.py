@@ -10,13 +10,15 @@ from dcmq.core.paths import cache_dir
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
 from dcmq.core.user_code import code_fingerprint
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.lazy_images import LazyImages
 from dcmq.teachers.base import Teacher, TeacherEmbeddings, l2_normalize
 
 TEXT_RECIPE = "label names in class order joined by one space"
 
 
 def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) -> TeacherEmbeddings:
-    """The teacher's embeddings of ``dataset``, from the cache if they were made before.
+    """The teacher's embeddings of ``dataset``, from the cache if they were made before. Images that are made on demand are
+    embedded on demand.
 
     The cache key is (teacher, data, text recipe, code). A damaged file is written again; a second process waits for the
     first.
@@ -25,6 +27,21 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
         DcmqError: an embedding that is not a number.
     """
     code = code_fingerprint(type(teacher))
+    embeddings = TeacherEmbeddings(
+        vectors=lambda: _vectors(teacher, dataset, code, progress),
+        name=teacher.name,
+        description=teacher.description,
+        parameters=teacher.parameters,
+        fingerprint=teacher.fingerprint,
+        code=code,
+        reads_any_text=teacher.reads_any_text,
+    )
+    if not isinstance(dataset.images, LazyImages):
+        _ = embeddings.image  # now, so that what is wrong is said before anything is trained
+    return embeddings
+
+
+def _vectors(teacher: Teacher, dataset: RetrievalDataset, code: str, progress: bool) -> tuple[Tensor, Tensor]:
     key = digest(teacher.fingerprint, dataset.fingerprint, dataset.image_code, TEXT_RECIPE, code)
     path = cache_dir() / "embeddings" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,16 +54,7 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
                 raise DcmqError(f"teacher {teacher.name} gave NaN: its weights or preprocessing are broken") from None
             tensors = {"image": image.to(teacher.stored), "text": text.to(teacher.stored).clone()}  # no shared memory
             save_tensors(path, tensors, {"teacher": teacher.description, "dataset": dataset.name, "text": TEXT_RECIPE})
-    return TeacherEmbeddings(
-        image=_full(tensors["image"]),
-        text=_full(tensors["text"]),
-        name=teacher.name,
-        description=teacher.description,
-        parameters=teacher.parameters,
-        fingerprint=teacher.fingerprint,
-        code=code,
-        reads_any_text=teacher.reads_any_text,
-    )
+    return _full(tensors["image"]), _full(tensors["text"])
 
 
 def _full(vectors: Tensor) -> Tensor:

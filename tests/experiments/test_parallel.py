@@ -22,10 +22,10 @@ class Setup:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_finished_runs_show_no_bar(home, capfd, workers):
-    configs = [config(epochs=1, seed=seed) for seed in (0, 1)]
-    first = run_all(configs, Setup, workers=1, r=10)
+    runs = [(config(epochs=1, seed=seed), Setup) for seed in (0, 1)]
+    first = run_all(runs, workers=1, r=10)
     assert "training" in capfd.readouterr().err
-    assert run_all(configs, Setup, workers=workers, r=10) == first
+    assert run_all(runs, workers=workers, r=10) == first
     assert "training" not in capfd.readouterr().err
 
 
@@ -39,7 +39,7 @@ from tiny import config
 if __name__ == "__main__":
     setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
     try:
-        records = run_all([config(epochs=40, seed=seed) for seed in range(3)], setup, workers=int(sys.argv[1]), r=10)
+        records = run_all([(config(epochs=40, seed=seed), setup) for seed in range(3)], workers=int(sys.argv[1]), r=10)
         print(json.dumps([record["losses"] for record in records]))
     except DcmqError as error:
         sys.exit(str(error))

@@ -16,7 +16,7 @@ CONFIG = TrainConfig(student=TAG_STUDENT)
 def test_every_form_of_the_gallery_is_measured():
     data = tagged_dataset()
     texts = l2_normalize(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
-    embeddings = TeacherEmbeddings(texts, texts, "t", "t", 0, "t")
+    embeddings = TeacherEmbeddings(lambda: (texts, texts), "t", "t", 0, "t")
     forms = gallery_forms.storage({"DCMQ 16 bits": make_student(CONFIG, len(TAGS)).eval()}, data, embeddings)
     assert forms["item"].tolist() == [6 * 4, 6 * 2, 16 * 4, 16 * 2, 2]
     assert (forms.file == forms.header + 32 * forms["item"]).all() and (forms["items"] == 32).all()

@@ -41,7 +41,7 @@ def test_a_run_from_files_to_metrics(tmp_path, monkeypatch, name):
     student = StudentConfig(image_encoder="small_resnet", image_size=16, text_hidden=(16, 16), bits=16, subvector_dim=4)
     config = TrainConfig(student=student, epochs=1, batch_size=8)
     setup = ExperimentSetup(name, f"precomputed:{tmp_path / 'teacher.npz'}", str(tmp_path / "out"))
-    record = run_all([config], setup, workers=1, r=10)[0]
+    record = run_all([(config, setup)], workers=1, r=10)[0]
     assert record["dataset"]["split"] == data.split.hash and record["dataset"]["choices"]["dropped"] is not None
     assert record["dataset"]["name"] == name.partition(":")[0]
     if name == NOTEBOOK_ON:  # a minute each, so on one of them

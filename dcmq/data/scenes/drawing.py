@@ -30,20 +30,20 @@ def draw(rng: random.Random, scene: Scene) -> np.ndarray:
     canvas = Image.new("RGB", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(canvas)
     _draw_background(rng, pen, scene.background.name)
-    _draw_clutter(rng, pen, int(between(rng, 0, 7)))
+    _draw_clutter(rng, pen, int(between(rng, 0, 4)))
     for thing in scene.things:
         ThingBrush(rng, pen, thing).draw()
-    if rng.random() < 0.35:
+    if rng.random() < 0.2:
         _draw_occluder(rng, pen)
-    _draw_clutter(rng, pen, int(between(rng, 0, 4)))
+    _draw_clutter(rng, pen, int(between(rng, 0, 2)))
     image = canvas.reduce(2)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         image = image.filter(ImageFilter.BoxBlur(between(rng, 0.3, 1.1)))
     return _exposed_and_noisy(rng, image)
 
 
 def _exposed_and_noisy(rng: random.Random, image: Image.Image) -> np.ndarray:
-    gain, lift, grain = int(between(rng, 170, 300)), int(between(rng, -26, 27)), int(between(rng, 4, 60))
+    gain, lift, grain = int(between(rng, 190, 290)), int(between(rng, -22, 23)), int(between(rng, 4, 36))
     pixels = np.asarray(image, dtype=np.int32)
     noise = np.frombuffer(rng.randbytes(2 * pixels.size), dtype=np.uint8).astype(np.int32)
     noise = (noise[: pixels.size] - noise[pixels.size :]).reshape(pixels.shape) * grain // 256

@@ -118,9 +118,14 @@ BACKGROUNDS = (
     ),
 )
 
-OBJECT_COUNT_ODDS = (0.18, 0.34, 0.30, 0.18)  # of 1, 2, 3, 4 objects
+# What a ranking could use instead of looking at the objects is kept small: kinds are nearly independent of backgrounds, all
+# about as frequent, an image holds two or three of them, and colours say little.
+KIND_COUNT_ODDS = (0.5, 0.5)  # of 2, 3 kinds in an image
+TWICE = 0.25  # share of the images that hold one of their kinds twice
+IN_CONTEXT = 0.1  # share of the kinds that suit the background; the others are drawn from all alike: a fish in the street
+ANY_COLOUR = 0.15  # share of the objects of a colour drawn from all alike
 STYLES = ("flat", "outlined", "sketch", "shaded")
-OUT_OF_CONTEXT = 0.06  # share of objects drawn from all classes alike: a fish in the street
+STYLE_ODDS = (3, 3, 1, 3)
 
 
 @dataclass(frozen=True)
@@ -171,27 +176,36 @@ _HEIGHT = {"sky": (0.10, 0.45), "ground": (0.48, 0.86), "any": (0.15, 0.80)}
 
 
 def plan_scene(rng: random.Random) -> Scene:
-    """A random plan of one scene: a background and one to four objects that mostly suit it."""
+    """A random plan of one scene: a background, two or three kinds of objects that may or may not suit it, and sometimes one of
+    them twice."""
     background = pick(rng, BACKGROUNDS)
-    count = pick(rng, (1, 2, 3, 4), OBJECT_COUNT_ODDS)
-    house_style = pick(rng, STYLES)  # one hand draws most of an image
-    kinds = tuple(background.odds)
-    things = []
-    for _ in range(count):
-        kind = pick(rng, CLASSES) if rng.random() < OUT_OF_CONTEXT else pick(rng, kinds, background.odds.values())
-        things.append(_place(rng, OBJECTS[CLASS_INDEX[kind]], house_style))
+    count = pick(rng, (2, 3), KIND_COUNT_ODDS)
+    house_style = pick(rng, STYLES, STYLE_ODDS)  # one hand draws most of an image
+    kinds: list[str] = []
+    while len(kinds) < count:
+        suits = rng.random() < IN_CONTEXT
+        kind = pick(rng, tuple(background.odds), background.odds.values()) if suits else pick(rng, CLASSES)
+        if kind not in kinds:
+            kinds.append(kind)
+    if rng.random() < TWICE:
+        kinds.append(pick(rng, kinds))
+    slots = sorted(range(len(kinds)), key=lambda _: rng.random())  # side by side, so that few are hidden
+    things = [
+        _place(rng, OBJECTS[CLASS_INDEX[kind]], house_style, slot / len(kinds), (slot + 1) / len(kinds))
+        for kind, slot in zip(kinds, slots, strict=True)
+    ]
     return Scene(background, tuple(things))
 
 
-def _place(rng: random.Random, kind: ObjectClass, house_style: str) -> Thing:
+def _place(rng: random.Random, kind: ObjectClass, house_style: str, left: float, right: float) -> Thing:
     low, high = _HEIGHT[kind.zone]
     return Thing(
         kind=kind.name,
-        colour=pick(rng, _ANY) if rng.random() < 0.12 else pick(rng, kind.colours),
-        x=between(rng, 0.12, 0.88),
+        colour=pick(rng, _ANY) if rng.random() < ANY_COLOUR else pick(rng, kind.colours),
+        x=between(rng, 0.1 + 0.8 * left, 0.1 + 0.8 * right),
         y=between(rng, low, high),
-        size=pick(rng, (between(rng, 0.08, 0.12), between(rng, 0.12, 0.19), between(rng, 0.19, 0.30)), (4, 4, 3)),
+        size=pick(rng, (between(rng, 0.13, 0.17), between(rng, 0.17, 0.24), between(rng, 0.24, 0.34)), (3, 4, 3)),
         tilt=between(rng, -0.35, 0.35),
         mirrored=rng.random() < 0.5,
-        style=house_style if rng.random() < 0.75 else pick(rng, STYLES),
+        style=house_style if rng.random() < 0.75 else pick(rng, STYLES, STYLE_ODDS),
     )

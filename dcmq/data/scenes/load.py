@@ -1,11 +1,11 @@
-"""The benchmark ``scenes``: samples drawn on first use and cached."""
+"""The benchmark ``scenes``, version 2: samples drawn on first use and cached."""
 
 import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +20,27 @@ from dcmq.core.storage import new_array, write_json
 from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import DatasetEntry, register_dataset
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.lazy_images import LazyImages
 from dcmq.data.scenes.drawing import SIDE
-from dcmq.data.scenes.grammar import CLASSES, plan_scene
-from dcmq.data.scenes.sample import make_scene
+from dcmq.data.scenes.grammar import CLASSES
+from dcmq.data.scenes.sample import VERSION, make_scene, plan_of
 from dcmq.data.scenes.wording import TERSE, title
 from dcmq.data.splits import Split, draw_split
 
-RECIPE = 1  # raised when the images or texts of a seed change
 LARGEST = 10**6
 _CHUNK = 500
 
 
 def _images_of(names: list[str]) -> np.ndarray:
-    return np.stack([make_scene(name)[3] for name in names])
+    return np.stack([make_scene(name).image for name in names])
 
 
 def load_scenes(
     seed: int = 0, query: int = 500, train: int = 2000, gallery: int = 5500, label_missing: float = 0.1
 ) -> RetrievalDataset:
-    """The benchmark of ``seed``, drawn on first use and cached.
+    """The draw ``seed`` of the benchmark, version 2, made on first use and cached.
+
+    Each seed is a data set of its own: other images, texts, queries and training samples of the same kind.
 
     Args:
         query, train, gallery: sizes of the split, train within gallery; query + gallery is at most 10^6.
@@ -55,13 +57,13 @@ def load_scenes(
     if not 0 <= label_missing < 1:
         raise DcmqError(f"scenes: label_missing is {label_missing}, not in [0, 1)")
     split = draw_split(n, query, train, gallery, seed)
-    choices = dict(recipe=RECIPE, seed=seed, query=query, train=train, gallery=gallery, label_missing=label_missing)
+    choices = dict(version=VERSION, seed=seed, query=query, train=train, gallery=gallery, label_missing=label_missing)
 
     samples = [make_scene(f"{seed}:{i}", with_image=False) for i in range(n)]
     labels = np.zeros((n, len(CLASSES)), np.uint8)
-    for row, (classes, *_) in enumerate(samples):
-        labels[row, list(classes)] = 1
-    tags = [row_tags for _, _, row_tags, _ in samples]
+    for row, sample in enumerate(samples):
+        labels[row, list(sample.labels)] = 1
+    tags = [sample.tags for sample in samples]
     bow, vocabulary = bag_of_words([" ".join(row_tags) for row_tags in tags], split.train, min_rows=2, stop=False)
     stored = _stored_split(split, digest(choices))
     return RetrievalDataset(
@@ -70,11 +72,12 @@ def load_scenes(
         classes=CLASSES,
         labels=labels,
         train_labels=_forget(labels, label_missing, seed),
-        images=_images(seed, n),
+        images=LazyImages((n, SIDE, SIDE, 3), lambda: _images(seed, n)),
         bow=bow,
         vocabulary=vocabulary,
-        captions=tuple((sentence,) for _, sentence, _, _ in samples),
+        captions=tuple((sample.caption,) for sample in samples),
         tags=tuple(map(tuple, tags)),
+        backgrounds=np.array([sample.background for sample in samples]),
         split=stored,
         fingerprint=digest(choices, stored.hash, labels),
         choices=choices,
@@ -91,11 +94,21 @@ def caption_pairs(seed: int, start: int, count: int) -> tuple[np.ndarray, list[s
     return _draw_all(names, np.empty((count, SIDE, SIDE, 3), np.uint8)), [_web_text(name) for name in names]
 
 
+def labelled_images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (count, 64, 64, 3) uint8 and their labels (count, C) uint8, to train a backbone on; never a sample of the
+    benchmark, nor a pair that a teacher saw."""
+    names = [f"labelled:{i}" for i in range(count)]
+    labels = np.zeros((count, len(CLASSES)), np.uint8)
+    for row, name in enumerate(names):
+        labels[row, list(plan_of(name).labels)] = 1
+    return _draw_all(names, np.empty((count, SIDE, SIDE, 3), np.uint8)), labels
+
+
 def _web_text(name: str) -> str:
     rng = random.Random(f"title:{name}")
     if rng.random() < TERSE:
-        return title(rng, plan_scene(random.Random(name)))
-    return make_scene(name, with_image=False)[1]
+        return title(rng, plan_of(name))
+    return make_scene(name, with_image=False).caption
 
 
 def _forget(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -116,7 +129,7 @@ def _stored_split(split: Split, key: str) -> Split:
 
 def _images(seed: int, n: int) -> np.ndarray:
     """The first ``n`` images of ``seed``, memory-mapped; drawn again unless the cached file is whole."""
-    folder = cache_dir() / f"scenes-{RECIPE}-{seed}-{n}"
+    folder = cache_dir() / f"scenes-{VERSION}-{seed}-{n}"
     folder.mkdir(parents=True, exist_ok=True)
     path, proof = folder / "images.npy", folder / "complete.json"
     with FileLock(folder / ".lock"):
@@ -124,7 +137,7 @@ def _images(seed: int, n: int) -> np.ndarray:
             names = [f"{seed}:{i}" for i in range(n)]
             with new_array(path, (n, SIDE, SIDE, 3)) as images:
                 _draw_all(names, images)
-            write_json(proof, {"images": n, "recipe": RECIPE})
+            write_json(proof, {"images": n, "version": VERSION})
     return np.load(path, mmap_mode="r")
 
 
@@ -136,14 +149,14 @@ def _same_ends(path: Path, seed: int, n: int) -> bool:
     except (ValueError, OSError, EOFError):
         return False
     return images.shape == (n, SIDE, SIDE, 3) and all(
-        np.array_equal(images[i], make_scene(f"{seed}:{i}")[3]) for i in {0, n // 2, n - 1}
+        np.array_equal(images[i], make_scene(f"{seed}:{i}").image) for i in {0, n // 2, n - 1}
     )
 
 
 def _draw_all(names: list[str], images: np.ndarray) -> np.ndarray:
     """Draw the images of ``names`` into ``images``, (n, 64, 64, 3) uint8. Returns ``images``."""
     parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
-    with tqdm(total=len(names), unit="image", desc="drawing scenes", disable=len(parts) < 4) as bar:
+    with tqdm(total=len(names), unit="image", desc="drawing scenes", disable=len(parts) < 4 or parent_process() is not None) as bar:
         for i, part in enumerate(_drawn(parts)):
             images[i * _CHUNK : i * _CHUNK + len(part)] = part
             bar.update(len(part))
@@ -166,4 +179,4 @@ def _drawn(parts: list[list[str]]) -> Iterator[np.ndarray]:
         yield from map(_images_of, parts[done:])
 
 
-register_dataset("scenes", DatasetEntry(load=load_scenes, needs_root=False))
+register_dataset("scenes", DatasetEntry(load=load_scenes, needs_root=False, draws=True))
