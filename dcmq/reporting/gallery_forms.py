@@ -13,8 +13,8 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.efficiency import stored
 from dcmq.methods.dcmq.student import Student
 from dcmq.networks.inputs import text_inputs
+from dcmq.reporting.results import seed_means
 from dcmq.reporting.tables import mean_sd
-from dcmq.reporting.verdicts import seed_means
 from dcmq.retrieval.evaluate import DIRECTIONS
 from dcmq.teachers.base import TeacherEmbeddings
 

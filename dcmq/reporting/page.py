@@ -28,7 +28,13 @@ This page is made by `make reports` from the records beside it. No official code
 defined. Two kinds of data stand behind the numbers: `scenes`, small generated images with a small bundled teacher, and, under names with `coco`, a
 small sample of real photos: a check, not a COCO benchmark. Neither is one of the paper's benchmarks, so *orders* can be compared with the paper's, values cannot. Directions: *i2t* is an image query on a gallery of texts, *t2i* the reverse.
 `mAP@500 (hits)` averages precision over the relevant items found in the first 500, `mAP@all` ranks the whole gallery; the paper does not say which it used.
-Numbers are mean ± sample sd over seeds. A claim *holds* if the difference exceeds two standard deviations of the differences between runs of one seed, and is *a tie* below.
+Numbers are mean ± sample sd over seeds.
+
+**Verdicts** are about items that nobody trained on, and where all of the gallery is trained on about the whole of it; they say which. Each direction and each metric is
+judged for itself, on the differences between runs of one seed on the same data. Where each seed has data of its own the draws of the data are what varies, else seeds and queries together.
+A part *holds* where its p, corrected for all parts of its table (Holm), is below .05; *a tie* is a 90 % interval within ±.010; *undecided* is neither, and the number of seeds
+that would decide it stands beside. A claim *holds* where all its parts do, *does not hold* where any is reversed, and *holds in part* where some hold and none is reversed. Rows that are not above what a ranking reaches that never
+reads the query did not learn, and no claim is judged on them.
 """
 
 

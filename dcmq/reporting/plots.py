@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dcmq.reporting.figures import MARKERS
-from dcmq.reporting.results import select
-from dcmq.reporting.verdicts import seed_means
+from dcmq.reporting.results import seed_means, select
 
 DOTS = "filled i2t, hollow t2i;\na mark per seed, a bar their mean"
 _BESIDE = 0.1  # half the width that the seeds of a variant take, where variants are 1 apart

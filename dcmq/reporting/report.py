@@ -16,7 +16,9 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import PlannedRun, weights_label
 from dcmq.experiments.study import Study
 from dcmq.reporting.figures import save
+from dcmq.reporting.results import written
 from dcmq.reporting.tables import markdown, write_table
+from dcmq.reporting.verdict_table import verdict_table
 from dcmq.reporting.verdicts import Verdict
 from dcmq.teachers.base import TeacherEmbeddings
 
@@ -101,7 +103,8 @@ def write_report(
     frame: pd.DataFrame | None = None,
     **more,
 ) -> Path:
-    """Write tables (CSV, Markdown, LaTeX), figures (SVG, PNG), single values and the record; return the folder.
+    """Write tables (CSV, Markdown, LaTeX), that of verdicts among them, figures (SVG, PNG), single values and the record; return
+    the folder.
 
     A record that is there already stays if the new one differs in times, dates and commits alone, and so do tables that
     differ in seconds alone: who runs a notebook again leaves the evidence of its first run as it is.
@@ -117,13 +120,14 @@ def write_report(
         DcmqError: content that JSON cannot hold, or a file that cannot be written.
     """
     folder = study.folder
-    for name, table in tables.items():
+    decided = verdict_table(verdicts, getattr(study, "r", 0))
+    for name, table in ({"table-verdicts": decided} | tables).items():
         if not (table.empty or _is_written(folder / f"{name}.md", table)):
             write_table(table, folder / name)
     for name, figure in (figures or {}).items():
         save(figure, folder / name)
     if frame is not None:
-        frame.round(6).to_csv(folder / "values.csv", index=False, lineterminator="\n")
+        written(frame).to_csv(folder / "values.csv", index=False, lineterminator="\n")
     write_record(
         folder / "record.json",
         study.model_dump(),
@@ -132,7 +136,7 @@ def write_report(
         item=study.item,
         title=study.title,
         claim=study.claim,
-        verdicts=[{"claim": v.claim, "word": v.word, "detail": v.detail} for v in verdicts],
+        verdicts=[verdict.record() for verdict in verdicts],
         provenance=provenance(records) if records else {},
         **more,
     )

@@ -2,29 +2,55 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from dcmq.experiments.plan import PlannedRun
 from dcmq.reporting.paper.tables import published
 from dcmq.reporting.tables import mean_sd
 from dcmq.retrieval.evaluate import DIRECTIONS
+from dcmq.retrieval.galleries import UNSEEN, WHOLE, judged_gallery
 
 METRICS = ("mAP@R (hits)", "mAP@all")
 KEYS = ["variant", "seed", "direction", "gallery", "metric"]
+WHERE = {  # a gallery: in words
+    UNSEEN: "items not trained on",
+    WHOLE: "train inside the gallery (the paper's protocol)",
+    "continuous": "the whole gallery, not quantized",
+}
+_UNWRITTEN = ["data", "queries"]  # columns that are for verdicts alone
 
 
 def results_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
-    """One row per run, direction, gallery and mAP: variant, seed, the run's tags, direction, gallery, metric, value."""
+    """One row per run, direction, gallery and mAP: variant, seed, the run's tags, direction, gallery, metric, value, data, queries.
+
+    ``data`` is the fingerprint of the run's data set. ``queries`` holds the (Q,) AP of each query, to a thousandth, where the record
+    has them (on the judged gallery), and None elsewhere.
+    """
     rows = []
     for run, record in zip(plan, records, strict=True):
+        data = record.get("dataset", {}).get("fingerprint", "")
         for direction in DIRECTIONS:
             for gallery, metrics in record["evaluation"][direction].items():
+                lines = metrics.get("AP per query", {})
                 for metric, value in metrics.items():
                     if isinstance(value, int | float) and metric.startswith("mAP"):
                         named = METRICS[0] if metric.endswith("(hits)") else metric
                         row = {"variant": run.variant, "seed": run.config.seed, **run.tags}
-                        rows.append(row | dict(direction=direction, gallery=gallery, metric=named, value=value))
+                        row |= dict(direction=direction, gallery=gallery, metric=named, value=value, data=data)
+                        queries = np.array(lines[metric].split(), float) / 1000 if metric in lines else None
+                        rows.append(row | {"queries": queries})
     return pd.DataFrame(rows)
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of :func:`results_frame` that a report keeps as ``values.csv``, to six decimals."""
+    return frame.drop(columns=_UNWRITTEN, errors="ignore").round(6)
+
+
+def judged(frame: pd.DataFrame) -> str:
+    """The gallery that tables show first and verdicts are about: ``unseen`` where there is one, else the whole."""
+    return judged_gallery(set(frame.gallery))
 
 
 def curves_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
@@ -70,15 +96,35 @@ def size_table(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFr
     ).T
 
 
-def select(
-    frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, gallery: str = "gallery", **tags
-) -> pd.DataFrame:
-    """The rows of ``frame`` of one gallery, of the metrics named, and with the values ``tags`` in further columns."""
+def select(frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, gallery: str = "", **tags) -> pd.DataFrame:
+    """The rows of ``frame`` of one gallery, of the metrics named, and with the values ``tags`` in further columns.
+
+    Of several metrics, mAP@R (hits) is left out where it is mAP@all throughout, as it is where R is the gallery's size.
+
+    Args:
+        gallery: "" for the judged one (:func:`judged`).
+    """
     names = [metric] if isinstance(metric, str) else list(metric)
-    rows = frame[(frame.gallery == gallery) & frame.metric.isin(names)]
+    rows = frame[(frame.gallery == (gallery or judged(frame))) & frame.metric.isin(names)]
     for name, value in tags.items():
         rows = rows[rows[name] == value]
+    hits, over_all = (rows[rows.metric == name].value.to_numpy() for name in METRICS)
+    if len(hits) and len(hits) == len(over_all) and np.allclose(hits, over_all, rtol=0, atol=1e-9):
+        rows = rows[rows.metric != METRICS[0]]
     return rows
+
+
+def protocol_rows(frame: pd.DataFrame, metric: str | Sequence[str] = METRICS, **tags) -> pd.DataFrame:
+    """The rows on the whole gallery, train inside, to stand beside those on unseen items; none where the whole is judged itself."""
+    rows = select(frame, metric, WHOLE, **tags)
+    return rows if judged(frame) == UNSEEN else rows[:0]
+
+
+def seed_means(frame: pd.DataFrame, metric: str, by: str = "variant", gallery: str = "", **tags) -> pd.DataFrame:
+    """(seeds, variants): the mean of both directions, and of whatever else ``tags`` leave open. For tables and figures."""
+    rows = select(frame, metric, gallery, **tags)
+    order = list(dict.fromkeys(rows[by]))
+    return rows.groupby(["seed", by], sort=False).value.mean().unstack(by)[order]
 
 
 def table(

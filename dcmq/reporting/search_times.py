@@ -11,7 +11,7 @@ import pandas as pd
 from dcmq.core.paths import reports_dir
 from dcmq.reporting import plots
 from dcmq.reporting.figures import MARKERS
-from dcmq.reporting.verdicts import seed_means
+from dcmq.reporting.results import seed_means
 
 ITEMS = 1_000_000
 CODES, SIGNS, FLOATS = "DCMQ", "Hamming", "float"  # as the benchmark calls them

@@ -10,9 +10,9 @@ from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
-from dcmq.reporting.results import METRICS, metric_name, paper_table, select
+from dcmq.reporting.results import METRICS, metric_name, paper_table, seed_means, select
 from dcmq.reporting.tables import mean_sd
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 from dcmq.retrieval.evaluate import DIRECTIONS
 
 LABELS = {
@@ -92,10 +92,21 @@ def paper() -> pd.DataFrame:
     return paper_table(3, {name: LABELS[target] for name, target in targets.items()})
 
 
-def verdicts(frame: pd.DataFrame, tau: float, metric: str) -> list[Verdict]:
-    """The three orderings that the paper's Table 3 shows on all its data sets, judged here."""
-    means = seed_means(frame, metric, tau=tau)
-    return [compare(means, LABELS["npc"], LABELS[other]) for other in ("identity", "multihot", "raw")]
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """The three orderings that the paper's Table 3 shows on all its data sets, judged here at each temperature.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    taus = sorted(frame.tau.unique())
+    names = {tau: f"tau {tau:g}: " if len(taus) > 1 else "" for tau in taus}
+    return decide(
+        [
+            claim(frame, npc, other, f"{names[tau]}{npc} > {other}", floor=floor, tau=tau)
+            for tau in taus
+            for npc, other in ((LABELS["npc"], LABELS[target]) for target in ("identity", "multihot", "raw"))
+        ]
+    )
 
 
 def figure(frame: pd.DataFrame, tau: float, metric: str, label: str, teacher: dict, chance: float) -> plt.Figure:

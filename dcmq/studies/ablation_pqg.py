@@ -10,7 +10,7 @@ from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table, statistics_frame
 from dcmq.reporting.tables import mean_sd
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 WITH, WITHOUT = "with Gumbel", "without Gumbel"
 SCALED = "with Gumbel, scaled"
@@ -50,13 +50,19 @@ def entropy_table(plan, records) -> pd.DataFrame:
     return cells.reindex(list(dict.fromkeys(frame.variant))).rename_axis(None)
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Noise against none at each code length, in both readings."""
-    comparisons = []
-    for bits in dict.fromkeys(frame.bits):
-        means = seed_means(frame, metric, bits=bits)
-        comparisons += [compare(means, noisy, WITHOUT, f"{bits} bits, {noisy} > none") for noisy in (WITH, SCALED)]
-    return comparisons
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Noise against none at each code length, in both readings.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    return decide(
+        [
+            claim(frame, noisy, WITHOUT, f"{bits} bits, {noisy} > none", floor=floor, bits=bits)
+            for bits in dict.fromkeys(frame.bits)
+            for noisy in (WITH, SCALED)
+        ]
+    )
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:

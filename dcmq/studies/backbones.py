@@ -12,7 +12,7 @@ from dcmq.experiments.plan import Variant, weights_label
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 PAPER = ("AlexNet", "RN50", "DINO-RN50", "CLIP-RN50", "ViT-B32", "DeiT")
 SIZES = {"small_clip": 64}  # pixels a side, where an encoder takes one size only
@@ -53,11 +53,14 @@ def paper(bits: Sequence[int] = (64,)) -> pd.DataFrame:
     return paper_table(7, {name: name for name in PAPER}, bits)
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Every other encoder against the first one named, over all code lengths."""
-    means = seed_means(frame, metric)
-    first, *others = means.columns
-    return [compare(means, other, first) for other in others]
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Every other encoder against the first one named, the mean of all code lengths.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    first, *others = dict.fromkeys(frame.variant)
+    return decide([claim(frame, other, first, floor=floor) for other in others])
 
 
 def figure(frame: pd.DataFrame, metrics) -> plt.Figure:

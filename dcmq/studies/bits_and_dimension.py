@@ -11,8 +11,9 @@ from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
+from dcmq.reporting.results import seed_means
 from dcmq.reporting.tables import mean_sd
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 
 @register_study
@@ -52,12 +53,20 @@ def time_table(plan, records) -> pd.DataFrame:
     return pd.DataFrame({name: {"training, seconds": mean_sd(list(v.values()))} for name, v in seconds.items()}).T
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Each step up in bits, and each step up in the dimension of a sub-vector."""
-    bits = seed_means(frame[frame["sweep"] == "bits"], metric, by="bits").sort_index(axis=1)
-    dims = seed_means(frame[frame["sweep"] == "D / M"], metric, by="length").sort_index(axis=1)
-    longer_codes = [compare(bits, more, less, f"{more} bits > {less} bits") for less, more in pairwise(bits.columns)]
-    return longer_codes + [compare(dims, more, less, f"D / M {more} > {less}") for less, more in pairwise(dims.columns)]
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Each step up in bits, and each step up in the dimension of a sub-vector.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    claims = []
+    for sweep, column, text in (("bits", "bits", "{} bits > {} bits"), ("D / M", "length", "D / M {} > {}")):
+        steps = pairwise(sorted(frame.loc[frame["sweep"] == sweep, column].unique()))
+        claims += [
+            claim(frame, more, less, text.format(more, less), by=column, floor=floor, sweep=sweep)
+            for less, more in steps
+        ]
+    return decide(claims)
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:

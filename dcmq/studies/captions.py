@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dcmq.experiments.plan import Variant
 from dcmq.experiments.study import TrainingStudy, register_study
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 NPC, IDENTITY = "DCMQ (teacher with NPC)", "identity"
 
@@ -44,11 +44,15 @@ class Parameters(TrainingStudy):
         ]
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """DCMQ against identity on captions, and captions against bags of words."""
-    means = seed_means(frame, metric)
-    return [
-        compare(means, f"captions: {NPC}", f"captions: {IDENTITY}"),
-        compare(means, f"captions: {NPC}", f"bag of words: {NPC}"),
-        compare(means, f"bag of words: {NPC}", f"bag of words: {IDENTITY}"),
-    ]
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """DCMQ against identity on captions, captions against bags of words, and DCMQ against identity on these.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    pairs = (
+        (f"captions: {NPC}", f"captions: {IDENTITY}"),
+        (f"captions: {NPC}", f"bag of words: {NPC}"),
+        (f"bag of words: {NPC}", f"bag of words: {IDENTITY}"),
+    )
+    return decide([claim(frame, better, worse, floor=floor) for better, worse in pairs])

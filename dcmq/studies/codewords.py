@@ -15,8 +15,9 @@ from dcmq.experiments.plan import PlannedRun, Variant
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.figures import MARKERS
+from dcmq.reporting.results import seed_means
 from dcmq.reporting.tables import mean_sd
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide, scalar_claim
 
 CONDITIONS = {  # name: what it changes for all three forms of noise
     "default": {},
@@ -83,7 +84,7 @@ def run_means(statistics: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def paired(statistics: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
-    """(seeds, forms) of a statistic, as :func:`dcmq.reporting.verdicts.compare` takes them."""
+    """(seeds, forms) of a statistic, as :func:`dcmq.reporting.verdicts.scalar_claim` takes them."""
     means = run_means(statistics[statistics.condition == condition], name)
     return means.pivot(index="seed", columns="variant", values=name)[list(FORMS)]
 
@@ -101,21 +102,24 @@ def table(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str, label: str
     return pd.DataFrame(rows).T
 
 
-def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Verdicts for each condition: that codebooks collapse without noise, and that noise raises entropy and mAP."""
-    claims = []
+def verdicts(frame: pd.DataFrame, statistics: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Verdicts for each condition: that codebooks collapse without noise, and that noise raises entropy and mAP.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    collapses, claims = [], []
     for condition in dict.fromkeys(statistics.condition):
         dead, entropy = (paired(statistics, condition, name) for name in ("dead", "entropy"))
         share = dead[NONE].mean()
         word = "holds" if share >= COLLAPSED else "does not hold"
-        claims.append(
-            Verdict(f"{condition}: codebooks collapse without noise", word, f"{share:.1%} of the codewords dead")
-        )
-        means = seed_means(frame, metric, condition=condition)
+        detail = f"{share:.1%} of the codewords dead, mean of the seeds"
+        collapses.append(Verdict(f"{condition}: codebooks collapse without noise", word, detail))
         for form in (RAW, SCALED):
-            claims.append(compare(entropy, form, NONE, f"{condition}: noise, {form}, raises entropy"))
-            claims.append(compare(means, form, NONE, f"{condition}: noise, {form}, raises mAP"))
-    return claims
+            text = f"{condition}: noise, {form}, raises"
+            claims.append(scalar_claim(entropy, form, NONE, f"{text} entropy", "entropy"))
+            claims.append(claim(frame, form, NONE, f"{text} mAP", floor=floor, condition=condition))
+    return collapses + decide(claims)
 
 
 def summary(verdicts: list[Verdict]) -> str:

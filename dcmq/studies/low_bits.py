@@ -10,7 +10,7 @@ from dcmq.experiments.plan import Variant
 from dcmq.experiments.study import TrainingStudy, register_study, teacher_label
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table, select
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 from dcmq.retrieval.evaluate import DIRECTIONS
 
 PAPER = ("CLIP-RN50", "CLIP-ViT-B32", "DeCLIP-RN50", "DeCLIP-ViT-B32")
@@ -51,14 +51,20 @@ def paper_loss() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Each step up in bits, for each teacher."""
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Each step up in bits, for each teacher.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
     steps = list(pairwise(sorted(frame.bits.unique())))
-    comparisons = []
-    for name in dict.fromkeys(frame.variant):
-        means = seed_means(frame[frame.variant == name], metric, by="bits")
-        comparisons += [compare(means, more, fewer, f"{name}: {more} bits > {fewer} bits") for fewer, more in steps]
-    return comparisons
+    return decide(
+        [
+            claim(frame, more, fewer, f"{name}: {more} bits > {fewer} bits", by="bits", floor=floor, variant=name)
+            for name in dict.fromkeys(frame.variant)
+            for fewer, more in steps
+        ]
+    )
 
 
 def loss_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:

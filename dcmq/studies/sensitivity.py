@@ -10,7 +10,8 @@ from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.results import seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
 NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}
@@ -76,18 +77,21 @@ def effect_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Every other value of a setting against its default."""
-    comparisons = []
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Every other value of a setting against its default.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    claims = []
     for name in dict.fromkeys(frame.setting):
         part = frame[frame.setting == name]
-        means = seed_means(part, metric, by="level")
         default = part.loc[part.default, "level"].iloc[0]
-        for value in means:
+        for value in dict.fromkeys(part.level):
             if value != default:
-                claim = f"{NAMES.get(name, name)}: {value} > the default {default}"
-                comparisons.append(compare(means, value, default, claim))
-    return comparisons
+                text = f"{NAMES.get(name, name)}: {value} > the default {default}"
+                claims.append(claim(frame, value, default, text, by="level", floor=floor, setting=name))
+    return decide(claims)
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:

@@ -10,7 +10,7 @@ from dcmq.experiments.plan import Variant
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 JOINT, SEPARATE = "joint", "separate"
 
@@ -38,12 +38,16 @@ def paper() -> pd.DataFrame:
     return paper_table(8, {"joint": JOINT, "separate": SEPARATE})
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """Joint against separate training, quantized; and separate against joint, not quantized."""
-    return [
-        compare(seed_means(frame, metric), JOINT, SEPARATE),
-        compare(seed_means(frame, metric, gallery="continuous"), SEPARATE, JOINT, "not quantized, separate > joint"),
-    ]
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """Joint against separate training, quantized; and separate against joint, not quantized.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    text = "not quantized, separate > joint"
+    return decide(
+        [claim(frame, JOINT, SEPARATE, floor=floor), claim(frame, SEPARATE, JOINT, text, gallery="continuous")]
+    )
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:

@@ -17,7 +17,7 @@ from dcmq.methods.dcmq.targets import npc
 from dcmq.reporting import plots
 from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.tables import mean_sd
-from dcmq.reporting.verdicts import Verdict, compare
+from dcmq.reporting.verdicts import Verdict, decide, scalar_claim
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.batches import epoch_batches
 
@@ -173,20 +173,23 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(frame: pd.DataFrame) -> list[Verdict]:
-    """Verdicts on what NPC changes, what it cannot, and what of it a smaller tau does as well; paired over seeds."""
-    verdicts = []
+    """Verdicts on what NPC changes, what it cannot, and what of it a smaller tau does as well; paired over seeds.
+
+    What is equal with and without NPC, rounding aside, ``does not hold``; nothing else is too small to matter here.
+    """
+    verdicts, claims = {}, []
     for teacher, part in frame.groupby("teacher", sort=False):
         means = {name: part.pivot(index="seed", columns="form", values=name) for name in part if name not in _KEYS}
         for name, better, worse, claim in _CLAIMS:
-            verdicts.append(_judged(means[name], better, worse, f"{teacher}: {claim}"))
-    return verdicts
-
-
-def _judged(means: pd.DataFrame, better: str, worse: str, claim: str) -> Verdict:
-    change = (means[better] - means[worse]).abs().max()
-    if change < UNMOVED:
-        return Verdict(claim, "does not hold", "the same with and without: a rising line keeps every order")
-    return compare(means, better, worse, claim)
+            text, values = f"{teacher}: {claim}", means[name]
+            verdicts[text] = None
+            if (values[better] - values[worse]).abs().max() < UNMOVED:
+                detail = "the same with and without: a rising line keeps every order"
+                verdicts[text] = Verdict(text, "does not hold", detail)
+            else:
+                claims.append(scalar_claim(values, better, worse, text, name, margin=0))
+    decided = {verdict.claim: verdict for verdict in decide(claims)}
+    return [verdict or decided[text] for text, verdict in verdicts.items()]
 
 
 def figure(p: Parameters, loaded: Loaded) -> plt.Figure:

@@ -10,7 +10,7 @@ from dcmq.experiments.plan import Variant
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import paper_table
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.verdicts import Verdict, claim, decide
 
 STUDENT, TUNED = "DCMQ student", "fine-tuned dual encoder"
 
@@ -50,9 +50,13 @@ def paper() -> pd.DataFrame:
     return paper_table(9, {"DCMQ-RN18": "DCMQ-RN18", "CLIP-RN50-finetuned": "CLIP-RN50 fine-tuned"})
 
 
-def verdicts(frame: pd.DataFrame, metric: str) -> list[Verdict]:
-    """The student against the fine-tuned dual encoder."""
-    return [compare(seed_means(frame, metric), STUDENT, TUNED)]
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """The student against the fine-tuned dual encoder.
+
+    Args:
+        floor: mAP@all that a row must be above to be judged; 0: none.
+    """
+    return decide([claim(frame, STUDENT, TUNED, floor=floor)])
 
 
 def figure(frame: pd.DataFrame, metrics) -> plt.Figure:

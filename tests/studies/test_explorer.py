@@ -62,11 +62,19 @@ def test_the_table_has_a_line_per_direction_and_ranker(explorer):
 
 
 @pytest.mark.parametrize(
-    ("gaps", "word"), [([0.1] * 30, "holds"), ([-0.1] * 30, "does not hold"), ([0.1] * 16 + [-0.1] * 14, "a tie")]
+    ("gaps", "word"),
+    [
+        ([0.1] * 30, "holds"),
+        ([-0.1] * 30, "does not hold"),
+        ([0.1] * 16 + [-0.1] * 14, "undecided"),
+        ([0.001] * 16 + [-0.001] * 14, "a tie"),
+    ],
 )
 def test_the_verdict_follows_the_queries(gaps, word):
     (verdict,) = study.verdicts(frame_of(np.array(gaps)))
-    assert verdict.word == word and f"mean {np.mean(gaps):+.3f}" in verdict.detail
+    assert verdict.word == word and "of these two trained students alone" in verdict.detail
+    assert verdict.parts[0].difference.mean == pytest.approx(np.mean(gaps))
+    assert f"{np.mean(np.array(gaps) > 0):.0%} of 30 queries better" in verdict.claim
 
 
 def test_the_worst_queries_are_those_of_the_left_ranker(explorer):
