@@ -34,6 +34,9 @@ class SearchModel:
         vocabulary: the words of its bags of words.
         dataset_image_size: pixels a side that images of its data set were squashed to, before they were resized for it.
         word_pattern: how texts of its data set were cut into words.
+
+    Raises:
+        DcmqError: the student has codebooks of its own for each modality.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class SearchModel:
         dataset_image_size: int,
         word_pattern: str,
     ):
-        self.student, self.config = student.eval(), config
+        self.student, self.config, self._quantizer = student.eval(), config, student.quantizer
         self.vocabulary, self.dataset_image_size = tuple(vocabulary), dataset_image_size
         self.word_pattern = word_pattern
         self._column = {word: i for i, word in enumerate(self.vocabulary)}
@@ -53,7 +56,7 @@ class SearchModel:
     @property
     def codebooks(self) -> Tensor:
         """The student's codebooks, (M, K, D / M)."""
-        return self.student.quantizer.codebooks.detach()
+        return self._quantizer.codebooks.detach()
 
     def save(self, path: Path) -> None:
         """Write all of it to one file."""

@@ -1,13 +1,15 @@
-"""DCMQ's student: two encoders, and codebooks that both share (§3.3, stated)."""
+"""DCMQ's student: two encoders, and codebooks that both share (§3.3, stated) or of which each has its own (ours)."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dcmq.config import StudentConfig, TrainConfig
+from dcmq.core.errors import DcmqError
 from dcmq.core.storage import load_tensors, under
-from dcmq.methods.dcmq.quantizer import QUANTIZERS
+from dcmq.methods.dcmq.quantizer import QUANTIZERS, ProductQuantizer
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.training.seeds import seeded
 
@@ -15,13 +17,16 @@ from dcmq.training.seeds import seeded
 class Student(DualEncoder):
     """DCMQ's student: the encoders and the codebooks that both share (stated); D = ``subvector_dim`` * M (ours).
 
+    With ``config.codebooks`` ``per-modality`` (ours) images and texts have each a quantizer. Both start alike, as the shared one
+    of the same seed does, so that only training tells them apart.
+
     Raises:
         DcmqError: the quantizer that ``config`` names is not registered.
     """
 
     def __init__(self, config: StudentConfig, vocab_size: int):
         super().__init__(config, vocab_size, config.num_codebooks * config.subvector_dim)
-        self.quantizer = QUANTIZERS[config.quantizer](
+        quantizer = QUANTIZERS[config.quantizer](
             config.num_codebooks,
             config.num_codewords,
             config.subvector_dim,
@@ -32,14 +37,38 @@ class Student(DualEncoder):
             normalize_subvectors=config.normalize_subvectors,
             scale=config.codebook_scale,
         )
+        if config.codebooks == "shared":
+            self.quantizer = quantizer
+        else:
+            self.image_quantizer, self.text_quantizer = quantizer, deepcopy(quantizer)
+
+    def __getattr__(self, name: str):
+        """What :class:`torch.nn.Module` finds; but where there is no single quantizer, who asks for it is told so in one line."""
+        if name == "quantizer" and self.config.codebooks != "shared":
+            raise DcmqError(
+                "codebooks: this student has a set for images and one for texts (codebooks=per-modality), and search, export "
+                "and the explorer need one that both share: train with codebooks=shared"
+            )
+        return super().__getattr__(name)
+
+    @property
+    def codebooks(self) -> Tensor:
+        """The codewords (M, K, D / M) as a loss sees them; of a set for each modality both, images' first: (2 M, K, D / M)."""
+        if self.config.codebooks == "shared":
+            return self.quantizer.codebooks
+        return torch.cat([self.image_quantizer.codebooks, self.text_quantizer.codebooks])
+
+    def quantizer_of(self, modality: str) -> ProductQuantizer:
+        """The quantizer whose codebooks a gallery of ``modality``, ``image`` or ``text``, is coded with."""
+        return self.quantizer if self.config.codebooks == "shared" else getattr(self, f"{modality}_quantizer")
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(b, H, W, 3) uint8 images to (b, D) float32 embeddings as training compares them."""
-        return self.quantizer.embedding(super().encode_images(images))
+        return self.quantizer_of("image").embedding(super().encode_images(images))
 
     def encode_texts(self, texts: Tensor) -> Tensor:
         """(b, V) 0/1 bags of words, or (b, L) tokens, to (b, D) float32 embeddings as training compares them."""
-        return self.quantizer.embedding(super().encode_texts(texts))
+        return self.quantizer_of("text").embedding(super().encode_texts(texts))
 
     def forward(
         self,
@@ -58,7 +87,8 @@ class Student(DualEncoder):
             image, text = self.encode_images(images), self.encode_texts(texts)
         if part == "encoders":
             return image, image, text, text
-        return image, self.quantizer(image, image_noise), text, self.quantizer(text, text_noise)
+        image_quantizer, text_quantizer = self.quantizer_of("image"), self.quantizer_of("text")
+        return image, image_quantizer(image, image_noise), text, text_quantizer(text, text_noise)
 
 
 def make_student(config: TrainConfig, vocab_size: int) -> Student:
