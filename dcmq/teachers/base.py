@@ -28,7 +28,7 @@ class TeacherEmbeddings:
         parameters: how many weights it has; 0 where that is not known.
         fingerprint: a hash of weights and preprocessing.
         code: fingerprint of the code that made the vectors.
-        reads_any_text: whether the teacher itself can embed other texts too.
+        encode_texts: encodes b sentences to (b, d) unit vectors; None where the teacher cannot embed other texts.
     """
 
     vectors: Callable[[], tuple[Tensor, Tensor]]
@@ -37,7 +37,7 @@ class TeacherEmbeddings:
     parameters: int
     fingerprint: str
     code: str = ""
-    reads_any_text: bool = False
+    encode_texts: Callable[[list[str]], Tensor] | None = None
 
     @cached_property
     def _vectors(self) -> tuple[Tensor, Tensor]:
@@ -52,6 +52,11 @@ class TeacherEmbeddings:
     def text(self) -> Tensor:
         """(n, d) float32 unit vectors of the label sentences."""
         return self._vectors[1]
+
+    @property
+    def reads_any_text(self) -> bool:
+        """True where the teacher itself can embed other texts than label sentences."""
+        return self.encode_texts is not None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """A teacher's embeddings of a data set, computed once and kept."""
 
+from collections.abc import Callable
+
 import torch
 from filelock import FileLock
 from torch import Tensor
@@ -34,7 +36,7 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
         parameters=teacher.parameters,
         fingerprint=teacher.fingerprint,
         code=code,
-        reads_any_text=teacher.reads_any_text,
+        encode_texts=teacher.encode_texts if teacher.reads_any_text else None,
     )
     if not isinstance(dataset.images, LazyImages):
         _ = embeddings.image  # now, so that what is wrong is said before anything is trained
@@ -43,18 +45,36 @@ def embed(teacher: Teacher, dataset: RetrievalDataset, progress: bool = True) ->
 
 def _vectors(teacher: Teacher, dataset: RetrievalDataset, code: str, progress: bool) -> tuple[Tensor, Tensor]:
     key = digest(teacher.fingerprint, dataset.fingerprint, dataset.image_code, TEXT_RECIPE, code)
+
+    def made() -> dict[str, Tensor]:
+        image, text = teacher.embed_dataset(dataset, progress)
+        return {"image": image.to(teacher.stored), "text": text.to(teacher.stored).clone()}  # no shared memory
+
+    facts = {"teacher": teacher.description, "dataset": dataset.name, "text": TEXT_RECIPE}
+    tensors = kept(key, made, teacher.name, facts)
+    return _full(tensors["image"]), _full(tensors["text"])
+
+
+def kept(key: str, make: Callable[[], dict[str, Tensor]], teacher: str, facts: dict[str, str]) -> dict[str, Tensor]:
+    """The tensors of ``key`` that lie in the cache, or those of ``make``, which are kept there.
+
+    Args:
+        key: identifies all that decides them. facts: written beside them, for who looks into the file.
+
+    Raises:
+        DcmqError: the ``teacher`` gave a number that is none.
+    """
     path = cache_dir() / "embeddings" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         try:
             tensors, _ = load_tensors(path)
         except CorruptFile:  # an absent file is one, too
-            image, text = teacher.embed_dataset(dataset, progress)
-            if not (image.isfinite().all() and text.isfinite().all()):
-                raise DcmqError(f"teacher {teacher.name} gave NaN: its weights or preprocessing are broken") from None
-            tensors = {"image": image.to(teacher.stored), "text": text.to(teacher.stored).clone()}  # no shared memory
-            save_tensors(path, tensors, {"teacher": teacher.description, "dataset": dataset.name, "text": TEXT_RECIPE})
-    return _full(tensors["image"]), _full(tensors["text"])
+            tensors = make()
+            if not all(vectors.isfinite().all() for vectors in tensors.values()):
+                raise DcmqError(f"teacher {teacher} gave NaN: its weights or preprocessing are broken") from None
+            save_tensors(path, tensors, facts)
+    return tensors
 
 
 def _full(vectors: Tensor) -> Tensor:
