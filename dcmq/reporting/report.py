@@ -16,10 +16,11 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import PlannedRun, weights_label
 from dcmq.experiments.study import Study
 from dcmq.reporting.figures import save
-from dcmq.reporting.results import written
+from dcmq.reporting.results import WHERE, written
 from dcmq.reporting.tables import markdown, write_table
 from dcmq.reporting.verdict_table import verdict_table
 from dcmq.reporting.verdicts import Verdict
+from dcmq.retrieval.galleries import judged_gallery
 from dcmq.teachers.base import TeacherEmbeddings
 
 # What differs between two records of the same results: when and from which commit they were made, and how long that took.
@@ -72,6 +73,17 @@ def data_text(data: RetrievalDataset, *teachers: TeacherEmbeddings) -> str:
             f"chance  {data.chance():.3f}",
         ]
     )
+
+
+def floors_text(found: dict) -> str:
+    """A line on how well rankings do that look at no object and read no word, by mAP@all on the judged gallery.
+
+    Args:
+        found: as :func:`dcmq.retrieval.floors.floors` gives them.
+    """
+    gallery = judged_gallery(next(iter(found.values())))
+    values = ", ".join(f"{name} {measured[gallery]['mAP@all']:.3f}" for name, measured in found.items())
+    return f"floors  mAP@all, {WHERE[gallery]}: {values}"
 
 
 def provenance(records: Sequence[dict]) -> dict:

@@ -130,6 +130,6 @@ def figure(frame: pd.DataFrame, tau: float, metric: str, label: str, teacher: di
         right.set_title("mean of both directions ± sd over seeds", fontsize=9)
         right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     own = sum(teacher[direction][label] for direction in DIRECTIONS) / len(DIRECTIONS)
-    plots.references(left, {"the teacher itself, not quantized": own, "chance, nearly": chance})
+    plots.references(left, {"the teacher itself, not quantized, whole gallery": own, "chance, nearly": chance})
     fig.tight_layout()
     return fig

@@ -66,10 +66,10 @@ def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """Two panels of mAP against bits, quantized and not quantized: the mean of both directions with sd bars."""
+    """Two panels of mAP on the whole gallery against bits, quantized and not quantized: the mean of both directions with sd bars."""
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
     for axis, gallery, title in zip(
-        axes, ("gallery", "continuous"), ("quantized codes", "the same, not quantized"), strict=True
+        axes, ("gallery", "continuous"), ("quantized codes, whole gallery", "the same, not quantized"), strict=True
     ):
         plots.lines(axis, frame, "bits", metric, label if gallery == "gallery" else "", gallery=gallery)
         plots.bits_axis(axis, frame)

@@ -74,7 +74,7 @@ def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True)
     for axis, sweep, x in zip(axes, ("bits", "D / M"), ("bits", "length"), strict=True):
         part = frame[frame["sweep"] == sweep]
-        for i, (gallery, name) in enumerate((("gallery", "quantized"), ("continuous", "not quantized"))):
+        for i, (gallery, name) in enumerate((("gallery", "quantized, whole gallery"), ("continuous", "not quantized"))):
             means = seed_means(part, metric, by=x, gallery=gallery).sort_index(axis=1)
             sd = means.std(ddof=1).fillna(0)
             axis.errorbar(

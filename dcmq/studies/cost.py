@@ -20,7 +20,10 @@ from dcmq.reporting import plots, search_times
 from dcmq.reporting.figures import MARKERS
 from dcmq.reporting.gallery_forms import CODES, TEACHER, column
 from dcmq.reporting.paper.tables import published
-from dcmq.reporting.verdicts import Verdict
+from dcmq.reporting.results import WHERE, WHOLE, select
+from dcmq.reporting.verdicts import Claim, Verdict, decide
+from dcmq.retrieval.evaluate import DIRECTIONS
+from dcmq.retrieval.significance import paired_difference
 from dcmq.teachers.base import Teacher
 
 
@@ -72,11 +75,11 @@ def times(
     return own | {name: efficiency.student_seconds(s, data, rows, study.repeats) for name, s in students.items()}
 
 
-def verdicts(forms: pd.DataFrame, sizes: Mapping[str, Size], name: str) -> list[Verdict]:
-    """Verdicts on storage, sizes and quality as the paper claims them.
+def verdicts(forms: pd.DataFrame, sizes: Mapping[str, Size]) -> list[Verdict]:
+    """Verdicts on storage and sizes as the paper claims them.
 
     Args:
-        forms: as :func:`dcmq.reporting.gallery_forms.with_quality` gives them, with the metric called ``name``.
+        forms: as :func:`dcmq.reporting.gallery_forms.with_quality` gives them.
         sizes: as :func:`sizes` gives them.
     """
     paper = published(5).set_index("quantity").loc["storage_per_sample"]
@@ -98,8 +101,7 @@ def verdicts(forms: pd.DataFrame, sizes: Mapping[str, Size], name: str) -> list[
         f"{codes['items'].iloc[0]:,} items, header of {headers} bytes",
     )
     training = Verdict("the student trains in less time than the teacher", "not judged here", "teachers come trained")
-    better = [_better(row, teacher["scores"][0], name) for row in codes.itertuples()]
-    return [*smaller, whole_file, *_smaller(sizes), training, *better]
+    return [*smaller, whole_file, *_smaller(sizes), training]
 
 
 def _smaller(sizes: Mapping[str, Size]) -> list[Verdict]:
@@ -141,15 +143,25 @@ def _judged(claim: str, holds: bool, detail: str) -> Verdict:
     return Verdict(claim, "holds" if holds else "does not hold", detail)
 
 
-def _better(row, teacher: float, name: str) -> Verdict:
-    """The verdict on codes ranking better than the teacher, which has one value: in units of the codes' sd over seeds."""
-    claim = f"{row.model}: codes rank better than the teacher itself"
-    gap, detail = np.mean(row.scores) - teacher, f"{name} {np.mean(row.scores):.3f} against {teacher:.3f}"
-    if len(row.scores) < 2:
-        return Verdict(claim, "one seed cannot tell", detail)
-    if abs(gap) < 2 * np.std(row.scores, ddof=1):
-        return Verdict(claim, "a tie", detail)
-    return _judged(claim, gap > 0, detail)
+def quality_verdicts(frame: pd.DataFrame, teachers: Mapping[int, dict], metric: str) -> list[Verdict]:
+    """Verdicts for each code length on codes ranking better than the teacher, not quantized, on the data of the same seed.
+
+    On the whole gallery, by runs: the teacher has no seed, and on unseen items alone it is not measured.
+
+    Args:
+        frame: results of the students' runs.
+        teachers: by seed, as :func:`dcmq.retrieval.evaluate.evaluate_teacher` measured the teacher on its data.
+        metric: one that does not need R.
+    """
+    claims = []
+    for bits in dict.fromkeys(frame.bits):
+        parts = {}
+        for direction in DIRECTIONS:
+            rows = select(frame, metric, WHOLE, bits=bits, direction=direction)
+            gaps = [row.value - teachers[row.seed][direction][metric] for row in rows.itertuples()]
+            parts[direction, metric] = paired_difference([np.array(gaps)[:, None]])
+        claims.append(Claim(f"{column(bits)}: codes rank better than the teacher itself", parts, WHERE[WHOLE]))
+    return decide(claims)
 
 
 def figure(

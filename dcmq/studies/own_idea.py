@@ -1,7 +1,6 @@
 """A template: an idea of the reader's own, written in a cell, against rows that are built in."""
 
 import inspect
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
@@ -29,18 +28,13 @@ from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds, target_matrix
 from dcmq.methods.registry import METHODS
 from dcmq.networks.encoders import IMAGE_ENCODERS
 from dcmq.reporting import plots
-from dcmq.reporting.results import METRICS, metric_name
-from dcmq.reporting.significance import significance
-from dcmq.reporting.verdicts import Verdict, compare, seed_means
+from dcmq.reporting.results import METRICS, WHERE, judged, metric_name, select
+from dcmq.reporting.verdicts import MARGIN, SURE, Verdict, claim, decide
 from dcmq.retrieval.evaluate import DIRECTIONS
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.batches import epoch_batches
 from dcmq.training.seeds import random_stream
 
-SURE = 0.05  # p over queries, Holm-corrected, below which a difference is called more than luck with queries
-FEWEST_SEEDS = (
-    3  # that decide: with two, identical rows differ by more than two sd of their difference one time in five
-)
 PARTS = {
     "target": TARGETS,
     "loss": LOSSES,
@@ -48,7 +42,6 @@ PARTS = {
     "image_encoder": IMAGE_ENCODERS,
     "method": METHODS,
 }
-AHEAD, BEHIND, UNDECIDED = "ahead", "behind", "undecided"
 
 
 def _rows(text: str) -> list[str]:
@@ -139,10 +132,6 @@ def _variant(row: str) -> Variant:
     if twice:
         raise DcmqError(f"{row!r} says {twice} twice: say it once")
     base = method_variants(methods[-1])[0] if methods else Variant(row)
-    if "epochs" in settings:  # as written, and not times the method's factor
-        base = replace(base, epoch_factor=1)
-    if "learning_rate" in settings:
-        base = replace(base, lr_factor=1.0)
     return replace(base, name=row, settings=base.settings | settings)
 
 
@@ -213,131 +202,66 @@ def targets_figure(
     return fig
 
 
-def judgement(
-    plan: Sequence[PlannedRun], records: Sequence[dict], frame: pd.DataFrame, gallery: str, r: int
-) -> pd.DataFrame:
-    """The idea, the first variant of ``plan``, against each rival, by each direction and metric for itself: a row for each.
-
-    Columns: rival, direction, metric, difference (the idea's mean less the rival's on ``gallery``) and sd (of the differences
-    between runs of one seed); whole (that difference on the whole gallery) and p (of it over queries, Holm-corrected over rivals
-    and directions; records keep the AP of queries for the whole gallery only); and word. It is ``ahead`` or ``behind`` where the
-    difference exceeds two sd of at least :data:`FEWEST_SEEDS` seeds, p < :data:`SURE`, and both galleries agree in sign, and
-    ``undecided`` otherwise.
+def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
+    """The idea, the first variant of ``frame``, against each rival.
 
     Args:
         frame: as :func:`dcmq.reporting.results.results_frame` gives it.
-        gallery: ``unseen`` or ``gallery``: where differences over seeds are taken.
-        r: R of mAP@R (hits).
+        floor: mAP@all that a row must be above to be judged; 0: none.
     """
-    idea, rows = plan[0].variant, []
-    for metric in METRICS:
-        for test in significance(plan, records, metric, r, subject=idea).itertuples():
-            means = seed_means(frame, metric, gallery=gallery, direction=test.direction)
-            gaps = means[idea] - means[test.variant]
-            word = {"holds": AHEAD, "does not hold": BEHIND}.get(compare(means, idea, test.variant).word, UNDECIDED)
-            agree = gaps.mean() * test.difference > 0 and test.p < SURE and len(gaps) >= FEWEST_SEEDS
-            rows.append(
-                {
-                    "rival": test.variant,
-                    "direction": test.direction,
-                    "metric": metric_name(metric, r),
-                    "difference": gaps.mean(),
-                    "sd": gaps.std(ddof=1),
-                    "whole": test.difference,
-                    "p": test.p,
-                    "word": word if agree else UNDECIDED,
-                }
-            )
-    order = {run.variant: i for i, run in enumerate(plan)}
-    return pd.DataFrame(rows).sort_values("rival", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    idea, *rivals = dict.fromkeys(frame.variant)
+    return decide([claim(frame, idea, rival, floor=floor) for rival in rivals])
 
 
-def judgement_table(judged: pd.DataFrame, gallery: str) -> pd.DataFrame:
-    """:func:`judgement` as texts."""
-    items = "unseen items" if gallery == "unseen" else "the gallery"
-    return pd.DataFrame(
-        {
-            "rival": judged.rival,
-            "direction": judged.direction,
-            "metric": judged.metric,
-            f"on {items}": [_signed(row.difference, row.sd) for row in judged.itertuples()],
-            "on the whole gallery": [_signed(row.whole) for row in judged.itertuples()],
-            "p over queries": [f"{p:.4f}" for p in judged.p],
-            "the idea is": judged.word,
-        }
-    ).set_index("rival")
+def what_to_say(decided: Sequence[Verdict], study: Parameters, gallery: str) -> str:
+    """Sentences that the records bear, one for each of :func:`verdicts`, and what must be said with them.
 
-
-def _signed(mean: float, sd: float = math.nan) -> str:
-    return f"{mean:+.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
-
-
-def verdicts(judged: pd.DataFrame, idea: str) -> list[Verdict]:
-    """A verdict for each row of :func:`judgement`."""
-    words = {AHEAD: "holds", BEHIND: "does not hold", UNDECIDED: UNDECIDED}
-    return [
-        Verdict(
-            f"{idea} > {row.rival} in {row.direction} by {row.metric}",
-            words[row.word],
-            f"difference {row.difference:+.3f}, on the whole gallery {row.whole:+.3f} with p {row.p:.4f} over queries",
-        )
-        for row in judged.itertuples()
-    ]
-
-
-def what_to_say(judged: pd.DataFrame, study: Parameters, gallery: str) -> str:
-    """Sentences that the records bear, one for each rival, and what must be said with them."""
-    lines = []
-    for rival, rows in judged.groupby("rival", sort=False):
-        parts = []
-        for word in (AHEAD, BEHIND, UNDECIDED):
-            where = [
-                f"{row.direction} by {row.metric} ({row.difference:+.3f})"
-                for row in rows[rows.word == word].itertuples()
-            ]
-            parts += [f"{word} in {_listed(where)}"] if where else []
-        lines.append(f"Against {rival}, {study.idea} is {'; '.join(parts)}.")
-    items = "items that were not trained on" if gallery == "unseen" else "the whole gallery, training samples among it"
+    Args:
+        gallery: that the verdicts are about.
+    """
     where = (
         "a validation cut of train: choose here, then report the real queries once"
         if study.validation
-        else ("the queries: what was tuned on them before must be said")
+        else "the queries: what was tuned on them before must be said"
     )
     plan = study.plan()
     epochs = {run.variant: f"{run.variant} {run.config.total_epochs}" for run in plan}
     unequal = len({run.config.total_epochs for run in plan}) > 1
     return "\n".join(
         [
-            *lines,
+            *(f"{verdict}." for verdict in decided),
             *([f"Not trained alike: epochs {', '.join(epochs.values())}."] if unequal else []),
             f"Say with it: {study.dataset}, teacher {study.teacher}, {study.bits} bits, profile {study.profile}, "
-            f"{len(study.seed_list)} seeds; differences on {items}; measured on {where}.",
-            f"Undecided is not equal: {FEWEST_SEEDS} seeds or more, more than two sd over them, p < {SURE:g} over queries and one sign on both galleries are asked "
-            "for, and more seeds may decide it.",
+            f"{len(study.seed_list)} seeds; judged on: {WHERE[gallery]}; measured on {where}.",
+            f"Undecided is not equal: a difference is one where its p, corrected for all comparisons here, is below {SURE:g}, a tie "
+            f"where its 90 % interval lies within {MARGIN:g}; more seeds may decide the rest.",
         ]
     )  # fmt: skip
 
 
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def figure(frame: pd.DataFrame, r: int) -> plt.Figure:
+    """A panel per metric: the idea, the first variant of ``frame``, less each rival, by direction, on the judged gallery; a small
+    mark per seed, a large one for their mean.
 
-
-def figure(judged: pd.DataFrame, frame: pd.DataFrame, idea: str, gallery: str, r: int) -> plt.Figure:
-    """A panel per metric: the idea less each rival, by direction; a small mark per seed, a large one for their mean."""
-    fig, axes = plt.subplots(1, len(METRICS), figsize=(10.5, 0.5 * len(judged) / len(METRICS) + 1.4), sharey=True)
+    Args:
+        r: R of mAP@R (hits).
+    """
+    gallery = judged(frame)
+    idea, *rivals = dict.fromkeys(frame.variant)
+    places = [(rival, direction) for rival in rivals for direction in DIRECTIONS]
+    fig, axes = plt.subplots(1, len(METRICS), figsize=(10.5, 0.5 * len(places) + 1.4), sharey=True)
     for axis, metric in zip(axes, METRICS, strict=True):
-        rows = judged[judged.metric == metric_name(metric, r)].reset_index(drop=True)
-        for i, row in rows.iterrows():
-            means = seed_means(frame, metric, gallery=gallery, direction=row.direction)
-            gaps, color = means[idea] - means[row.rival], plots.colors()[DIRECTIONS.index(row.direction)]
+        for i, (rival, direction) in enumerate(places):
+            rows = select(frame, metric, gallery, direction=direction)
+            by_seed = rows.pivot(index="seed", columns="variant", values="value")
+            gaps, color = by_seed[idea] - by_seed[rival], plots.colors()[DIRECTIONS.index(direction)]
             axis.plot(gaps, [i] * len(gaps), "o", color=color, fillstyle="none", markersize=5)
             axis.plot(gaps.mean(), i, "D", color=color, markersize=8)
         axis.axvline(0, color="0.3", linewidth=1)
-        axis.set_yticks(range(len(rows)), [f"{row.rival}, {row.direction}" for row in rows.itertuples()])
+        axis.set_yticks(range(len(places)), [", ".join(place) for place in places])
         axis.set_xlabel(f"{metric_name(metric, r)}: {idea} less the rival")
         axis.xaxis.set_major_locator(MaxNLocator(5))
     axes[0].invert_yaxis()
-    items = "unseen items" if gallery == "unseen" else "the gallery"
-    fig.suptitle(f"on {items}; a circle per seed, a diamond for the mean", fontsize=10)
+    fig.suptitle(f"{WHERE[gallery]}; a circle per seed, a diamond for the mean", fontsize=10)
     fig.tight_layout()
     return fig

@@ -51,7 +51,7 @@ def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
 
 
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """A mark per seed and direction for each way of training, quantized and not quantized."""
+    """A mark per seed and direction for each way of training, quantized and not quantized, on the whole gallery."""
     both = frame[(frame.metric == metric) & frame.gallery.isin(["gallery", "continuous"])]
     named = both.assign(variant=both.variant + both.gallery.map({"gallery": " quantized", "continuous": " continuous"}))
     fig, axis = plt.subplots(figsize=(6.4, 3.6))
