@@ -94,10 +94,16 @@ class RetrievalDataset:
         return texts[row][0] if texts[row] else None
 
     def validation_view(self) -> "RetrievalDataset":
-        """The same data with queries cut from train and the rest of train as train and gallery: to choose settings
-        on."""
+        """The same data with the validation cut of train as queries, which are in no gallery, to choose settings on.
+
+        The rest of train is train, and the gallery is all that the real one has but the cut: choices are judged on items that
+        are unseen. Where all of the gallery is trained on, train is a random half of its rest, so that the other half is unseen.
+        """
         rest = np.setdiff1d(self.split.train, self.split.validation)
-        split = Split(self.split.validation, rest, rest, self.split.validation[:0])
+        gallery = np.setdiff1d(self.split.gallery, self.split.validation)
+        if len(rest) == len(gallery):
+            rest = np.sort(np.random.default_rng(0).permutation(rest)[: len(rest) // 2])
+        split = Split(self.split.validation, rest, gallery, self.split.validation[:0])
         choices = self.choices | {"view": "validation"}
         return replace(self, split=split, choices=choices, fingerprint=digest(self.fingerprint, split.hash))
 

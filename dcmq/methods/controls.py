@@ -5,52 +5,28 @@ read bags of words. A row's name says which, and rows that read different things
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dcmq.codes.bits import codebooks_for_bits
 from dcmq.codes.score import scores
-from dcmq.core.errors import DcmqError
 from dcmq.methods.base import CONTROL, FitResult, FitTask, register_method
 from dcmq.methods.hashing import signs
 from dcmq.methods.product_quantization import NUM_CODEWORDS, train_codebooks
 from dcmq.retrieval.retriever import Retriever
-from dcmq.teachers.registry import resolve_teacher
+from dcmq.teachers.texts import text_vectors
 
 TEXTS = ("labels", "captions", "tags")
-
-
-def teacher_texts(task: FitTask, text: str, batch: int = 128) -> Tensor:
-    """(n, d) unit vectors of every row's label sentence, first caption, or tags joined by spaces.
-
-    Raises:
-        DcmqError: the data set has no such texts, or the teacher's embeddings came from a file.
-    """
-    if text == "labels":
-        return task.teacher.text
-    if not task.teacher.reads_any_text:
-        raise DcmqError(f"methods: {task.teacher.name} cannot read {text}; choose the methods that end in -labels")
-    teacher = resolve_teacher(task.teacher.name, task.dataset.name)
-    kind = "caption" if text == "captions" else text
-    words = [task.dataset.text_of(row, kind) for row in range(len(task.dataset.ids))]
-    if None in words:
-        raise DcmqError(
-            f"methods: not every sample of {task.dataset.name} has {text}; choose the methods that end in -labels"
-        )
-    distinct = sorted(set(words))
-    found = torch.cat([teacher.encode_texts(distinct[i : i + batch]) for i in range(0, len(distinct), batch)])
-    place = {word: i for i, word in enumerate(distinct)}
-    return found[[place[word] for word in words]]
 
 
 class TeacherRetriever(Retriever):
     """The teacher's unit vectors as they are, ranked by cosine, 4 bytes a number."""
 
     def __init__(self, task: FitTask, text: str):
-        self.image, self.text = task.teacher.image, teacher_texts(task, text)
+        self.image, self.text = task.teacher.image, text_vectors(task.teacher, task.dataset, text)
         self.train = task.dataset.split.train
         self.bytes_per_item = 4 * self.image.shape[1]
 
@@ -76,13 +52,19 @@ class TeacherRetriever(Retriever):
 
 
 class TeacherOpq(TeacherRetriever):
-    """OPQ of the teacher's vectors, both modalities together; queries stay as they are, by dot product."""
+    """OPQ of the teacher's vectors; queries stay as they are, by dot product.
 
-    def __init__(self, task: FitTask, text: str):
+    Args:
+        trained_on: the modalities whose training vectors the rotation and the codebooks are fitted to. One set of codebooks
+            serves both in any case: fitted to one, it has to store and to answer the other across the modality gap.
+    """
+
+    def __init__(self, task: FitTask, text: str, trained_on: tuple[str, ...] = ("images", "texts")):
         super().__init__(task, text)
         num_codebooks = codebooks_for_bits(task.config.student.bits, NUM_CODEWORDS)
+        vectors = dict(zip(("images", "texts"), self.embed(self.train), strict=True))
         self.codec = train_codebooks(
-            torch.cat(self.embed(self.train)), num_codebooks, rotate=True, seed=task.config.seed
+            torch.cat([vectors[modality] for modality in trained_on]), num_codebooks, rotate=True, seed=task.config.seed
         )
         self.codebooks = self.codec.codebooks
         self.bytes_per_item = task.config.student.bits / 8
@@ -135,7 +117,48 @@ class TeacherSigns(TeacherRetriever):
         return (queries @ codes.T - self.radius) / 2
 
 
-def _register(kind: str, retriever: type[TeacherRetriever], what: str, reference: str) -> None:
+class TeacherRabitq(TeacherRetriever):
+    """RaBitQ (Gao and Long, SIGMOD 2024): a bit per number of a randomly rotated vector, whatever ``bits`` a run asks for.
+
+    A vector o less the mean c of all training vectors, at length 1 and rotated, is stored as its signs s / sqrt(d). With q the
+    query less the mean and rotated, <s, q> / <s, o> is an estimate of <o, q> without bias over rotations (Theorem 3.2). Two
+    floats are stored with the signs, as in the paper: the length ``|o - c|``, and its share <s, o>. They also give the part of
+    the cosine that lies along c, as all vectors have length 1. Queries are not quantised, where the paper has 4 bits a number.
+    """
+
+    def __init__(self, task: FitTask, text: str):
+        super().__init__(task, text)
+        dimension = self.image.shape[1]
+        generator = torch.Generator().manual_seed(task.config.seed)
+        self.rotation = torch.linalg.qr(torch.randn(dimension, dimension, generator=generator))[0]
+        self.mean = torch.cat(self.embed(self.train)).mean(0)
+        self.bytes_per_item = dimension / 8 + 2 * 4
+
+    def learnt_numbers(self):
+        """Those of the mean."""
+        return self.mean.numel()
+
+    def codes(self, embeddings):
+        """(n, d + 2): d signs, the length of the residual, and the cosine between it and its signs."""
+        residual = (embeddings - self.mean) @ self.rotation
+        bits, length = signs(residual), residual.norm(dim=1, keepdim=True)
+        cosine = (residual * bits).sum(1, keepdim=True) / length.clamp_min(1e-12) / residual.shape[1] ** 0.5
+        return torch.cat([bits, length, cosine], 1)
+
+    def queries(self, embeddings):
+        """(q, d + 1): the rotated residual, and the query's product with the mean."""
+        return torch.cat([(embeddings - self.mean) @ self.rotation, (embeddings @ self.mean)[:, None]], 1)
+
+    def scores(self, queries, codes):
+        """Estimated cosines: <o - c, q - c> by the signs, + <o, c> + <q, c> - <c, c>."""
+        residual, with_mean = queries[:, :-1], queries[:, -1:]
+        bits, length, cosine = codes[:, :-2], codes[:, -2], codes[:, -1]
+        estimate = residual @ bits.T * (length / cosine.clamp_min(1e-12) / bits.shape[1] ** 0.5)
+        square = self.mean @ self.mean
+        return estimate + (1 + square - length**2) / 2 + with_mean - square
+
+
+def _register(kind: str, retriever: Callable[..., TeacherRetriever], what: str, reference: str) -> None:
     """Registers a row for each kind of text that a teacher reads."""
     for text in TEXTS:
         register_method(
@@ -148,7 +171,7 @@ def _register(kind: str, retriever: type[TeacherRetriever], what: str, reference
         )(partial(fit, retriever=retriever, text=text))
 
 
-def fit(task: FitTask, retriever: type[TeacherRetriever], text: str) -> FitResult:
+def fit(task: FitTask, retriever: Callable[..., TeacherRetriever], text: str) -> FitResult:
     """The teacher's ``retriever`` of this kind of ``text``; nothing but OPQ's codebooks is learnt."""
     start = time.perf_counter()
     made = retriever(task, text)
@@ -157,4 +180,12 @@ def fit(task: FitTask, retriever: type[TeacherRetriever], text: str) -> FitResul
 
 _register("teacher", TeacherRetriever, "float cosine: the upper line", "the notebook's teacher")
 _register("teacher-OPQ", TeacherOpq, "OPQ at equal bits, no training", "Ge, He, Ke, Sun, TPAMI 2014")
+for _modality in ("images", "texts"):
+    _register(
+        f"teacher-OPQ({_modality})",
+        partial(TeacherOpq, trained_on=(_modality,)),
+        f"OPQ at equal bits that is fitted to {_modality} alone",
+        "Ge, He, Ke, Sun, TPAMI 2014",
+    )
+_register("teacher-RaBitQ", TeacherRabitq, "a bit per number and two floats, no training", "Gao, Long, SIGMOD 2024")
 _register("teacher-signs", TeacherSigns, "signs of random projections, no training", "Charikar, STOC 2002")

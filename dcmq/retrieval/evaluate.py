@@ -2,15 +2,22 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from dcmq.codes.usage import codeword_statistics
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.retrieval.metrics import evaluate_ranking, precision_recall_by_radius
+from dcmq.retrieval.auc import auroc_within_groups
+from dcmq.retrieval.galleries import WHOLE, galleries, judged_gallery
+from dcmq.retrieval.metrics import evaluate_ranking, own_pair_recall, precision_recall_by_radius
 from dcmq.retrieval.retriever import Retriever
+from dcmq.retrieval.thresholds import over_pairs
 from dcmq.teachers.base import TeacherEmbeddings
 
 DIRECTIONS = ("i2t", "t2i")  # query modality first: i2t is an image query on a gallery of texts
+INTRA = ("i2i", "t2t")  # within one modality
+PAIRS = 20_000_000  # at most so many of a query and an item are pooled: beyond, queries at even distances
+_MODALITY = {"i": "image", "t": "text"}
 
 
 def evaluate(retriever: Retriever, dataset: RetrievalDataset, r: int = 5000) -> dict:
@@ -18,37 +25,96 @@ def evaluate(retriever: Retriever, dataset: RetrievalDataset, r: int = 5000) -> 
 
     Galleries: ``gallery`` is the whole, as codes; ``unseen`` leaves the training samples out and is absent where nothing
     else is in it; ``continuous`` is the whole, not compressed, by the cosine of the embeddings: what compression costs.
-    The whole has ``AP per query`` too, and ``by Hamming radius`` where that ranks. Codeword statistics are the gallery's.
+    Verdicts are about one, see :func:`dcmq.retrieval.galleries.judged_gallery`: it has ``AP per query`` and, from
+    :func:`dcmq.retrieval.thresholds.over_pairs`, ``pairs``. The whole has ``by Hamming radius`` where that ranks.
+    Where backgrounds are known, the first two have ``AUC within a background``, the mean over queries of the AUC among the
+    items of their own, and the number of ``queries without AUC``, as nothing or everything there is relevant.
+
+    Beside the galleries, ``own pair`` is the recall@1, 5 and 10 of a query's own other half among those of all queries. Of
+    the directions within one modality, ``i2i`` and ``t2t``, only the judged gallery's mAPs are measured. Codeword statistics
+    are the whole gallery's.
 
     Args:
         r: R of mAP@R (hits).
     """
-    split = dataset.split
-    query_image, query_text = retriever.embed(split.query)
-    gallery_image, gallery_text = retriever.embed(split.gallery)
-    labels = torch.from_numpy(np.asarray(dataset.labels))
+    split, labels = dataset.split, torch.from_numpy(np.asarray(dataset.labels))
+    asked, stored = (dict(zip("it", retriever.embed(rows), strict=True)) for rows in (split.query, split.gallery))
+    queries = {kind: retriever.queries(embeddings) for kind, embeddings in asked.items()}
+    codes = {kind: retriever.codes(embeddings) for kind, embeddings in stored.items()}
     query_labels, gallery_labels = labels[split.query], labels[split.gallery]
-    unseen = torch.from_numpy(np.flatnonzero(~np.isin(split.gallery, split.train)))
+    places = galleries(split)
+    judged = judged_gallery(places)
     result = {"codewords": {}}
-    for direction, modality, query, gallery in (
-        ("i2t", "text", query_image, gallery_text),
-        ("t2i", "image", query_text, gallery_image),
-    ):
-        codes, queries = retriever.codes(gallery), retriever.queries(query)
-        score = _scorer(retriever, queries, codes)
-        metrics = evaluate_ranking(score, query_labels, gallery_labels, r=r)
-        result[direction] = {"gallery": metrics.to_dict() | {"AP per query": metrics.per_query()}}
+    for direction in DIRECTIONS:
+        source, target = direction.split("2")
+        result[direction] = measured = {}
+        for name, items in places.items():
+            score = _scorer(retriever, queries[source], codes[target][items])
+            metrics = evaluate_ranking(score, query_labels, gallery_labels[items], r=r)
+            measured[name] = metrics.to_dict()
+            if len(dataset.backgrounds):
+                measured[name] |= _within_background(
+                    retriever, queries[source], codes[target][items], dataset, split.gallery[items]
+                )
+            if name == judged:
+                own = retriever.queries(stored[source][np.searchsorted(split.gallery, split.validation)])
+                measured[name]["AP per query"] = metrics.per_query()
+                measured[name]["pairs"] = _pairs(
+                    retriever, (queries[source], own), codes[target][items], dataset, split.gallery[items]
+                )
+        score = _scorer(retriever, queries[source], codes[target])
         if retriever.radius:
             pairs = precision_recall_by_radius(score, query_labels, gallery_labels, retriever.radius)
-            result[direction]["gallery"]["by Hamming radius"] = pairs
-        if len(unseen):
-            score = _scorer(retriever, queries, codes[unseen])
-            result[direction]["unseen"] = evaluate_ranking(score, query_labels, gallery_labels[unseen], r=r).to_dict()
-        score = _cosine_scorer(F.normalize(query, dim=1), F.normalize(gallery, dim=1))
-        result[direction]["continuous"] = evaluate_ranking(score, query_labels, gallery_labels, r=r).to_dict()
+            measured[WHOLE]["by Hamming radius"] = pairs
+        score = _cosine_scorer(F.normalize(asked[source], dim=1), F.normalize(stored[target], dim=1))
+        measured["continuous"] = evaluate_ranking(score, query_labels, gallery_labels, r=r).to_dict()
+        measured["own pair"] = own_pair_recall(
+            _scorer(retriever, queries[source], retriever.codes(asked[target])), len(split.query)
+        )
         if retriever.codebooks is not None:
-            result["codewords"][modality] = codeword_statistics(codes, retriever.codebooks)
+            result["codewords"][_MODALITY[target]] = codeword_statistics(codes[target], retriever.codebooks)
+    for direction in INTRA:
+        kind, items = direction[0], places[judged]
+        score = _scorer(retriever, queries[kind], codes[kind][items])
+        metrics = evaluate_ranking(score, query_labels, gallery_labels[items], r=r)
+        result[direction] = {judged: metrics.mean_average_precisions()}
     return result
+
+
+def _within_background(
+    retriever: Retriever, queries: Tensor, codes: Tensor, dataset: RetrievalDataset, items: np.ndarray
+) -> dict[str, float]:
+    """The mean AUC within a background, where any query has one; ``items`` are the rows of ``codes``."""
+    query = dataset.split.query
+    auc = auroc_within_groups(
+        lambda rows, places: retriever.scores(queries[rows], codes[places]),
+        *(dataset.backgrounds[rows] for rows in (query, items)),
+        *(torch.from_numpy(dataset.labels[rows]) for rows in (query, items)),
+    )
+    left_out = np.isnan(auc)
+    mean = {} if left_out.all() else {"AUC within a background": float(auc[~left_out].mean())}
+    return mean | {"queries without AUC": int(left_out.sum())}
+
+
+def _pairs(
+    retriever: Retriever, queries: tuple[Tensor, Tensor], codes: Tensor, dataset: RetrievalDataset, items: np.ndarray
+) -> dict:
+    """The outcome of one threshold for all; ``queries`` are the real ones and those of the cut, ``items`` the rows of ``codes``.
+
+    Where the cut's own rows are among the items, they are left out for its queries.
+    """
+    split = dataset.split
+    kept = np.flatnonzero(~np.isin(items, split.validation))
+    parts = []
+    for rows, given, places in ((split.query, queries[0], np.arange(len(items))), (split.validation, queries[1], kept)):
+        most = max(1, PAIRS // max(1, len(places)))
+        some = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))
+        relevant = (
+            torch.from_numpy(dataset.labels[rows[some]]).float()
+            @ torch.from_numpy(dataset.labels[items[places]]).float().T
+        )
+        parts += [retriever.scores(given[some], codes[places]).float().numpy(), (relevant > 0).numpy()]
+    return over_pairs(*parts)
 
 
 def evaluate_teacher(teacher: TeacherEmbeddings, dataset: RetrievalDataset, r: int = 5000) -> dict:

@@ -47,12 +47,17 @@ class RankingMetrics:
     average_precision_hits: Tensor
     average_precision_all: Tensor
 
-    def to_dict(self) -> dict:
-        """Plain numbers under the conventions' names, for records."""
+    def mean_average_precisions(self) -> dict[str, float]:
+        """The mAPs alone, under the conventions' names."""
         return {
             f"mAP@{self.r} (hits)": self.map_at_r_hits,
             "mAP@all": self.map_at_all,
             "mAP@all (tie-averaged)": self.map_at_all_tie_averaged,
+        }
+
+    def to_dict(self) -> dict:
+        """Plain numbers under the conventions' names, for records."""
+        return self.mean_average_precisions() | {
             "precision@N": {str(n): v for n, v in self.precision_at.items()},
             "recall@N": {str(n): v for n, v in self.recall_at.items()},
             "interpolated precision at recall": {str(level): v for level, v in self.interpolated_precision.items()},
@@ -187,3 +192,21 @@ def precision_recall_by_radius(
         "precision": (hits / pairs.clamp_min(1)).tolist(),
         "recall": (hits / hits[-1].clamp_min(1)).tolist(),
     }
+
+
+def own_pair_recall(score: Callable[[slice], Tensor], queries: int, chunk: int = 128) -> dict[str, float]:
+    """The share of queries whose own item is among the first 1, 5 and 10 of as many items as queries, query i's being item i.
+
+    Where scores are equal, the expected share over all orders of them.
+
+    Args:
+        score: for a slice of queries, their (b, q) scores, higher is nearer.
+    """
+    first, within = torch.tensor([1, 5, 10]), torch.zeros(3, dtype=torch.float64)
+    for start in range(0, queries, chunk):
+        rows = slice(start, min(start + chunk, queries))
+        scores = score(rows)
+        own = scores.gather(1, torch.arange(queries)[rows, None])
+        above, tied = (scores > own).sum(1), (scores == own).sum(1)
+        within += ((first - above[:, None]) / tied[:, None].double()).clamp(0, 1).sum(0)
+    return {str(n): value for n, value in zip(first.tolist(), (within / queries).tolist(), strict=True)}
