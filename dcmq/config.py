@@ -47,7 +47,7 @@ class EncodersConfig(_Settings):
 class StudentConfig(EncodersConfig):
     """DCMQ's student: the encoders and the quantizer behind them."""
 
-    quantizer: str = Field("pqg", description="Eq. 2 to 5 (stated), or one of your own")
+    quantizer: str = Field("pqg", description="Eq. 2 to 5 (stated); straight_through (ours), or your own")
     num_codewords: int = Field(16, description="K, inferred")
     subvector_dim: int = Field(16, gt=0, description="D / M, ours")
     codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
@@ -56,6 +56,9 @@ class StudentConfig(EncodersConfig):
     gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
     gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
     gumbel_on: Literal["both", "image", "text"] = Field("both", description="modalities that get noise; both is stated")
+    codebooks: Literal["shared", "per-modality"] = Field(
+        "shared", description="shared by images and texts is stated; a set for each is ours, and twice the codewords"
+    )
     normalize_subvectors: bool = Field(False, description="ours: training cosine = mean of searched sub-cosines")
 
     def model_post_init(self, context) -> None:
@@ -74,19 +77,31 @@ class RunConfig(_Settings):
 
     method: str
     student: EncodersConfig
-    epochs: int = Field(20, gt=0, description="stated; the learning rate falls to a tenth at half time")
+    epochs: int = Field(20, gt=0, description="stated")
     batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
     learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
     backbone_lr_factor: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
-    augment: bool = Field(False, description="random mirror and crop of training images, ours")
+    weight_decay: float = Field(0.0, ge=0, description="Adam's L2, ours; the author's public code has 1e-5")
+    lr_schedule: Literal["step", "cosine", "flat_cosine"] = Field(
+        "step",
+        description="step, to a tenth at half time, is stated; cosine from the start, flat_cosine from half time on",
+    )
+    warmup_epochs: int = Field(0, ge=0, description="epochs in which the learning rate rises from 0, ours")
+    augment: Literal["", "shift", "simclr"] = Field(
+        "", description="of training images, ours: mirrored and shifted, or as SimCLR does; '' leaves them"
+    )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
     threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
     seed: int = Field(0, ge=0, description="initial weights, order of samples, noise")
 
     def model_post_init(self, _context) -> None:
-        """Refuse augmentation where layers see each image once."""
+        """Refuse augmentation where layers see each image once, and a run that is all warm-up."""
         if self.augment and self.student.frozen:
             raise DcmqError("augment: frozen layers see each image once; choose augment or frozen, not both")
+        if self.warmup_epochs >= self.epochs:
+            raise DcmqError(
+                f"warmup_epochs: {self.warmup_epochs} leave none of {self.epochs} epochs at the full learning rate"
+            )
 
     @property
     def total_epochs(self) -> int:
@@ -109,15 +124,37 @@ class TrainConfig(RunConfig):
     method: Literal["DCMQ"] = "DCMQ"
     student: StudentConfig = StudentConfig()
     target: str = Field(
-        "npc", description="npc is stated; raw, multihot, identity (rows of Table 3), or one of your own"
+        "npc",
+        description="npc is stated; raw, multihot, identity (rows of Table 3); affine, lifted, npc_multihot (ours), or your own",
     )
-    loss: str = Field("distillation", description="Eq. 6 and 7 (stated), or one of your own")
+    teacher_text: str = Field(
+        "labels",
+        description="what the teacher reads: labels is stated; captions, tags, names and sums such as labels+tags are ours, "
+        "see dcmq.teachers.texts",
+    )
+    train_on: Literal["train", "gallery"] = Field(
+        "train", description="train is stated; gallery (ours): all of it, without its labels"
+    )
+    loss: str = Field(
+        "distillation",
+        description="Eq. 6 and 7 (stated); distillation_text, distillation_image, distillation_intra (ours), or your own",
+    )
     npc_scope: Literal["batch", "row", "dataset"] = Field("batch", description="inferred")
     tau: float = Field(0.2, gt=0, description="of targets and logits, inferred")
+    tau_target: float | None = Field(None, gt=0, description="of targets alone, ours; none: tau")
     schedule: Literal["joint", "separate"] = Field(
         "joint",
         description="joint is stated; separate (Table 8): the encoders first, then as many epochs the codebooks",
     )
+
+    def model_post_init(self, context) -> None:
+        """Refuse a teacher that reads labels of the whole gallery, and what every run refuses."""
+        if self.train_on == "gallery" and "labels" in self.teacher_text.split("+"):
+            raise DcmqError(
+                f"train_on: nobody may know the gallery's labels, so teacher_text={self.teacher_text} cannot be read; choose "
+                "names, captions or tags"
+            )
+        super().model_post_init(context)
 
     @property
     def total_epochs(self) -> int:

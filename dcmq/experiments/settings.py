@@ -16,6 +16,7 @@ PROFILES = {
         learning_rate=1e-3,
         batch_size=128,
         image_encoder="small_resnet",
+        backbone_weights="scenes-objects",
         image_size=32,
         text_hidden=(512, 256),
     ),
@@ -29,6 +30,21 @@ PROFILES = {
         text_hidden=(4096, 1024),
     ),
 }
+# What the first author's public code of sibling papers trains with. Known: Adam at 3e-4, weight decay 1e-5, a backbone at a twentieth
+# of the rate (DHD), SimCLR's augmentation (SPQ), batches of 128 (DHD) or 256 (SPQ); the rate stays for 10 epochs, which DHD calls
+# warm-up, and falls along a cosine afterwards. Ours: those run 500 epochs and more, so that of DCMQ's 20 epochs the 10 are taken for
+# half of however many there are, and the cosine ends with the run.
+_PRIORS = dict(
+    learning_rate=3e-4,
+    weight_decay=1e-5,
+    lr_schedule="flat_cosine",
+    augment="simclr",
+    backbone_lr_factor=0.05,
+    batch_size=128,
+)
+PRESETS = {"author_priors": _PRIORS, "author_priors_256": _PRIORS | {"batch_size": 256}}
+# By data set and profile: the search whose choices stand, if no other is named.
+CHOICES = {("scenes", "demo"): "scenes-demo"}
 R = {"demo": 500, "paper": 5000}  # of mAP@R (hits)
 
 # Fields that a notebook has a parameter of its own for, or that are made of others.
@@ -58,17 +74,22 @@ def draws_data(dataset: str) -> bool:
 def parsed_settings(text: str) -> dict:
     """The values by name that a text like ``"learning_rate=1e-4 frozen=layer4 DCMH.gamma=0.5"`` gives.
 
-    Names are fields of the settings of any registered method or of its student, and options of a method under dotted names.
+    Names are fields of the settings of any registered method or of its student, options of a method under dotted names, and
+    ``choices``, the search whose choices stand (:mod:`dcmq.experiments.choices`), empty for none. ``preset=NAME`` brings those of
+    :data:`PRESETS`; what is written beside it stands.
 
     Raises:
         DcmqError: a word that is no NAME=VALUE, or a name that is no setting.
     """
     plain_names, dotted_names = _plain_names(), _dotted_names()
-    values = {}
+    values, presets = {}, []
     for word in text.split():
         name, equals, value = word.partition("=")
         if not equals:
             raise DcmqError(f"settings: {word!r} is not NAME=VALUE; write them like 'learning_rate=1e-4 tau_q=0.1'")
+        if name == "preset":
+            presets.append(value)
+            continue
         if name not in plain_names + dotted_names:
             hint = suggestion(name, plain_names + dotted_names)
             alike = dotted_names if "." in name else plain_names
@@ -77,7 +98,15 @@ def parsed_settings(text: str) -> dict:
             values[name] = json.loads(value)
         except ValueError:
             values[name] = value
-    return values
+    return {name: value for preset in presets for name, value in _preset(preset).items()} | values
+
+
+def _preset(name: str) -> Mapping:
+    if name not in PRESETS:
+        raise DcmqError(
+            f"settings: preset={name} is not known{suggestion(name, PRESETS)} (known: {', '.join(PRESETS)})"
+        )
+    return PRESETS[name]
 
 
 def _plain_names() -> list[str]:
@@ -86,7 +115,7 @@ def _plain_names() -> list[str]:
     for method in METHODS.values():
         fields = method.settings_type.model_fields
         names |= fields.keys() | fields["student"].annotation.model_fields.keys()
-    return sorted(names - _ELSEWHERE)
+    return sorted(names - _ELSEWHERE | {"choices"})
 
 
 def _dotted_names() -> list[str]:

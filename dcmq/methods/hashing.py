@@ -121,7 +121,7 @@ class HashTrainer(EpochTrainer):
         sums, seen = {}, 0
         for rows in epoch_batches(self.dataset.split.train, self.config.batch_size, order):
             images = torch.from_numpy(self.images[rows.numpy()])
-            images = augment(images, changes) if self.config.augment else images
+            images = augment(images, self.config.augment, changes)
             found = terms(rows, images.to(self.fabric.device))
             optimizer.zero_grad()
             self.require_finite(sum(found.values())).backward()

@@ -9,7 +9,7 @@ from dcmq.methods.base import RECONSTRUCTION
 from dcmq.methods.hashing import HashTrainer, pair_likelihood_loss, register_hashing, share_a_label, signs
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.networks.features import embed
-from dcmq.training.optimizer import adam
+from dcmq.training.optimizer import adam, adam_of
 from dcmq.training.seeds import seeded
 
 SEMANTIC = 512  # length of a feature
@@ -151,10 +151,9 @@ class Trainer(HashTrainer):
         self.helpers = seeded(self.config.seed + 1, more).to(self.fabric.device)
         self.state = nn.ModuleDict({"network": self.network, "helpers": self.helpers})
         discriminators = [*self.helpers["image"].parameters(), *self.helpers["text"].parameters()]
-        rate = self.config.learning_rate
         label = {"params": list(self.helpers["label"].parameters()), "lr_factor": self.options["label_rate"]}
         self.optimizers = [
-            torch.optim.Adam([group], lr=rate) for group in (label, {"params": discriminators, "lr_factor": 1.0})
+            adam_of([group], self.config) for group in (label, {"params": discriminators, "lr_factor": 1.0})
         ]
         self.optimizers += [adam(self.network, self.config, part=part) for part in ("image_", "text_")]
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dcmq.training.simclr import simclr
+
 
 def epoch_batches(rows: np.ndarray, size: int, generator: torch.Generator, processes: int = 1) -> Iterator[Tensor]:
     """Shuffled ``rows``, cut into the fewest batches of at most ``size`` rows, all of nearly equal length.
@@ -23,8 +25,14 @@ def epoch_batches(rows: np.ndarray, size: int, generator: torch.Generator, proce
         yield batch[: len(batch) // processes * processes]
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(b, H, W, 3) images, each mirrored with chance 1/2 and shifted by up to an eighth, edges repeated (ours)."""
+def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+    """(b, H, W, 3) images changed as the setting ``augment`` says: :func:`shifted`, :func:`dcmq.training.simclr.simclr`, or with
+    ``""`` not at all."""
+    return {"": lambda images, _: images, "shift": shifted, "simclr": simclr}[kind](images, generator)
+
+
+def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images of any type, each mirrored with chance 1/2 and shifted by up to an eighth, edges repeated (ours)."""
     n, height, width, _ = images.shape
     reach = height // 8
     down, right = (torch.randint(-reach, reach + 1, (n, 1), generator=generator) for _ in range(2))

@@ -16,6 +16,8 @@ from dcmq.core.storage import load_tensors, save_tensors, under
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.optimizer import lr_factor
+from dcmq.training.seeds import global_randomness
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,13 @@ class EpochTrainer(ABC):
         epochs = self.config.total_epochs
         for number in range(len(self.history), epochs):
             start = time.perf_counter()
-            early = number % self.config.epochs < self.config.epochs / 2
+            config = self.config
+            factor = lr_factor(number % config.epochs, config.epochs, config.lr_schedule, config.warmup_epochs)
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"] = self.config.learning_rate * group["lr_factor"] * (1.0 if early else 0.1)
-            losses = self.epoch(number)
+                    group["lr"] = config.learning_rate * group["lr_factor"] * factor
+            with global_randomness(config.seed, number, self.fabric.global_rank):
+                losses = self.epoch(number)
             self.seconds += time.perf_counter() - start
             self.history.append(losses)
             self._save()

@@ -1,6 +1,8 @@
 """What a run draws at random: its first weights, and in each epoch a stream for each kind of randomness."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -8,6 +10,8 @@ from torch import nn
 
 from dcmq.config import RunConfig
 from dcmq.networks.dual_encoder import DualEncoder
+
+GLOBAL = 9  # the stream of the global generators; no other kind of randomness has it
 
 
 def random_stream(seed: int, epoch: int, stream: int) -> torch.Generator:
@@ -18,8 +22,33 @@ def random_stream(seed: int, epoch: int, stream: int) -> torch.Generator:
     Args:
         seed: the run's. epoch: counted from 0. stream: a number for each kind of randomness.
     """
-    mixed = np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed) & (2**63 - 1))
+    return torch.Generator().manual_seed(_mixed(seed, epoch, stream))
+
+
+@contextmanager
+def global_randomness(seed: int, epoch: int, rank: int = 0) -> Iterator[None]:
+    """Inside, what a part of the user's draws from the global generators of torch, numpy and Python depends on these three numbers
+    alone, so a run that is resumed draws the same. Afterwards the generators are as they were. The package's own random numbers
+    come from :func:`random_stream`.
+
+    Args:
+        seed: the run's. epoch: counted from 0. rank: the process's, so that each draws its own.
+    """
+    number, numpys, pythons = _mixed(seed, epoch, GLOBAL, rank), np.random.get_state(), random.getstate()
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        np.random.seed(number % 2**32)
+        random.seed(number)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpys)
+            random.setstate(pythons)
+
+
+def _mixed(*numbers: int) -> int:
+    """A seed below 2^63 made of ``numbers``."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) & (2**63 - 1)
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:

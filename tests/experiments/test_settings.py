@@ -4,7 +4,7 @@ import pytest
 
 from dcmq.config import MethodConfig, RunConfig, StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
-from dcmq.experiments.settings import data_options, parsed_settings, stated_settings
+from dcmq.experiments.settings import PRESETS, data_options, parsed_settings, profile_settings, stated_settings
 from dcmq.methods.base import METHODS, register_method
 
 
@@ -51,6 +51,37 @@ def test_settings_of_a_users_own_method_are_known(monkeypatch):
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS))
     register_method("mine", options={"gamma": 1.0}, settings_type=OwnConfig)(fit)
     assert parsed_settings("temperature_of_mine=2 mine.gamma=0.5") == {"temperature_of_mine": 2, "mine.gamma": 0.5}
+
+
+def test_a_preset_brings_its_settings_and_what_stands_beside_it_wins():
+    assert parsed_settings("preset=author_priors") == PRESETS["author_priors"]
+    for text in ("preset=author_priors batch_size=64 tau=0.1", "tau=0.1 batch_size=64 preset=author_priors"):
+        assert parsed_settings(text) == PRESETS["author_priors"] | {"batch_size": 64, "tau": 0.1}
+    with pytest.raises(DcmqError, match="did you mean author_priors"):
+        parsed_settings("preset=author_prior")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("epochs", [1, 10, 20])
+def test_presets_are_settings_of_every_run_however_long(preset, epochs):
+    for method, kind in (("DCMQ", TrainConfig), ("DCMH", MethodConfig)):
+        config = kind(method=method, epochs=epochs, **PRESETS[preset])
+        assert {name: config.setting(name) for name in PRESETS[preset]} == PRESETS[preset]
+
+
+def test_the_two_presets_differ_in_their_batches_alone():
+    small, large = PRESETS["author_priors"], PRESETS["author_priors_256"]
+    assert (small["batch_size"], large["batch_size"]) == (128, 256) and small | {"batch_size": 256} == large
+
+
+def test_a_profiles_weights_are_those_of_its_encoder():
+    assert profile_settings("demo", {})["backbone_weights"] == "scenes-objects"
+    assert profile_settings("demo", {"image_encoder": "small_convnet"})["backbone_weights"] == ""
+    assert (
+        profile_settings("demo", {"image_encoder": "resnet18", "backbone_weights": "w.pth"})["backbone_weights"]
+        == "w.pth"
+    )
+    assert profile_settings("paper", {})["backbone_weights"] == "imagenet"
 
 
 def test_an_option_is_compared_with_options():

@@ -1,5 +1,6 @@
 """Training: bit-identical repeats, resuming, refused checkpoints, two processes, and a run that learns."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,56 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path):
     assert resumed.history == whole.history
     expected, result = weights(whole), weights(resumed)
     assert all(torch.equal(expected[k], result[k]) for k in expected)
+
+
+class Dropping(torch.nn.Module):
+    """Dropout and noise before an encoder, drawn from the global generators of torch, numpy and Python."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x):
+        x = torch.nn.functional.dropout(x, 0.3, self.training)
+        return self.encoder(x + 0.1 * (np.random.rand() + random.random()) if self.training else x)
+
+
+class DroppingTrainer(Trainer):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.network.text_encoder = Dropping(self.network.text_encoder)
+
+
+def test_random_numbers_of_an_own_part_are_the_same_after_an_interruption(tmp_path):
+    data = tiny_dataset()
+    whole = DroppingTrainer(config(), *data, tmp_path / "whole", "key")
+    whole.run()
+    plain = Trainer(config(), *data, tmp_path / "plain", "key")
+    plain.run()
+    assert plain.history != whole.history
+
+    def stop(progress):
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        DroppingTrainer(config(), *data, tmp_path / "cut", "key").run(stop)
+    torch.rand(7), np.random.rand(), random.random()  # whatever was drawn in between
+    resumed = DroppingTrainer(config(), *data, tmp_path / "cut", "key")
+    resumed.run()
+    assert resumed.history == whole.history
+    expected, result = weights(whole), weights(resumed)
+    assert all(torch.equal(expected[k], result[k]) for k in expected)
+
+
+@pytest.mark.parametrize("augment", ["shift", "simclr"])
+def test_augmented_runs_repeat_and_are_other_runs(tmp_path, augment):
+    histories = []
+    for name, kind in (("a", augment), ("b", augment), ("c", "")):
+        trainer = Trainer(config(epochs=1, augment=kind), *tiny_dataset(), tmp_path / name, "key")
+        trainer.run()
+        histories.append(trainer.history)
+    assert histories[0] == histories[1] != histories[2]
 
 
 def test_separate_training_moves_the_encoders_first_and_then_the_codebooks_alone(tmp_path):

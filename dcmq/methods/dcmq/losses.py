@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.registry import Registry
+from dcmq.methods.dcmq.targets import npc
 
 LOSSES: Registry[Callable[["LossInputs"], dict[str, Tensor]]] = Registry("loss")
 
@@ -25,7 +26,7 @@ class LossInputs:
         image, text: the student's continuous embeddings, (b, D) float32.
         image_quantized, text_quantized: its soft-quantized embeddings, (b, D) float32.
         target: ``S_hat`` (b, b), rows images, columns texts, see :mod:`dcmq.methods.dcmq.targets`.
-        tau: temperature, > 0.
+        tau: temperature of the logits, > 0. tau_target: of the target, > 0.
         teacher_image, teacher_text: the teacher's unit vectors, (b, d) float32.
         labels: training labels, (b, C) 0/1.
         codebooks: the student's codewords, (M, K, D / M) float32.
@@ -37,6 +38,7 @@ class LossInputs:
     text_quantized: Tensor
     target: Tensor
     tau: float
+    tau_target: float
     teacher_image: Tensor
     teacher_text: Tensor
     labels: Tensor
@@ -70,7 +72,13 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def distillation_losses(
-    image: Tensor, image_quantized: Tensor, text: Tensor, text_quantized: Tensor, target: Tensor, tau: float
+    image: Tensor,
+    image_quantized: Tensor,
+    text: Tensor,
+    text_quantized: Tensor,
+    target: Tensor,
+    tau: float,
+    tau_target: float | None = None,
 ) -> dict[str, Tensor]:
     """The terms ``i2t`` (Eq. 6) and ``t2i`` (Eq. 7); the objective is their sum.
 
@@ -78,23 +86,62 @@ def distillation_losses(
         image, text: continuous embeddings, (b, D).
         image_quantized, text_quantized: soft-quantized embeddings, (b, D).
         target: ``S_hat`` (b, b), rows images, columns texts.
-        tau: temperature of both the target and the logits, > 0 (value inferred).
+        tau: temperature of the logits, > 0 (value inferred), and of the target where ``tau_target`` is None.
+        tau_target: temperature of the target, > 0 (ours).
     """
-    image, text = F.normalize(image.float(), dim=1), F.normalize(text.float(), dim=1)
-    image_quantized, text_quantized = (
-        F.normalize(image_quantized.float(), dim=1),
-        F.normalize(text_quantized.float(), dim=1),
-    )
-    target = target.float()
+    target, tau_target = target.float(), tau_target or tau
     return {
-        "i2t": soft_cross_entropy(image @ text_quantized.T / tau, torch.softmax(target / tau, dim=1)),
-        "t2i": soft_cross_entropy(text @ image_quantized.T / tau, torch.softmax(target.T / tau, dim=1)),
+        "i2t": distillation_term(image, text_quantized, target, tau, tau_target),
+        "t2i": distillation_term(text, image_quantized, target.T, tau, tau_target),
     }
+
+
+def distillation_term(query: Tensor, item: Tensor, target: Tensor, tau: float, tau_target: float) -> Tensor:
+    """Cross entropy of the cosines of (b, D) continuous ``query`` and quantized ``item`` with ``target`` (b, b), a scalar."""
+    cosines = F.normalize(query.float(), dim=1) @ F.normalize(item.float(), dim=1).T
+    return soft_cross_entropy(cosines / tau, torch.softmax(target / tau_target, dim=1))
 
 
 @register_loss("distillation")
 def distillation_loss(batch: LossInputs) -> dict[str, Tensor]:
     """:func:`distillation_losses` of a batch: the paper's objective (stated)."""
     return distillation_losses(
-        batch.image, batch.image_quantized, batch.text, batch.text_quantized, batch.target, batch.tau
+        batch.image,
+        batch.image_quantized,
+        batch.text,
+        batch.text_quantized,
+        batch.target,
+        batch.tau,
+        batch.tau_target,
     )
+
+
+@register_loss("distillation_text")
+def distillation_text_loss(batch: LossInputs) -> dict[str, Tensor]:
+    """The paper's two terms and :func:`text_term`, each of weight 1 (ours)."""
+    return distillation_loss(batch) | text_term(batch)
+
+
+@register_loss("distillation_image")
+def distillation_image_loss(batch: LossInputs) -> dict[str, Tensor]:
+    """The paper's two terms and :func:`image_term`, each of weight 1 (ours)."""
+    return distillation_loss(batch) | image_term(batch)
+
+
+@register_loss("distillation_intra")
+def distillation_intra_loss(batch: LossInputs) -> dict[str, Tensor]:
+    """The paper's two terms, :func:`text_term` and :func:`image_term`, each of weight 1 (ours)."""
+    return distillation_loss(batch) | text_term(batch) | image_term(batch)
+
+
+def text_term(batch: LossInputs) -> dict[str, Tensor]:
+    """``t2t``: a text's embedding against the quantized ones of texts (ours). Its target is NPC, over the batch, of the teacher's
+    similarities of texts, whichever target the paper's two terms have."""
+    target = npc(batch.teacher_text @ batch.teacher_text.T)
+    return {"t2t": distillation_term(batch.text, batch.text_quantized, target, batch.tau, batch.tau_target)}
+
+
+def image_term(batch: LossInputs) -> dict[str, Tensor]:
+    """``i2i``: as :func:`text_term`, of images (ours)."""
+    target = npc(batch.teacher_image @ batch.teacher_image.T)
+    return {"i2i": distillation_term(batch.image, batch.image_quantized, target, batch.tau, batch.tau_target)}

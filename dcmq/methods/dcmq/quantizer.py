@@ -125,3 +125,14 @@ class ProductQuantizer(nn.Module):
 
 
 register_quantizer("pqg")(ProductQuantizer)
+
+
+@register_quantizer("straight_through")
+class StraightThroughQuantizer(ProductQuantizer):
+    """PQG whose first term is the nearest codeword itself, as it is stored, with the gradient of Eq. 4 (ours)."""
+
+    def weights(self, cosines: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The coefficients of the codewords, (n, M, K): one for the nearest, and Eq. 5 as it is."""
+        soft = soft_assignment(cosines, self.tau_q)
+        nearest = torch.zeros_like(soft).scatter_(-1, cosines.argmax(-1, keepdim=True), 1.0)
+        return super().weights(cosines, noise) + (nearest - soft).detach()

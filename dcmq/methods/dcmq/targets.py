@@ -68,6 +68,14 @@ def npc(similarity: Tensor, scope: str = "batch", bounds: tuple[float, float] | 
 
     Samples with equal label sets have equal columns, yet only the own pair is lifted: a known weakness of the method.
     """
+    stretched = affine(similarity, scope, bounds)
+    own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    return stretched.masked_fill(own, 1.0)
+
+
+def affine(similarity: Tensor, scope: str = "batch", bounds: tuple[float, float] | None = None) -> Tensor:
+    """The first half of Algorithm 1 alone: (b, b) similarities stretched to [-1, 1] by one line. Arguments and errors are those
+    of :func:`npc`."""
     if scope == "batch":
         low, high = similarity.min(), similarity.max()
     elif scope == "row":
@@ -80,11 +88,14 @@ def npc(similarity: Tensor, scope: str = "batch", bounds: tuple[float, float] | 
         raise ValueError(f"scope {scope!r} is not one of {', '.join(SCOPES)}")
     span = high - low
     flat = span <= torch.finfo(similarity.dtype).eps
-    slope = 2 / torch.where(flat, torch.ones_like(span), span)
-    stretched = torch.where(flat, torch.zeros_like(similarity), slope * similarity + 1 - slope * high)
-    stretched = stretched.clamp(-1, 1)
+    share = (similarity - low) / torch.where(flat, torch.ones_like(span), span)  # slope * s + intercept would cancel
+    return torch.where(flat, torch.zeros_like(similarity), 2 * share - 1).clamp(-1, 1)
+
+
+def lifted(similarity: Tensor) -> Tensor:
+    """The second half of Algorithm 1 alone: (b, b) similarities as they are, and ones on the diagonal."""
     own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
-    return stretched.masked_fill(own, 1.0)
+    return similarity.masked_fill(own, 1.0)
 
 
 def multihot(labels: Tensor) -> Tensor:
@@ -122,3 +133,21 @@ def multihot_target(similarity: Tensor, labels: Tensor) -> Tensor:
 def identity_target(similarity: Tensor, labels: Tensor) -> Tensor:
     """The identity matrix, where only the own pair counts: row "identity" of Table 3 (stated)."""
     return torch.eye(len(similarity), device=similarity.device)
+
+
+@register_target("affine")
+def affine_target(similarity: Tensor, labels: Tensor, scope: str = "batch", bounds=None) -> Tensor:
+    """:func:`affine`: NPC without its lifted pairs (ours)."""
+    return affine(similarity, scope, bounds)
+
+
+@register_target("lifted")
+def lifted_target(similarity: Tensor, labels: Tensor) -> Tensor:
+    """:func:`lifted`: NPC without its stretch (ours)."""
+    return lifted(similarity)
+
+
+@register_target("npc_multihot")
+def npc_multihot_target(similarity: Tensor, labels: Tensor, scope: str = "batch", bounds=None) -> Tensor:
+    """The mean of :func:`npc` and of :func:`multihot` at NPC's range, [-1, 1] (ours)."""
+    return (npc(similarity, scope, bounds) + 2 * multihot(labels) - 1) / 2

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dcmq.config import TrainConfig
+from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.methods.dcmq.losses import LossInputs, loss_terms
 from dcmq.methods.dcmq.quantizer import gumbel_noise
@@ -14,6 +15,7 @@ from dcmq.methods.dcmq.student import Student, make_student
 from dcmq.methods.dcmq.targets import asks_for_bounds, dataset_bounds, target_matrix
 from dcmq.networks.inputs import image_inputs, text_inputs
 from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.teachers.texts import text_vectors
 from dcmq.training.batches import augment, epoch_batches
 from dcmq.training.loop import EpochTrainer
 from dcmq.training.optimizer import adam
@@ -37,7 +39,9 @@ class Trainer(EpochTrainer):
         self.images, self.texts = image_inputs(self.network.eval(), dataset), text_inputs(self.network, dataset)
         self.module, optimizer = self.fabric.setup(self.network, adam(self.network, config))
         self.state, self.optimizers = self.network, [optimizer]
-        self.labels = torch.from_numpy(np.asarray(dataset.train_labels))
+        self.rows = dataset.split.train if config.train_on == "train" else dataset.split.gallery
+        self.teacher_text = text_vectors(teacher, dataset, config.teacher_text)
+        self.labels = self._labels()
         self.bounds = self._bounds()
 
     def strategy(self):
@@ -61,7 +65,7 @@ class Trainer(EpochTrainer):
             self.network.text_encoder.eval()
         order, noise, changes = (random_stream(self.config.seed, number, stream) for stream in range(3))
         sums, seen = {}, 0
-        for rows in epoch_batches(self.dataset.split.train, self.config.batch_size, order, self.fabric.world_size):
+        for rows in epoch_batches(self.rows, self.config.batch_size, order, self.fabric.world_size):
             terms = self.step(rows, noise, changes)
             seen += len(rows)
             for name, value in terms.items():
@@ -93,8 +97,7 @@ class Trainer(EpochTrainer):
         shape = (len(rows), config.num_codebooks, config.num_codewords)
         noises = [gumbel_noise(shape, noise) for _ in range(2)]  # drawn in any case: what follows in the stream stays
         images = torch.from_numpy(self.images[rows.numpy()])
-        if self.config.augment:
-            images = augment(images, changes)
+        images = augment(images, self.config.augment, changes)
         images, texts, image_noise, text_noise = (
             part.chunk(self.fabric.world_size)[self.fabric.global_rank].to(device)
             for part in (images, self.texts(rows.numpy()), *noises)
@@ -113,7 +116,7 @@ class Trainer(EpochTrainer):
     def target(self, rows: Tensor) -> Tensor:
         """``S_hat`` (b, b) of the global batch ``rows``: what the registered target makes of similarities and labels."""
         device = self.fabric.device
-        similarity = (self.teacher.image[rows] @ self.teacher.text[rows].T).to(device)
+        similarity = (self.teacher.image[rows] @ self.teacher_text[rows].T).to(device)
         labels = self.labels[rows].to(device)
         return target_matrix(self.config.target, similarity, labels, self.config.npc_scope, self.bounds)
 
@@ -131,16 +134,36 @@ class Trainer(EpochTrainer):
                 text_quantized=text_quantized,
                 target=target,
                 tau=self.config.tau,
+                tau_target=self.config.tau_target or self.config.tau,
                 teacher_image=self.teacher.image[rows].to(device),
-                teacher_text=self.teacher.text[rows].to(device),
+                teacher_text=self.teacher_text[rows].to(device),
                 labels=self.labels[rows].to(device),
-                codebooks=self.network.quantizer.codebooks,
+                codebooks=self.network.codebooks,
             ),
         )
+
+    def _labels(self) -> Tensor:
+        """(n, C) labels of the rows; on the gallery, whose labels nobody is to know, no numbers, so that none can be read.
+
+        Raises:
+            DcmqError: the gallery is trained on, and the target reads labels.
+        """
+        labels = torch.from_numpy(np.asarray(self.dataset.train_labels))
+        if self.config.train_on == "train":
+            return labels
+        unread, name = torch.tensor(torch.nan).expand(labels.shape), self.config.target
+        try:
+            target_matrix(name, torch.eye(2), unread[:2], self.config.npc_scope, (0.0, 1.0))
+        except DcmqError:
+            raise DcmqError(
+                f"train_on: target {name} gives no numbers without labels, and nobody may know the gallery's; choose another "
+                "target, or train_on=train"
+            ) from None
+        return unread
 
     def _bounds(self) -> tuple[float, float] | None:
         """The extremes of the teacher's similarities over train, where the target is stretched by them."""
         if self.config.npc_scope != "dataset" or not asks_for_bounds(self.config.target):
             return None
-        rows = torch.from_numpy(self.dataset.split.train)
-        return dataset_bounds(self.teacher.image[rows], self.teacher.text[rows])
+        rows = torch.from_numpy(self.rows)
+        return dataset_bounds(self.teacher.image[rows], self.teacher_text[rows])

@@ -7,7 +7,7 @@ import torch
 
 from dcmq.codes.assign import assign, lookup_tables, unit_subvectors
 from dcmq.codes.score import scores
-from dcmq.methods.dcmq.quantizer import ProductQuantizer, gumbel_assignment, gumbel_noise, soft_assignment
+from dcmq.methods.dcmq.quantizer import QUANTIZERS, ProductQuantizer, gumbel_assignment, gumbel_noise, soft_assignment
 
 
 @pytest.fixture
@@ -82,3 +82,22 @@ def test_quantizer_keeps_float32_under_autocast(quantizer):
 def test_an_unknown_reading_of_the_equation_is_refused():
     with pytest.raises(ValueError, match="form 'typo' is not one of raw, scaled"):
         gumbel_assignment(torch.zeros(1, 4), torch.zeros(1, 4), 1.0, 0.2, form="typo")
+
+
+def test_straight_through_is_the_stored_codeword_with_the_gradient_of_the_soft_one(quantizer):
+    hard = QUANTIZERS["straight_through"](3, 4, 5, tau_q=0.3, tau_g=0.7, gumbel_weight=0.5)
+    hard.load_state_dict(quantizer.state_dict())
+    x, noise = torch.randn(6, 15), gumbel_noise((6, 3, 4), torch.Generator().manual_seed(1))
+    z, stored = hard(x), assign(x, quantizer.codebooks)
+    for n in range(6):
+        for m in range(3):
+            codeword = quantizer.codebooks[m, stored[n, m]]
+            torch.testing.assert_close(z[n, 5 * m : 5 * m + 5], codeword, atol=1e-6, rtol=0)
+    torch.testing.assert_close(hard(x, noise) - z, quantizer(x, noise) - quantizer(x))  # Eq. 5 as it was
+    cosines, slope = lookup_tables(x, quantizer.codebooks).detach(), torch.randn(6, 3, 4)
+    gradients = []
+    for module in (hard, quantizer):
+        leaf = cosines.clone().requires_grad_()
+        (module.weights(leaf, noise) * slope).sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)

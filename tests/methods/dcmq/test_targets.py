@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds, multihot, npc
+from dcmq.methods.dcmq.targets import TARGETS, dataset_bounds, multihot, npc, target_matrix
 
 S = torch.tensor([[0.30, 0.28, 0.25], [0.31, 0.29, 0.22], [0.27, 0.33, 0.26]])
 
@@ -24,6 +24,13 @@ def test_npc_ignores_scale_and_shift_and_keeps_the_order():
     off = ~torch.eye(3, dtype=torch.bool)
     assert torch.equal(npc(S)[off].argsort(), S[off].argsort())
     assert npc(S).min() >= -1 and npc(S).max() <= 1
+
+
+def test_npc_keeps_its_digits_where_similarities_hardly_differ():
+    """In float32 a line of slope and intercept is wrong by .03 at this spread."""
+    close = 0.3 + 3e-6 * torch.rand(6, 6, generator=torch.Generator().manual_seed(0))
+    assert 2e-6 < (close.max() - close.min()).item() < 3e-6
+    torch.testing.assert_close(npc(close).double(), npc(close.double()), atol=1e-6, rtol=0)
 
 
 def test_npc_of_the_transpose_is_the_transpose():
@@ -58,6 +65,27 @@ def test_multihot_is_the_cosine_of_label_vectors():
     result = multihot(labels)
     assert result[0, 1].item() == pytest.approx(1 / math.sqrt(2))
     assert result[0, 2] == 0 and result[1, 1] == 1
+
+
+def test_affine_is_npc_but_for_the_diagonal_and_lifted_the_teacher_but_for_it():
+    labels = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.uint8)
+    affine, lifted = (target_matrix(name, S, labels) for name in ("affine", "lifted"))
+    for i in range(3):
+        for j in range(3):
+            assert affine[i, j].item() == pytest.approx(2 * (S[i, j].item() - 0.22) / 0.11 - 1, abs=1e-5)
+            assert lifted[i, j].item() == pytest.approx(1.0 if i == j else S[i, j].item())
+    assert target_matrix("affine", S, labels, "row")[0, 0] == 1
+
+
+def test_npc_multihot_is_the_mean_of_both_at_the_same_range():
+    labels = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.uint8)
+    result = target_matrix("npc_multihot", S, labels)
+    for i in range(3):
+        for j in range(3):
+            stretched = 1.0 if i == j else 2 * (S[i, j].item() - 0.22) / 0.11 - 1
+            shared = sum(labels[i, c].item() * labels[j, c].item() for c in range(3))
+            cosine = shared / math.sqrt(labels[i].sum().item() * labels[j].sum().item())
+            assert result[i, j].item() == pytest.approx((stretched + 2 * cosine - 1) / 2, abs=1e-5)
 
 
 def test_every_registered_target_gives_a_square_matrix():
