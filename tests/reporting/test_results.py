@@ -1,11 +1,23 @@
-"""Tables, means per seed and verdicts of made-up results."""
+"""Tables and means per seed of made-up results."""
 
+import numpy as np
 import pytest
+from made_up_runs import records_of
 from notebook_parameters import parameters
 
 from dcmq.experiments.plan import Variant
-from dcmq.reporting.results import curves_frame, paper_table, results_frame, select, table
-from dcmq.reporting.verdicts import compare, seed_means
+from dcmq.reporting.results import (
+    METRICS,
+    curves_frame,
+    judged,
+    paper_table,
+    protocol_rows,
+    results_frame,
+    seed_means,
+    select,
+    table,
+    written,
+)
 
 
 def record(value, **changes):
@@ -33,7 +45,40 @@ def test_tables_keep_the_order_of_the_plan_and_name_their_columns():
 def test_comparisons_are_paired_by_seed():
     means = seed_means(results_frame(*made_up_results()), "mAP@R (hits)", bits=64)
     assert means.loc[0].tolist() == pytest.approx([0.2, 0.6]) and means.loc[1].tolist() == pytest.approx([0.3, 0.7])
-    assert compare(means, "b", "a").word == "holds" and compare(means, "a", "b").word == "does not hold"
+
+
+def unseen_and_whole(**changes):
+    study = parameters("ablation_npc", seeds="0,1")
+    plan = [study.run(Variant(n), 64, seed) for n in "ab" for seed in (0, 1)]
+    records = records_of(plan, **changes)
+    return results_frame(plan, records), records
+
+
+def test_unseen_items_come_first_and_the_papers_protocol_stands_beside_them():
+    frame, _ = unseen_and_whole()
+    assert judged(frame) == "unseen" and set(select(frame).gallery) == {"unseen"}
+    assert set(protocol_rows(frame).gallery) == {"gallery"} and len(protocol_rows(frame)) == len(select(frame))
+    whole, _ = unseen_and_whole(unseen=False)
+    assert judged(whole) == "gallery" and set(select(whole).gallery) == {"gallery"} and protocol_rows(whole).empty
+
+
+def test_the_queries_and_the_data_of_a_run_are_kept_for_verdicts_and_not_written():
+    frame, records = unseen_and_whole()
+    row = frame[(frame.gallery == "unseen") & (frame.metric == METRICS[0]) & (frame.direction == "t2i")].iloc[1]
+    line = records[1]["evaluation"]["t2i"]["unseen"]["AP per query"]["mAP@5 (hits)"]
+    assert row["data"] == "draw 1" and (1000 * row["queries"]).round().astype(int).tolist() == [
+        int(n) for n in line.split()
+    ]
+    assert np.mean(row["queries"]) == pytest.approx(row.value, abs=5e-4)
+    assert frame.loc[frame.gallery != "unseen", "queries"].isna().all()
+    assert written(frame).columns.tolist() == ["variant", "seed", "bits", "direction", "gallery", "metric", "value"]
+
+
+def test_a_number_is_shown_once_where_r_is_the_gallerys_size():
+    frame, _ = unseen_and_whole()
+    same = frame.assign(value=frame.value.where(frame.metric == METRICS[1], frame.value - 0.1))
+    assert table(select(same), r=500).columns.tolist() == ["mAP@all i2t", "mAP@all t2i"]
+    assert set(select(same, METRICS[0]).metric) == {METRICS[0]}
 
 
 def test_curves_have_a_row_for_each_point():

@@ -37,16 +37,26 @@ def made_up(better, worse):
 @pytest.mark.parametrize(
     ("better", "worse", "word"),
     [
-        ([0.5, 0.52, 0.51], [0.4, 0.41, 0.42], "holds"),
-        ([0.4, 0.41, 0.42], [0.5, 0.52, 0.51], "does not hold"),
-        ([0.5, 0.4, 0.45], [0.4, 0.5, 0.44], "a tie"),
+        ([0.5, 0.52, 0.51, 0.51], [0.4, 0.41, 0.42, 0.41], "holds"),
+        ([0.4, 0.41, 0.42, 0.41], [0.5, 0.52, 0.51, 0.51], "does not hold"),
+        ([0.5, 0.4, 0.45], [0.4, 0.5, 0.44], "undecided"),
+        ([0.5, 0.4, 0.45], [0.499, 0.4, 0.451], "a tie"),
         ([0.5], [0.4], "one seed cannot tell"),
     ],
 )
 def test_verdicts_follow_the_paired_differences(better, worse, word):
-    judged = verdicts(made_up(better, worse), 0.2, "mAP@all")
+    judged = verdicts(made_up(better, worse))
     assert [v.word for v in judged] == [word] * 3
     assert "nan" not in str(judged[0])
+
+
+def test_each_temperature_has_its_verdicts():
+    better, worse = [0.5, 0.52, 0.51, 0.51], [0.4, 0.41, 0.42, 0.41]
+    frame = pd.concat([made_up(better, worse), made_up(worse, better).assign(tau=0.5)])
+    words = {v.claim: v.word for v in verdicts(frame)}
+    assert words["tau 0.2: teacher with NPC > identity"] == "holds"
+    assert words["tau 0.5: teacher with NPC > identity"] == "does not hold" and len(words) == 6
+    assert {v.word for v in verdicts(frame, floor=0.6)} == {"not judged"}
 
 
 def test_the_papers_numbers_stand_in_the_order_of_ours():
@@ -64,8 +74,8 @@ def test_a_row_for_each_temperature():
 
 
 def test_settings_reach_every_run_and_the_folder_is_another():
-    plain, changed = (parameters("ablation_npc", settings=s) for s in ("", "tau_q=0.1 augment=true"))
-    assert {(run.config.student.tau_q, run.config.augment) for run in changed.plan()} == {(0.1, True)}
+    plain, changed = (parameters("ablation_npc", settings=s) for s in ("", "tau_q=0.1 augment=shift"))
+    assert {(run.config.student.tau_q, run.config.augment) for run in changed.plan()} == {(0.1, "shift")}
     assert changed.name.startswith(plain.name) and changed.name != plain.name
 
 

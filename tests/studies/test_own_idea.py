@@ -1,15 +1,14 @@
-"""The template for an idea of one's own: rows by name, and verdicts that ask for seeds, queries and both galleries."""
+"""The template for an idea of one's own: rows by name, and verdicts that say what they rest on."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from made_up_runs import records_of
 from notebook_parameters import parameters
 from tiny import several_labels
 
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.plan import PlannedRun
-from dcmq.methods.base import METHODS
 from dcmq.methods.dcmq.losses import LOSSES, register_loss
 from dcmq.methods.dcmq.targets import TARGETS, npc, target_matrix
 from dcmq.reporting.results import results_frame
@@ -31,13 +30,13 @@ def test_rows_are_named_by_parts_and_further_words():
     rows = {row.name: row for row in study.variants()}
     assert list(rows)[0] == "npc_same_labels tau=0.3"
     assert rows["npc_same_labels tau=0.3"].settings == {"target": "npc_same_labels", "tau": 0.3}
-    assert rows["npc"].settings == {"target": "npc"} and rows["npc"].epoch_factor == 1
+    assert rows["npc"].settings == {"target": "npc"}
     assert rows["pqg"].settings == {"quantizer": "pqg"} and rows["distillation"].settings == {"loss": "distillation"}
     assert rows["small_convnet"].settings == {"image_encoder": "small_convnet"}
     for name in ("CMHH", "DCMQ"):
-        assert (rows[name].method, rows[name].epoch_factor) == (name, METHODS[name].epoch_factor)
+        assert rows[name].method == name
     rows = parameters("own_idea", rivals="CMHH; DCMQ; DCMQ npc_same_labels epochs=4").plan()
-    assert [run.config.epochs for run in rows[:: len(study.seed_list)]] == [10, 30, 30, 4]
+    assert rows[-1].config.epochs == 4
 
 
 @pytest.mark.parametrize(
@@ -105,42 +104,22 @@ def test_the_validation_cut_is_asked_where_it_is_said():
     assert not parameters("own_idea").setup().validation
 
 
-def result(unseen: float, whole: float, queries: int = 200):
-    """A record whose queries all have AP ``whole``, in thousandths, and whose mAP on unseen items is ``unseen``."""
-    line = " ".join([str(round(1000 * whole))] * queries)
-    both = {name: whole for name in ("mAP@5 (hits)", "mAP@all")}
-    part = {"gallery": both | {"AP per query": dict.fromkeys(both, line)}, "unseen": dict.fromkeys(both, unseen)}
-    return {"evaluation": {"i2t": part, "t2i": part}}
-
-
-def judged(idea, rival):
-    """The word of the idea against one rival; each is a (unseen, whole) per seed."""
-    study = parameters("own_idea", seeds=",".join(map(str, range(len(idea)))), rivals="npc")
+def decided(levels, **changes):
+    """The verdicts of the idea against its rivals: five seeds of made-up runs, each variant at its level by direction."""
+    study = parameters("own_idea", rivals="; ".join(list(levels)[1:]), **changes)
     plan = study.plan()
-    records = [result(*values) for values in (*idea, *rival)]
-    frame = results_frame(plan, records)
-    table = own_idea.judgement(plan, records, frame, "unseen", 5)
-    assert len(table) == 4 and table.word.nunique() == 1
-    return table.word[0]
+    frame = results_frame(plan, records_of(plan, lambda run, direction: levels[run.variant][direction == "t2i"]))
+    return own_idea.verdicts(frame), study, frame
 
 
-@pytest.mark.parametrize(
-    ("idea", "word"),
-    [
-        ([(0.60, 0.60), (0.61, 0.61), (0.60, 0.60)], "ahead"),
-        ([(0.40, 0.40), (0.41, 0.41), (0.40, 0.40)], "behind"),
-        ([(0.60, 0.40), (0.61, 0.41), (0.60, 0.40)], "undecided"),  # the galleries disagree
-        ([(0.40, 0.60), (0.70, 0.60), (0.45, 0.60)], "undecided"),  # the seeds do
-        ([(0.60, 0.50), (0.61, 0.50), (0.60, 0.50)], "undecided"),  # no query tells them apart
-    ],
-)
-def test_a_word_asks_for_seeds_queries_and_both_galleries(idea, word):
-    assert judged(idea, [(0.5, 0.5)] * 3) == word
-
-
-def test_one_seed_or_two_decide_nothing():
-    assert judged([(0.9, 0.9)], [(0.1, 0.1)]) == "undecided"
-    assert judged([(0.9, 0.9), (0.91, 0.9)], [(0.1, 0.1)] * 2) == "undecided"
+def test_the_idea_is_judged_against_each_rival_by_direction_and_metric():
+    levels = {"npc_same_labels": (0.6, 0.5), "npc": (0.5, 0.4), "raw": (0.5, 0.6)}
+    (better, mixed), _, _ = decided(levels)
+    assert (better.claim, better.word) == ("npc_same_labels > npc", "holds") and len(better.parts) == 4
+    assert mixed.word == "does not hold"
+    assert {part.word for part in mixed.parts if part.direction == "i2t"} == {"holds"}
+    (verdict,), _, _ = decided({"npc_same_labels": (0.9, 0.9), "npc": (0.1, 0.1)}, seeds="0")
+    assert verdict.word == "one seed cannot tell"
 
 
 def test_the_text_of_the_idea_is_for_the_record():
@@ -149,31 +128,36 @@ def test_the_text_of_the_idea_is_for_the_record():
     assert own_idea.source(parameters("own_idea", idea="raw")) == ""
 
 
-def test_unequal_training_is_said():
-    table = pd.DataFrame(
-        [("CMHH", "i2t", "mAP@all", 0.02, "ahead")], columns=["rival", "direction", "metric", "difference", "word"]
-    )
-    text = own_idea.what_to_say(table, parameters("own_idea", rivals="CMHH"), "unseen")
-    assert "Not trained alike: epochs npc_same_labels 10, CMHH 30." in text
-    assert "Not trained alike" not in own_idea.what_to_say(table, parameters("own_idea"), "unseen")
-
-
-def test_what_is_said_follows_from_the_words():
-    rows = [
-        ("npc", "i2t", "mAP@all", 0.02, "ahead"),
-        ("npc", "t2i", "mAP@all", 0.001, "undecided"),
-        ("raw", "i2t", "mAP@all", -0.03, "behind"),
-        ("raw", "t2i", "mAP@all", -0.04, "behind"),
-    ]
-    table = pd.DataFrame(rows, columns=["rival", "direction", "metric", "difference", "word"])
-    text = own_idea.what_to_say(table, parameters("own_idea", rivals="npc; raw"), "unseen")
+def test_what_is_said_follows_from_the_verdicts():
+    verdicts, study, _ = decided({"npc_same_labels": (0.6, 0.5), "npc": (0.5, 0.4), "raw": (0.5, 0.6)})
+    text = own_idea.what_to_say(verdicts, study, "unseen")
+    first, second, *_ = text.splitlines()
+    assert first.startswith("npc_same_labels > npc: holds (holds in i2t by mAP@R (hits) +.")
     assert (
-        "Against npc, npc_same_labels is ahead in i2t by mAP@all (+0.020); undecided in t2i by mAP@all (+0.001)."
-        in text
+        second.startswith("npc_same_labels > raw: does not hold (holds in i2t by ") and "reversed in t2i by " in second
     )
-    assert "Against raw, npc_same_labels is behind in i2t by mAP@all (-0.030) and t2i by mAP@all (-0.040)." in text
-    assert "5 seeds; differences on items that were not trained on; measured on the queries" in text
-    assert "validation cut" in own_idea.what_to_say(table, parameters("own_idea", validation=True), "gallery")
+    assert "5 seeds; judged on: items not trained on; measured on the queries" in text
+    assert "validation cut" in own_idea.what_to_say([], parameters("own_idea", validation=True), "gallery")
+
+
+def test_unequal_training_is_said():
+    unlike = parameters("own_idea", rivals="npc epochs=30")
+    text = own_idea.what_to_say([], unlike, "unseen")
+    assert f"Not trained alike: epochs npc_same_labels {unlike.plan()[0].config.epochs}, npc epochs=30 30." in text
+    assert "Not trained alike" not in own_idea.what_to_say([], parameters("own_idea", rivals="npc"), "unseen")
+
+
+def test_the_figure_has_a_mark_per_seed_and_one_for_their_mean():
+    _, _, frame = decided({"npc_same_labels": (0.6, 0.5), "npc": (0.5, 0.4), "raw": (0.5, 0.6)})
+    for axis in own_idea.figure(frame, 5).axes:
+        assert [len(line.get_xdata()) for line in axis.lines[:8]] == [5, 1] * 4
+    labels = own_idea.figure(frame, 5).axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == [
+        "npc, i2t",
+        "npc, t2i",
+        "raw, i2t",
+        "raw, t2i",
+    ]
 
 
 def test_the_targets_are_drawn_once_each_as_distributions():

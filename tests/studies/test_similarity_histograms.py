@@ -75,7 +75,9 @@ def test_flat_similarities_have_targets_too():
 def test_batches_are_training_rows_with_the_cosine_and_relevance_of_each_pair():
     p, (data, teacher) = parameters("similarity_histograms", batch_size=20, batches=5), several_labels()
     numbered = torch.arange(90)[None] * 100.0 + torch.arange(90)[:, None]
-    teacher = replace(teacher, image=torch.eye(90), text=numbered)  # the "cosine" of image i and text j: 100 i + j
+    teacher = replace(
+        teacher, vectors=lambda: (torch.eye(90), numbered)
+    )  # the "cosine" of image i and text j: 100 i + j
     batches = histograms.matrices(p, data, teacher, 0)
     assert [len(cosines) for cosines, _ in batches] == [17, 17, 16, 17, 17]  # 50 rows, shuffled anew after three
     batch_rows = [cosines.diagonal().long() // 100 for cosines, _ in batches]
@@ -108,8 +110,17 @@ def test_npc_changes_the_target_and_no_order():
 
 @pytest.mark.parametrize(("after", "word"), [(0.9, "holds"), (0.5, "does not hold"), (0.7, "does not hold")])
 def test_a_verdict_tells_a_rise_from_a_fall_and_from_nothing(after, word):
-    means = pd.DataFrame({BEFORE: [0.70, 0.71, 0.70], AFTER: [after, after + 0.01, after]})
-    assert histograms._judged(means, AFTER, BEFORE, "x").word == word
+    """With .70, .71 and .70 before: more, less, and the same."""
+    names = dict.fromkeys(name for name, *_ in histograms._CLAIMS)
+    rows = [
+        {"teacher": "t", "seed": seed, "form": form}
+        | dict.fromkeys(names, (level if form == AFTER else 0.7) + 0.01 * (seed == 1))
+        for seed in range(3)
+        for form, level in ((BEFORE, 0.7), (COLDER, 0.7), (AFTER, after))
+    ]
+    words = {v.claim: v.word for v in histograms.verdicts(pd.DataFrame(rows))}
+    assert words["t: NPC ranks more relevant others above irrelevant ones"] == word
+    assert len(words) == len(histograms._CLAIMS)
 
 
 def test_teachers_have_names_of_their_own_in_tables():

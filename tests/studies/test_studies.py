@@ -14,8 +14,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.experiments.runs import run
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting.paper.tables import published
-from dcmq.reporting.results import results_frame
-from dcmq.reporting.verdicts import seed_means
+from dcmq.reporting.results import results_frame, seed_means, written
 from dcmq.studies import ablation_npc
 from dcmq.studies.registry import STUDIES, reading_order
 
@@ -77,8 +76,8 @@ def test_the_committed_values_are_those_of_the_committed_runs(folder):
     plan = STUDIES[record["notebook"]](**record["parameters"]).plan()
     keys = [(json.dumps(p.config.model_dump(mode="json"), sort_keys=True), file_of(p.teacher)) for p in plan]
     frame = results_frame(plan, [runs[key] for key in keys])
-    written = pd.read_csv(io.StringIO(frame.round(6).to_csv(index=False)))  # as text again: columns of mixed kind too
-    pd.testing.assert_frame_equal(written, pd.read_csv(values), atol=2e-6)
+    as_text = pd.read_csv(io.StringIO(written(frame).to_csv(index=False)))  # as text again: columns of mixed kind too
+    pd.testing.assert_frame_equal(as_text, pd.read_csv(values), atol=2e-6)
     assert frame.value.between(0, 1).all()
 
 
@@ -102,7 +101,7 @@ def test_a_fresh_run_agrees_with_the_committed_record(tmp_path, monkeypatch):
     monkeypatch.setattr("dcmq.experiments.runs.runs_dir", lambda: tmp_path)
     dataset, teacher = study.setup().load()
     plan = [planned for planned in study.plan() if planned.config.target in ("npc", "raw")]
-    fresh = results_frame(plan, [run(planned.config, dataset, teacher, r=study.r) for planned in plan])
+    fresh = written(results_frame(plan, [run(planned.config, dataset, teacher, r=study.r) for planned in plan]))
     both = fresh.merge(committed, on=[c for c in fresh if c != "value"], suffixes=("", "_committed"))
     assert len(both) == len(fresh)
     assert (both.value - both.value_committed).abs().max() < 0.1
