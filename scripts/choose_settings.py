@@ -27,7 +27,8 @@ from dcmq.experiments.parameters import defaults, validated
 from dcmq.experiments.plan import method_variants
 from dcmq.reporting.report import write_record
 from dcmq.reporting.tables import markdown, write_table
-from dcmq.retrieval.evaluate import DIRECTIONS, judged_gallery
+from dcmq.retrieval.evaluate import DIRECTIONS
+from dcmq.retrieval.galleries import judged_gallery
 from dcmq.studies.main_results import Parameters
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "main_results.ipynb"

@@ -18,7 +18,7 @@ from dcmq.networks.bundled import OBJECTS, save_bundled
 from dcmq.networks.inputs import resized_images
 from dcmq.networks.pixels import IMAGENET
 from dcmq.networks.small import small_resnet
-from dcmq.training.batches import augment
+from dcmq.training.batches import shifted
 
 HELD_OUT = 2000
 IMAGE_SIZE = 32  # that of the demo profile
@@ -42,7 +42,7 @@ def train(count: int, epochs: int, batch: int, learning_rate: float) -> None:
         model.train()
         order, total = torch.randperm(count, generator=generator), 0.0
         for rows in order[: count // batch * batch].view(-1, batch):
-            loss = F.binary_cross_entropy_with_logits(model(_inputs(augment(images[rows], generator), device)), labels[rows])
+            loss = F.binary_cross_entropy_with_logits(model(_inputs(shifted(images[rows], generator), device)), labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -16,15 +16,14 @@ class Variant:
         settings: what it changes in the settings of a run.
         teacher: if it is not the notebook's.
         method: the registered method that its runs are of.
-        lr_factor, epoch_factor: factors on the profile's learning rate and epochs.
+        row: of which method's chosen settings it is to be trained with; "" for ``method``'s own.
     """
 
     name: str
     settings: dict = field(default_factory=dict)
     teacher: str = ""
     method: str = "DCMQ"
-    lr_factor: float = 1.0
-    epoch_factor: int = 1
+    row: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ def method_variants(names: str) -> list[Variant]:
             method.name,
             dict(method.settings),
             method=method.algorithm or method.name,
-            lr_factor=method.lr_factor,
-            epoch_factor=method.epoch_factor,
+            row=method.name,
         )
         for method in (METHODS[name] for name in comma_list(names, str))
     ]

@@ -11,10 +11,11 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import reports_dir
 from dcmq.core.registry import Registry
+from dcmq.experiments.choices import chosen_settings
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.settings import R, data_options, draws_data, parsed_settings, profile_settings, stated_settings
+from dcmq.experiments.settings import CHOICES, R, data_options, draws_data, parsed_settings, profile_settings, stated_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.methods.registry import METHODS
 from dcmq.teachers.registry import TEACHERS
@@ -118,24 +119,22 @@ class TrainingStudy(Study):
 
     def run(self, variant: Variant, bits: int, seed: int, **tags) -> PlannedRun:
         """One run of ``variant``; ``tags`` tell it apart in tables, beside its bits and seed."""
-        config = self.config(variant.method, bits=bits, seed=seed, **variant.settings)
-        if variant.lr_factor != 1 or variant.epoch_factor != 1:
-            schedule = {
-                "learning_rate": config.learning_rate * variant.lr_factor,
-                "epochs": config.epochs * variant.epoch_factor,
-            }
-            config = config.model_copy(update=schedule)
+        config = self.config(variant.method, variant.row, bits=bits, seed=seed, **variant.settings)
         return PlannedRun(variant.name, config, variant.teacher or self.teacher, {"bits": bits, **tags})
 
-    def config(self, method: str = "DCMQ", **settings) -> RunConfig:
-        """The settings of a run of ``method``: the profile's, changed by what the paper states for the data set, by the
-        notebook's parameters, and by ``settings``. What ``method`` does not have is left out.
+    def config(self, method: str = "DCMQ", row: str = "", **settings) -> RunConfig:
+        """The settings of a run of ``method``: the profile's, changed by what the paper states for the data set, by what was
+        chosen for ``row`` (default: ``method``), by the notebook's parameters, and by ``settings``. What ``method`` does not
+        have is left out.
 
         Raises:
             DcmqError: a value that a setting cannot have, or a name in one that is not registered.
         """
         epochs = {"epochs": self.epochs} if self.epochs else {}
-        changes = stated_settings(self.dataset) | epochs | parsed_settings(self.settings) | settings
+        given = parsed_settings(self.settings)
+        choices = given.pop("choices", CHOICES.get((self.dataset, self.profile), ""))
+        chosen = chosen_settings(choices, row or method)
+        changes = stated_settings(self.dataset) | chosen | epochs | given | settings
         values = profile_settings(self.profile, changes)
         kind = METHODS[method].settings_type
         student_kind = kind.model_fields["student"].annotation

@@ -58,8 +58,6 @@ class Method:
         named_parts: settings that name something registered, with the registry.
         settings: what the row changes in the settings of a run.
         options: hyper-parameters of its own with their values, see :meth:`chosen_options`.
-        lr_factor, epoch_factor: factors on the profile's learning rate and epochs, chosen on the validation cut of train by
-            ``scripts/choose_method_options.py``, as are the options whose values no paper states.
     """
 
     name: str
@@ -74,8 +72,6 @@ class Method:
     named_parts: Mapping[str, Registry] = field(default_factory=dict)
     settings: Mapping = field(default_factory=dict)
     options: Mapping[str, float] = field(default_factory=dict)
-    lr_factor: float = 1.0
-    epoch_factor: int = 1
 
     def chosen_options(self, config: MethodConfig) -> dict[str, float]:
         """The method's options with those of ``config`` in their place. Raises DcmqError for a name it does not have."""

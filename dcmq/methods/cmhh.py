@@ -45,7 +45,6 @@ def quantization_loss(x: Tensor, beta: float) -> Tensor:
     fidelity=RECONSTRUCTION,
     note="no official code and no published hyper-parameters: beta = 2 sharpness / bits, focal power and weights are ours",
     options={"sharpness": 1.0, "gamma": 2.0, "quantization": 0.1},
-    epoch_factor=3,
 )
 class Trainer(HashTrainer):
     """Pairs of an image and a text of one batch; tanh outputs."""

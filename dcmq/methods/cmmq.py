@@ -77,7 +77,6 @@ def small_loss_mean(losses: Tensor, share: float) -> Tensor:
     fidelity=RECONSTRUCTION,
     note="no code, full text not at hand: proxies, selection and mutual term rebuilt from descriptions; labels taken as clean",
     options={"mutual": 1.0, "noise_rate": 0.0},
-    epoch_factor=3,
 )
 class Trainer(HashTrainer):
     """Pairs of one batch against the proxies of their labels."""

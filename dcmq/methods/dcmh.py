@@ -44,7 +44,6 @@ class Buffers(nn.Module):
     note="objective and alternation as in both official codes; Adam and the shared schedule in place of SGD over 500 epochs, "
     "and eta .01 for 1, with which it did not learn under Adam",
     options={"gamma": 1.0, "eta": 0.01},
-    epoch_factor=3,
 )
 class Trainer(HashTrainer):
     """Each epoch: the image encoder against G, the text encoder against F, then B = sign(F + G)."""

@@ -4,7 +4,9 @@ import pytest
 from notebook_parameters import parameters
 
 from dcmq.core.errors import DcmqError
-from dcmq.experiments.plan import Variant
+from dcmq.experiments.choices import chosen_settings
+from dcmq.experiments.plan import method_variants
+from dcmq.experiments.settings import PROFILES
 from dcmq.experiments.study import TrainingStudy, teacher_label
 from dcmq.reporting.report import plan_text
 from dcmq.studies.registry import reading_order
@@ -30,11 +32,25 @@ def test_a_report_is_named_by_what_its_numbers_depend_on():
     assert parameters("main_results", epochs=3, dataset="mirflickr:24581").name.startswith("mirflickr_24581-clip-")
 
 
-def test_a_variant_changes_the_schedule_by_factors():
-    study = parameters("ablation_npc", epochs=4)
-    plain, changed = (study.run(v, 64, 0).config for v in (Variant("a"), Variant("a", lr_factor=3, epoch_factor=2)))
-    assert (changed.epochs, changed.learning_rate) == (8, pytest.approx(3 * plain.learning_rate))
-    assert plain.epochs == 4
+def test_each_row_has_what_was_chosen_for_it_and_what_is_written_stands():
+    chosen = {row: chosen_settings("scenes-demo", row) for row in ("DCMQ", "DCMQ-identity", "DCMH")}
+    study, written = parameters("main_results"), parameters("main_results", settings="learning_rate=0.5")
+    for row, settings in chosen.items():
+        (variant,) = method_variants(row)
+        config = study.run(variant, 64, 0).config
+        assert config.learning_rate == settings["learning_rate"]
+        assert config.backbone_lr_factor == settings["backbone_lr_factor"]
+        assert written.run(variant, 64, 0).config.learning_rate == 0.5
+    assert study.run(*method_variants("DCMH"), 64, 0).config.options == {"eta": chosen["DCMH"]["DCMH.eta"]}
+    assert study.run(*method_variants("DCMQ-identity"), 64, 0).config.tau == chosen["DCMQ-identity"]["tau"]
+
+
+def test_choices_stand_on_their_data_set_alone():
+    plain = parameters("main_results", settings="choices=").config()
+    assert plain.learning_rate == PROFILES["demo"]["learning_rate"]
+    assert parameters("main_results", dataset="folder", data_root="x").config().learning_rate == plain.learning_rate
+    with pytest.raises(DcmqError, match="choices=scene-demo is no search; did you mean scenes-demo"):
+        parameters("main_results", settings="choices=scene-demo").config()
 
 
 def test_a_part_that_is_not_registered_is_refused_when_runs_are_planned():

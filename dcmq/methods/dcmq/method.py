@@ -1,7 +1,7 @@
-"""DCMQ among the compared methods, and its two rows that need no teacher."""
+"""DCMQ among the compared methods, its rows that need no teacher or no NPC, and rows of our own."""
 
 from dcmq.config import TrainConfig
-from dcmq.methods.base import AS_PUBLISHED, CONTROL, FitResult, FitTask, fit_network, register_method
+from dcmq.methods.base import AS_PUBLISHED, CONTROL, OWN, FitResult, FitTask, fit_network, register_method
 from dcmq.methods.dcmq.losses import LOSSES
 from dcmq.methods.dcmq.quantizer import QUANTIZERS
 from dcmq.methods.dcmq.retriever import QuantizedRetriever
@@ -15,7 +15,7 @@ def fit(task: FitTask) -> FitResult:
     return fit_network(trainer, QuantizedRetriever, task.on_epoch_end)
 
 
-def _register(name: str, target: str, fidelity: str, note: str, epoch_factor: int = 1) -> None:
+def _register(name: str, target: str, fidelity: str, note: str, **settings) -> None:
     register_method(
         name,
         reference="arXiv 2405.14726, 2024",
@@ -24,13 +24,20 @@ def _register(name: str, target: str, fidelity: str, note: str, epoch_factor: in
         algorithm="DCMQ",
         settings_type=TrainConfig,
         named_parts={"target": TARGETS, "loss": LOSSES, "quantizer": QUANTIZERS},
-        settings={"target": target},
-        epoch_factor=epoch_factor,
+        settings={"target": target} | settings,
     )(fit)
 
 
-_register("DCMQ", "npc", AS_PUBLISHED, "what the paper does not state is inferred or ours, see dcmq/config.py", 3)
-_register(
-    "DCMQ-multihot", "multihot", CONTROL, "target: cosine of the multi-hot labels, so supervised and no teacher", 3
-)
+_register("DCMQ", "npc", AS_PUBLISHED, "what the paper does not state is inferred or ours, see dcmq/config.py")
+_register("DCMQ-raw", "raw", CONTROL, "target: the teacher's similarities as they are, without NPC")
+_register("DCMQ-multihot", "multihot", CONTROL, "target: cosine of the multi-hot labels, so supervised and no teacher")
 _register("DCMQ-identity", "identity", CONTROL, "target: the identity matrix, so no teacher and no labels")
+_register("DCMQ-shared", "npc_multihot", OWN, "ours; target: the mean of NPC and of the multi-hot labels' cosines")
+_register(
+    "DCMQ-best",
+    "npc_multihot",
+    OWN,
+    "ours; as DCMQ-shared, with terms within each modality, taught by the teacher, and straight-through assignment",
+    loss="distillation_intra",
+    quantizer="straight_through",
+)
