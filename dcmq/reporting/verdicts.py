@@ -228,7 +228,7 @@ def _verdict(claim: Claim, parts: tuple[Part, ...]) -> Verdict:
         REVERSED if REVERSED in words else words.pop() if len(words) == 1 else IN_PART if HOLDS in words else UNDECIDED
     )
     told = [
-        f"{name} {_listed([f'{_place(part)} {interval(part.difference)}{_needed(part)}' for part in parts if part.word == kind])}"
+        f"{name} {_listed_parts([part for part in parts if part.word == kind])}"
         for kind, name in _IN_WORDS.items()
         if any(part.word == kind for part in parts)
     ]
@@ -248,11 +248,22 @@ def _place(part: Part) -> str:
     return f"{part.direction} by {part.metric}" if part.direction else part.metric
 
 
-def _needed(part: Part) -> str:
-    if part.word != UNDECIDED or "alone" in part.difference.units:
+def _listed_parts(parts: Sequence[Part]) -> str:
+    """The parts of one word with their numbers, by direction, and the seeds that would decide those that are undecided."""
+    by_direction: dict[str, list[str]] = {}
+    for part in parts:
+        by_direction.setdefault(part.direction, []).append(f"{part.metric} {interval(part.difference)}")
+    places = [(f"{d} by " if d else "") + " and ".join(numbers) for d, numbers in by_direction.items()]
+    return ", ".join(places) + _needed([part for part in parts if part.word == UNDECIDED])
+
+
+def _needed(parts: Sequence[Part]) -> str:
+    if not parts or "alone" in parts[0].difference.units:
         return ""
-    things = "draws" if "draws" in part.difference.units else "seeds"
-    return f" ({part.needed} {things} would decide)" if part.needed else f" (no {things} up to 1,000 would decide)"
+    things = "draws" if "draws" in parts[0].difference.units else "seeds"
+    if any(part.needed is None for part in parts):
+        return f" (not even 1,000 {things} would decide {'it' if len(parts) == 1 else 'all'})"
+    return f" ({max(part.needed for part in parts):,} {things} would decide)"
 
 
 def interval(found: Difference) -> str:
@@ -264,7 +275,3 @@ def short(value: float, sign: str = "") -> str:
     """Three decimals, the zero before the point left out; ``sign`` "+" writes it always."""
     text = f"{value:{sign}.3f}"
     return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -8,13 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from arithmetic import differs_from
+from made_up_runs import records_of
 from notebook_parameters import NOTEBOOKS, parameters
 
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.runs import run
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting.paper.tables import published
-from dcmq.reporting.results import results_frame, seed_means, written
+from dcmq.reporting.results import results_frame, seed_means, statistics_frame, written
 from dcmq.studies import ablation_npc
 from dcmq.studies.registry import STUDIES, reading_order
 
@@ -112,6 +113,43 @@ def test_a_fresh_run_agrees_with_the_committed_record(tmp_path, monkeypatch):
 def test_a_coco_study_uses_the_stated_lambda():
     assert parameters("ablation_npc", dataset="coco").config().student.gumbel_weight == 0.5
     assert parameters("ablation_npc").config().student.gumbel_weight == 1
+
+
+JUDGED = {  # further arguments of a study's verdicts
+    "codewords": lambda plan, records: [statistics_frame(plan, records)],
+    "main_results": lambda plan, records: [64],
+    "teachers": lambda plan, records: [{run.teacher: {d: {"mAP@all": 0.5} for d in ("i2t", "t2i")} for run in plan}],
+}
+
+
+@pytest.mark.parametrize("seeds", ["0", "0,1,2"])
+@pytest.mark.parametrize("unseen", [True, False])
+@names
+def test_every_study_that_trains_judges_its_claims_by_direction_and_metric(name, unseen, seeds):
+    study, module = parameters(name), importlib.import_module(f"dcmq.studies.{name}")
+    if not isinstance(study, TrainingStudy) or name in ("quickstart", "qualitative", "explorer", "cost"):
+        pytest.skip("its verdicts are on other numbers")
+    plan = parameters(name, seeds=seeds).plan()
+    records = records_of(plan, unseen=unseen)
+    more = JUDGED.get(name, lambda plan, records: [])(plan, records)
+    verdicts = module.verdicts(results_frame(plan, records), *more, floor=0.1)
+    parts = [part for verdict in verdicts for part in verdict.parts]
+    assert {part.metric for part in parts} >= {"mAP@R (hits)", "mAP@all"}
+    assert {part.direction for part in parts} >= {"i2t", "t2i"}
+    units = {part.difference.units for part in parts if part.direction}
+    assert units <= (
+        {"3 draws of the data", "3 seeds"}
+        if len(seeds) > 1
+        else {"60 queries of these two trained students alone", "one seed"}
+    )
+    assert {part.word for part in parts} <= (
+        {"holds", "does not hold", "a tie", "undecided"} if len(seeds) > 1 else {"one seed cannot tell"}
+    )
+    assert not any("nan" in str(verdict) for verdict in verdicts)
+    assert json.dumps([verdict.record() for verdict in verdicts], allow_nan=False)
+    too_high = module.verdicts(results_frame(plan, records), *more, floor=0.99)
+    judged = [v.word for v in too_high if v.parts and v.parts[0].direction and "not quantized" not in v.claim]
+    assert not judged
 
 
 @names
