@@ -58,7 +58,7 @@ def storage(students: Mapping[str, Student], data: RetrievalDataset, embeddings:
 
 def halved(embeddings: TeacherEmbeddings) -> TeacherEmbeddings:
     """The teacher's embeddings as half precision leaves them, in float32 again."""
-    return replace(embeddings, image=embeddings.image.half().float(), text=embeddings.text.half().float())
+    return replace(embeddings, vectors=lambda: (embeddings.image.half().float(), embeddings.text.half().float()))
 
 
 def with_quality(

@@ -86,7 +86,10 @@ def test_the_teacher_and_chance_are_on_the_page_and_the_axis_says_where_it_begin
     axis = npc_figure().axes[0]
     low, high = axis.get_ylim()
     assert low < 0.25 and high > 0.85 and "not from 0" in axis.get_ylabel()
-    assert {text.get_text() for text in axis.texts} == {"the teacher itself, not quantized", "chance, nearly"}
+    assert {text.get_text() for text in axis.texts} == {
+        "the teacher itself, not quantized, whole gallery",
+        "chance, nearly",
+    }
 
 
 def test_a_reference_takes_no_color_from_the_others(style):
