@@ -35,7 +35,7 @@ def test_an_option_goes_to_its_method_alone():
         settings="DCMH.gamma=0.5 frozen=layer4 image_encoder=resnet18 backbone_weights=imagenet",
     )
     options = {run.variant: run.config.options for run in p.plan()}
-    assert options == {"DCMH": {"gamma": 0.5}, "CMHH": {}}
+    assert options["DCMH"]["gamma"] == 0.5 and "gamma" not in options["CMHH"]
     assert all(run.config.student.frozen == "layer4" for run in p.plan())
 
 

@@ -168,7 +168,7 @@ def test_the_targets_are_drawn_once_each_as_distributions():
     figure = own_idea.targets_figure(plan, data, teacher, size=16)
     panels = [axis for axis in figure.axes if axis.images]
     titles = [axis.get_title() for axis in panels]
-    assert titles == ["npc_same_labels", "npc, scope batch, tau 0.2", "multihot", "npc, scope batch, tau 0.5"]
+    assert titles == ["npc_same_labels", f"npc, scope batch, tau {TAU:g}", "multihot", "npc, scope batch, tau 0.5"]
     for axis in panels:
         np.testing.assert_allclose(axis.images[0].get_array().sum(1), 1, rtol=1e-5)
     hashing = [run for run in plan if run.config.method == "CMHH"]
