@@ -48,7 +48,7 @@ def several_labels(n=90, classes=3):
         (f"{' '.join(dataset.classes[c] for c in np.flatnonzero(row))} thing number {i}",)
         for i, row in enumerate(labels)
     )
-    return replace(dataset, labels=labels, captions=captions), replace(teacher, image=image, text=text)
+    return replace(dataset, labels=labels, captions=captions), replace(teacher, vectors=lambda: (image, text))
 
 
 TAGS = ("red", "blue", "boat", "sea", "cat")

@@ -98,10 +98,11 @@ def parsed_settings(text: str) -> dict:
             values[name] = json.loads(value)
         except ValueError:
             values[name] = value
-    return {name: value for preset in presets for name, value in _preset(preset).items()} | values
+    return {name: value for preset in presets for name, value in preset_settings(preset).items()} | values
 
 
-def _preset(name: str) -> Mapping:
+def preset_settings(name: str) -> Mapping:
+    """The settings of a preset. Raises DcmqError for one that is not known."""
     if name not in PRESETS:
         raise DcmqError(
             f"settings: preset={name} is not known{suggestion(name, PRESETS)} (known: {', '.join(PRESETS)})"

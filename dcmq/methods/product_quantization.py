@@ -101,7 +101,8 @@ def train_codebooks(
         inner = _quantizer(engine, dimension, num_codebooks, num_codewords, len(x), seed)
         opq.pq = inner  # its own would have 256 codewords whatever K is
         opq.max_train_points = max(opq.max_train_points, len(x))
-        opq.train(points)
+        # Of fewer rows than numbers faiss writes beyond its memory. All rows as often again have the same best codewords.
+        opq.train(np.tile(points, (-(-dimension // len(x)), 1)))
         rotation = torch.from_numpy(engine.vector_to_array(opq.A).reshape(dimension, dimension).copy())
         points = opq.apply(points)
     quantizer = _quantizer(engine, dimension, num_codebooks, num_codewords, len(x), seed)

@@ -39,8 +39,9 @@ def evaluate(retriever: Retriever, dataset: RetrievalDataset, r: int = 5000) -> 
     """
     split, labels = dataset.split, torch.from_numpy(np.asarray(dataset.labels))
     asked, stored = (dict(zip("it", retriever.embed(rows), strict=True)) for rows in (split.query, split.gallery))
-    queries = {kind: retriever.queries(embeddings) for kind, embeddings in asked.items()}
-    codes = {kind: retriever.codes(embeddings) for kind, embeddings in stored.items()}
+    toward = {kind: retriever.toward(_MODALITY[kind]) for kind in "it"}  # the gallery's modality, in queries too
+    queries = {f"{kind}2{to}": toward[to].queries(embeddings) for kind, embeddings in asked.items() for to in "it"}
+    codes = {kind: toward[kind].codes(embeddings) for kind, embeddings in stored.items()}
     query_labels, gallery_labels = labels[split.query], labels[split.gallery]
     places = galleries(split)
     judged = judged_gallery(places)
@@ -49,33 +50,33 @@ def evaluate(retriever: Retriever, dataset: RetrievalDataset, r: int = 5000) -> 
         source, target = direction.split("2")
         result[direction] = measured = {}
         for name, items in places.items():
-            score = _scorer(retriever, queries[source], codes[target][items])
+            score = _scorer(retriever, queries[direction], codes[target][items])
             metrics = evaluate_ranking(score, query_labels, gallery_labels[items], r=r)
             measured[name] = metrics.to_dict()
             if len(dataset.backgrounds):
                 measured[name] |= _within_background(
-                    retriever, queries[source], codes[target][items], dataset, split.gallery[items]
+                    retriever, queries[direction], codes[target][items], dataset, split.gallery[items]
                 )
             if name == judged:
-                own = retriever.queries(stored[source][np.searchsorted(split.gallery, split.validation)])
+                own = toward[target].queries(stored[source][np.searchsorted(split.gallery, split.validation)])
                 measured[name]["AP per query"] = metrics.per_query()
                 measured[name]["pairs"] = _pairs(
-                    retriever, (queries[source], own), codes[target][items], dataset, split.gallery[items]
+                    retriever, (queries[direction], own), codes[target][items], dataset, split.gallery[items]
                 )
-        score = _scorer(retriever, queries[source], codes[target])
+        score = _scorer(retriever, queries[direction], codes[target])
         if retriever.radius:
             pairs = precision_recall_by_radius(score, query_labels, gallery_labels, retriever.radius)
             measured[WHOLE]["by Hamming radius"] = pairs
         score = _cosine_scorer(F.normalize(asked[source], dim=1), F.normalize(stored[target], dim=1))
         measured["continuous"] = evaluate_ranking(score, query_labels, gallery_labels, r=r).to_dict()
         measured["own pair"] = own_pair_recall(
-            _scorer(retriever, queries[source], retriever.codes(asked[target])), len(split.query)
+            _scorer(retriever, queries[direction], toward[target].codes(asked[target])), len(split.query)
         )
-        if retriever.codebooks is not None:
-            result["codewords"][_MODALITY[target]] = codeword_statistics(codes[target], retriever.codebooks)
+        if toward[target].codebooks is not None:
+            result["codewords"][_MODALITY[target]] = codeword_statistics(codes[target], toward[target].codebooks)
     for direction in INTRA:
         kind, items = direction[0], places[judged]
-        score = _scorer(retriever, queries[kind], codes[kind][items])
+        score = _scorer(retriever, queries[direction], codes[kind][items])
         metrics = evaluate_ranking(score, query_labels, gallery_labels[items], r=r)
         result[direction] = {judged: metrics.mean_average_precisions()}
     return result

@@ -31,6 +31,11 @@ class Retriever(ABC):
     def queries(self, embeddings: Tensor) -> Tensor:
         """(q, ...): (q, D) query embeddings in the form that :meth:`scores` takes, such as look-up tables."""
 
+    def toward(self, modality: str) -> "Retriever":
+        """The retriever whose codes, queries and codebooks are those of a gallery of ``image`` or ``text``: itself, where a
+        method codes both modalities alike."""
+        return self
+
     @abstractmethod
     def scores(self, queries: Tensor, codes: Tensor) -> Tensor:
         """(q, n) scores, higher is nearer; equal codes have equal scores, to the bit.

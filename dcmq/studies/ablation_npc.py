@@ -15,6 +15,7 @@ from dcmq.reporting.tables import mean_sd
 from dcmq.reporting.verdicts import Verdict, claim, decide
 from dcmq.retrieval.evaluate import DIRECTIONS
 
+ROWS = {"identity": "DCMQ-identity", "multihot": "DCMQ-multihot", "raw": "DCMQ-raw", "npc": "DCMQ"}
 LABELS = {
     "identity": "identity",
     "multihot": "multi-hot labels",
@@ -36,7 +37,7 @@ class Parameters(TrainingStudy):
     )
 
     bits: int = Field(gt=0)
-    tau: float = Field(gt=0)
+    tau: float = Field(ge=0, description="0: each row's own, chosen by one search for all")
     tau_sweep: str
     npc_scope: Literal["batch", "row", "dataset"]
 
@@ -51,9 +52,9 @@ class Parameters(TrainingStudy):
         return super().name + ("-tau-sweep" if len(self.taus) > 1 else "")
 
     def variants(self, tau: float) -> list[Variant]:
-        """The four targets at one temperature."""
-        scope = {"npc_scope": self.npc_scope}
-        return [Variant(label, {"target": target, "tau": tau} | scope) for target, label in LABELS.items()]
+        """The four targets, each with the settings chosen for it; at one temperature, or with ``tau`` 0 each at its own."""
+        same = {"npc_scope": self.npc_scope} | ({"tau": tau} if tau else {})
+        return [Variant(label, {"target": target} | same, row=ROWS[target]) for target, label in LABELS.items()]
 
     def plan(self) -> list[PlannedRun]:
         """Targets x seeds at each temperature."""
@@ -70,8 +71,12 @@ def tau_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     rows = {}
     for tau in sorted(frame.tau.unique()):
         means = seed_means(frame, metric, tau=tau)
-        rows[f"tau {tau:g}"] = {name: mean_sd(list(means[name])) for name in means}
+        rows[_tau_label(tau)] = {name: mean_sd(list(means[name])) for name in means}
     return pd.DataFrame(rows).T
+
+
+def _tau_label(tau: float) -> str:
+    return f"tau {tau:g}" if tau else "each row's own tau"
 
 
 def teacher_table(teacher: dict, r: int) -> pd.DataFrame:
@@ -99,7 +104,7 @@ def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
         floor: mAP@all that a row must be above to be judged; 0: none.
     """
     taus = sorted(frame.tau.unique())
-    names = {tau: f"tau {tau:g}: " if len(taus) > 1 else "" for tau in taus}
+    names = {tau: f"{_tau_label(tau)}: " if len(taus) > 1 else "" for tau in taus}
     return decide(
         [
             claim(frame, npc, other, f"{names[tau]}{npc} > {other}", floor=floor, tau=tau)
@@ -122,10 +127,10 @@ def figure(frame: pd.DataFrame, tau: float, metric: str, label: str, teacher: di
     fig, axes = plt.subplots(1, min(len(taus), 2), figsize=(6.4 if len(taus) == 1 else 11.5, 4), squeeze=False)
     left, right = axes[0][0], axes[0][-1]
     plots.dots(left, select(frame, metric, tau=tau), label)
-    left.set_title(f"tau {tau:g}; {plots.DOTS}", fontsize=9)
+    left.set_title(f"{_tau_label(tau)}; {plots.DOTS}", fontsize=9)
     if right is not left:
-        plots.lines(right, frame, "tau", metric, f"{label}, closer")
-        right.set_xticks(taus)
+        plots.lines(right, frame[frame.tau > 0], "tau", metric, f"{label}, closer")
+        right.set_xticks([tau for tau in taus if tau])
         right.set_xlabel("tau (temperature of targets and logits)")
         right.set_title("mean of both directions ± sd over seeds", fontsize=9)
         right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))

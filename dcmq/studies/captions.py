@@ -38,9 +38,9 @@ class Parameters(TrainingStudy):
         )
         return [
             Variant(f"captions: {NPC}", {"target": "npc"} | transformer),
-            Variant(f"captions: {IDENTITY}", {"target": "identity"} | transformer),
+            Variant(f"captions: {IDENTITY}", {"target": "identity"} | transformer, row="DCMQ-identity"),
             Variant(f"bag of words: {NPC}", {"target": "npc"}),
-            Variant(f"bag of words: {IDENTITY}", {"target": "identity"}),
+            Variant(f"bag of words: {IDENTITY}", {"target": "identity"}, row="DCMQ-identity"),
         ]
 
 

@@ -51,7 +51,7 @@ class Parameters(TrainingStudy):
 
     def variants(self) -> list[Variant]:
         """A student whose target is the teacher's similarities with NPC, and one without."""
-        return [Variant(WITH, {"target": "npc"}), Variant(WITHOUT, {"target": "raw"})]
+        return [Variant(WITH, {"target": "npc"}), Variant(WITHOUT, {"target": "raw"}, row="DCMQ-raw")]
 
     def plan(self) -> list[PlannedRun]:
         """The runs of the two students; none for a collection."""

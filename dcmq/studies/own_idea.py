@@ -132,6 +132,9 @@ def _variant(row: str) -> Variant:
     if twice:
         raise DcmqError(f"{row!r} says {twice} twice: say it once")
     base = method_variants(methods[-1])[0] if methods else Variant(row)
+    if not methods:  # a target that has a row of its own has what was chosen for that
+        own = {"target": settings.get("target")}
+        base = replace(base, row=next((m.name for m in METHODS.values() if m.settings == own), ""))
     return replace(base, name=row, settings=base.settings | settings)
 
 

@@ -8,12 +8,14 @@ from pydantic import Field
 
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
+from dcmq.experiments.settings import preset_settings
 from dcmq.experiments.study import TrainingStudy, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import seed_means
 from dcmq.reporting.verdicts import Verdict, claim, decide
 
 NUMBERS = ("tau", "tau_q", "tau_g", "gumbel_weight", "batch_size")
+CHOSEN = "none"  # of the presets: the settings that were chosen
 NAMES = {"gumbel_weight": "lambda (gumbel_weight)", "batch_size": "batch size", "npc_scope": "NPC scope"}
 
 
@@ -35,6 +37,7 @@ class Parameters(TrainingStudy):
     gumbel_weight: str
     batch_size: str
     npc_scope: str
+    presets: str
 
     def values(self, name: str) -> list:
         """The values that setting ``name`` is swept over."""
@@ -44,6 +47,7 @@ class Parameters(TrainingStudy):
     def plan(self) -> list[PlannedRun]:
         """For each setting its values, the default among them, x seeds."""
         runs = []
+        known = [preset for preset in comma_list(self.presets, str) if preset_settings(preset)]
         for name in (*NUMBERS, "npc_scope"):
             config = self.config()
             default = getattr(config, name, None)
@@ -55,6 +59,12 @@ class Parameters(TrainingStudy):
                 )
                 tags = {"setting": name, "level": value, "default": value == default}
                 runs += [self.run(variant, self.bits, seed, **tags) for seed in self.seed_list]
+        for preset in [CHOSEN, *known] if known else []:
+            settings = {} if preset == CHOSEN else preset_settings(preset)
+            tags = {"setting": "preset", "level": preset, "default": preset == CHOSEN}
+            runs += [
+                self.run(Variant(f"preset {preset}", dict(settings)), self.bits, seed, **tags) for seed in self.seed_list
+            ]
         return runs
 
 
@@ -97,8 +107,10 @@ def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
 def figure(frame: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """A panel per setting, the mean of both directions with sd bars; the default is ringed."""
     names = list(dict.fromkeys(frame.setting))
-    fig, axes = plt.subplots(2, 3, figsize=(10.5, 6), sharey=True)
-    for axis, name in zip(axes.flat, names, strict=True):
+    fig, axes = plt.subplots(2, -(-len(names) // 2), figsize=(3.5 * -(-len(names) // 2), 6), sharey=True)
+    for axis in axes.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat[: len(names)], names, strict=True):
         part = frame[frame.setting == name]
         means = seed_means(part, metric, by="level")
         places = range(len(means.columns))

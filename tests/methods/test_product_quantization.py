@@ -54,3 +54,8 @@ def test_what_faiss_cannot_train_is_refused(cloud, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DcmqError, match=r"pip install 'dcmq\[faiss\]'"):
         pq.train_codebooks(cloud, 4)
+def test_opq_of_fewer_rows_than_numbers_does_not_write_beyond_its_memory():
+    x = torch.nn.functional.normalize(torch.randn(60, 64, generator=torch.Generator().manual_seed(0)), dim=1)
+    one, again = (pq.train_codebooks(x, 8, rotate=True) for _ in range(2))
+    torch.testing.assert_close(one.rotation @ one.rotation.T, torch.eye(64), atol=1e-5, rtol=0)
+    assert torch.equal(one.codebooks, again.codebooks)

@@ -92,7 +92,7 @@ def configs(**changes):
         (dict(bits=30), "30 cannot be reached with K = 16; choose a positive multiple of 4"),
         (dict(seeds="0,,1"), "no comma-separated list"),
         (dict(seeds="0,0"), "names a value twice"),
-        (dict(tau=0), "parameter 'tau'"),
+        (dict(tau=-1), "parameter 'tau'"),
         (dict(profile="quick"), "parameter 'profile'"),
         (dict(npc_scope="all"), "parameter 'npc_scope'"),
         (dict(settings="tau_q=-1"), "settings: tau_q: input should be greater than 0, not -1"),

@@ -9,6 +9,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.methods.dcmq.retriever import QuantizedRetriever
 from dcmq.methods.dcmq.student import Student, load_student, make_student
 from dcmq.methods.dcmq.trainer import Trainer
+from dcmq.retrieval.evaluate import evaluate
 from dcmq.search.model import SearchModel
 
 APART = STUDENT.model_copy(update={"codebooks": "per-modality"})
@@ -83,3 +84,16 @@ def test_training_moves_the_sets_apart_and_a_checkpoint_has_both(tmp_path):
     assert torch.equal(trained.codebooks, torch.cat([image, text]))
     loaded = load_student(settings, 3, tmp_path / "c")
     assert torch.equal(loaded.codebooks, trained.codebooks)
+
+
+def test_evaluation_asks_each_gallery_by_its_own_codebooks():
+    data, _ = tiny_dataset()
+    apart, shared = make_student(config(student=APART), 3).eval(), make_student(config(), 3).eval()
+    measured, same = (evaluate(QuantizedRetriever(student, data), data, 10) for student in (apart, shared))
+    assert measured == same  # both sets are still the shared one
+    torch.nn.init.normal_(apart.text_quantizer.codebooks)
+    moved = evaluate(QuantizedRetriever(apart, data), data, 10)
+    assert moved["i2t"] != same["i2t"]
+    assert moved["t2i"] == same["t2i"] and moved["i2i"] == same["i2i"]
+    assert moved["codewords"]["image"] == same["codewords"]["image"]
+    assert moved["codewords"]["text"]["cosine"] != same["codewords"]["text"]["cosine"]
