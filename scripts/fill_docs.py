@@ -1,12 +1,15 @@
-"""Write the tables of README.md and docs/ anew: from the committed reports, and from what is registered.
+"""Write the tables and sentences of README.md and docs/ anew: from the committed reports, and from what is registered.
 
-A table that this script fills stands under a comment that names it, ``<!-- table: NAME -->``. NAME is a file of a report, such as
-``reports/cost/scenes-.../table-search.md``, or one of ``COMPUTED`` below. ``tests/docs`` fails where a page is out of date.
+A table that this script fills stands under a comment that names it, ``<!-- table: NAME -->``: a file of a report, such as
+``reports/cost/scenes-.../table-search.md``, or one of ``COMPUTED`` below. Sentences with results stand between
+``<!-- text: NAME -->`` and ``<!-- end -->``, NAME one of ``TEXTS`` or ``verdicts REPORT``. ``tests/docs`` fails where a page is out
+of date, or has a result that stands elsewhere.
 """
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -18,22 +21,17 @@ from dcmq.methods.registry import METHODS
 from dcmq.reporting.page import collected
 from dcmq.reporting.results import METRICS, metric_name, select, table
 from dcmq.reporting.tables import markdown
-from dcmq.reporting.verdicts import compare
-from dcmq.retrieval.evaluate import DIRECTIONS
+from dcmq.reporting.verdicts import HOLDS, REVERSED, TIE
 from dcmq.studies.registry import reading_order
 from dcmq.teachers.registry import TEACHERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 NPC = "ablation_npc/scenes-clip-64bits-demo"
-NPC_WIDE = "ablation_npc/scenes-clip-wide-64bits-demo"
-NPC_PHOTOS = "ablation_npc/coco-precomputed-64bits-paper-10epochs-16b589"
 MAIN = "main_results/scenes-clip-32-64-128bits-demo"
-MAIN_PHOTOS = "main_results/coco-precomputed-32-64-128bits-paper-b90a9a"
 R = 500  # of mAP@R (hits) on scenes
-OTHER_TARGETS = ("identity", "multi-hot labels", "teacher without NPC")
-WORDS = {"holds": "ahead", "does not hold": "behind", "a tie": "tie"}  # a difference is no claim
-MARKED = re.compile(r"<!-- table: (?P<name>\S+) -->\n+(?P<table>(?:\|.*\n)*)\n*")
+TABLE = re.compile(r"<!-- table: (?P<name>\S+) -->\n+(?P<table>(?:\|.*\n)*)\n*")
+TEXT = re.compile(r"<!-- text: (?P<name>[^>]+?) -->\n.*?<!-- end -->\n", re.DOTALL)
 
 
 @cache
@@ -42,45 +40,82 @@ def values(report: str) -> pd.DataFrame:
     return pd.read_csv(ROOT / "reports" / report / "values.csv")
 
 
-def differences(
-    report: str, minuend: str, subtrahends: Sequence[str], metrics: Sequence[str] = METRICS, gallery="gallery", **tags
-) -> pd.DataFrame:
-    """Mean differences over paired seeds, ``+.057 ahead``: a row for each subtrahend, a column for each metric and direction.
-
-    Ahead or behind means more than two standard deviations of the paired differences, as everywhere in the reports.
-    """
-    frame, columns = values(report), {}
-    for metric in metrics:
-        for direction in DIRECTIONS:
-            chosen = select(frame, metric, gallery, direction=direction, **tags)
-            by_seed = chosen.pivot(index="seed", columns="variant", values="value")
-            columns[f"{metric_name(metric, R)} {direction}"] = {
-                name: _cell(by_seed, minuend, name) for name in subtrahends
-            }
-    return pd.DataFrame(columns).rename_axis(f"{minuend} less")
+@cache
+def record(report: str) -> dict:
+    """The record of a committed report."""
+    return json.loads((ROOT / "reports" / report / "record.json").read_text(encoding="utf-8"))
 
 
-def _cell(by_seed: pd.DataFrame, minuend: str, subtrahend: str) -> str:
-    difference = (by_seed[minuend] - by_seed[subtrahend]).mean()
-    return f"{difference:+.3f} {WORDS[compare(by_seed, minuend, subtrahend).word]}".replace("0.", ".", 1)
+def in_words(parts: list[dict], r: int = R) -> str:
+    """What the parts of a verdict say: ``holds in i2t and t2i by both metrics``, or each word with where it stands."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        found.setdefault(part["word"], []).append(f"{part['direction']} by {metric_name(part['metric'], r)}".strip())
+    if len(found) == 1 and len(parts) == 4:
+        return f"{next(iter(found))} in both directions, by both metrics"
+    return "; ".join(f"{word} in {_listed(places)}" for word, places in found.items())
 
 
-def npc_differences(report: str, **tags) -> pd.DataFrame:
-    """What the target with NPC is ahead of, and what it is behind."""
-    return differences(report, "teacher with NPC", OTHER_TARGETS, **tags)
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def npc_over_tau() -> pd.DataFrame:
-    """The differences of the sweep: a row for each temperature and other target."""
-    report = f"{NPC}-tau-sweep"
-    parts = {tau: npc_differences(report, tau=tau) for tau in sorted(values(report).tau.unique())}
-    return pd.concat([part.rename(lambda name, tau=tau: f"{name}, tau {tau:g}") for tau, part in parts.items()])
+def verdict_list(report: str) -> str:
+    """A line for each verdict of a report: the claim, its word, and the numbers that it follows from."""
+    return "\n".join(f"- {v['claim']}: **{v['word']}**. {v['detail']}." for v in record(report)["verdicts"])
 
 
-def main_differences(report: str, **tags) -> pd.DataFrame:
-    """What DCMQ is ahead of at 64 bits, and what it is behind."""
-    others = [name for name in dict.fromkeys(values(report).variant) if name != "DCMQ"]
-    return differences(report, "DCMQ", others, bits=64, **tags)
+def npc_sentences() -> str:
+    """What Table 3's three claims come to, a line each."""
+    lines = [f"- **{v['claim'].partition(' > ')[2]}**: {in_words(v['parts'])}." for v in record(NPC)["verdicts"]]
+    units = record(NPC)["verdicts"][0]["parts"][0]["units"]
+    return "\n".join([*lines, f"\nJudged on items that nobody trained on, over {units}."])
+
+
+def main_sentences(bits: int = 64) -> str:
+    """What becomes of DCMQ against each other row at one code length, in a sentence for each word."""
+    found: dict[str, list[str]] = {}
+    for verdict in record(MAIN)["verdicts"]:
+        match = re.match(rf"{bits} bits, DCMQ > ([^ ,]+)", verdict["claim"])
+        if match and "the best" not in verdict["claim"]:
+            found.setdefault(verdict["word"], []).append(match[1])
+    words = {
+        HOLDS: "ahead in both directions by both metrics of",
+        "holds in part": "ahead in part, and nowhere surely behind, against",
+        TIE: "level, within the margin, with",
+        "undecided": "not decided against",
+        REVERSED: "behind, in one direction or metric at least, of",
+        "not judged": "not judged against, since they did not learn,",
+    }
+    lines = [f"- {words[word]} {_listed(names)}" for word, names in found.items()]
+    return f"At {bits} bits, on items that nobody trained on, DCMQ is\n\n" + ";\n".join(lines) + "."
+
+
+def floor_sentence(report: str = NPC) -> str:
+    """What rankings by cues alone reach, beside the lowest and the highest row of Table 3."""
+    measured = {name: galleries["unseen"]["mAP@all"] for name, galleries in record(report)["floors"].items()}
+    means = select(values(report), "mAP@all").groupby("variant", sort=False).value.mean()
+    cues = ", ".join(f"{name} {_number(value)}" for name, value in measured.items())
+    return (
+        f"Rankings that look at no object reach mAP@all of: {cues}. The rows above lie between {_number(means.min())} "
+        f"({means.idxmin()}) and {_number(means.max())} ({means.idxmax()})."
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def study_sentence(name: str, entry: str) -> str:
+    """The sentence that a study's notebook wrote into its record under ``entry``."""
+    (folder,) = (ROOT / "reports" / name).glob("scenes-*")
+    return str(record(f"{name}/{folder.name}")[entry])
+
+
+def study_verdicts(name: str) -> str:
+    """:func:`verdict_list` of a study's report on ``scenes``."""
+    (folder,) = (ROOT / "reports" / name).glob("scenes-*")
+    return verdict_list(f"{name}/{folder.name}")
 
 
 def methods_table() -> pd.DataFrame:
@@ -126,13 +161,13 @@ def teachers_table() -> pd.DataFrame:
 def claims_table() -> pd.DataFrame:
     """A row for each report, in reading order: the paper's claim, and how many verdicts were which."""
     rows = {}
-    for folder, record in collected(ROOT / "reports", reading_order()):
-        words = Counter(verdict["word"] for verdict in record["verdicts"])
-        link = f"[{folder.parent.name}](../reports/{folder.parent.name}/{folder.name}/table.md)"
+    for folder, found in collected(ROOT / "reports", reading_order()):
+        words = Counter(verdict["word"] for verdict in found["verdicts"])
+        link = f"[{folder.parent.name}](../reports/README.md#{folder.parent.name}-{folder.name})"
         rows[link] = {
             "data, teacher, bits, profile": folder.name,
-            "paper": record["item"],
-            "claim": record["claim"],
+            "paper": found["item"],
+            "claim": found["claim"],
             "verdicts": ", ".join(f"{word} {count}" for word, count in words.most_common()) or "nothing to judge",
         }
     return pd.DataFrame(rows).T.rename_axis("notebook")
@@ -143,16 +178,16 @@ COMPUTED: dict[str, Callable[[], pd.DataFrame]] = {
     "claims": claims_table,
     "datasets": datasets_table,
     "teachers": teachers_table,
-    "npc-differences": lambda: npc_differences(NPC),
-    "npc-differences-unseen": lambda: npc_differences(NPC, gallery="unseen"),
-    "npc-differences-wide": lambda: npc_differences(NPC_WIDE),
-    "npc-differences-photos": lambda: npc_differences(NPC_PHOTOS, metrics=METRICS[1:]),
-    "npc-differences-over-tau": npc_over_tau,
-    "main-64bits": lambda: table(select(values(MAIN), bits=64), r=R),
-    "main-64bits-photos": lambda: table(select(values(MAIN_PHOTOS), METRICS[1], bits=64)),
-    "main-differences": lambda: main_differences(MAIN),
-    "main-differences-unseen": lambda: main_differences(MAIN, gallery="unseen"),
-    "main-differences-photos": lambda: main_differences(MAIN_PHOTOS, metrics=METRICS[1:]),
+    "main-64bits": lambda: table(select(values(MAIN), METRICS, bits=64), r=R),
+    "main-64bits-whole": lambda: table(select(values(MAIN), METRICS, "gallery", bits=64), r=R),
+}
+TEXTS: dict[str, Callable[[], str]] = {
+    "npc": npc_sentences,
+    "main": main_sentences,
+    "floors": floor_sentence,
+    "npc parts": lambda: study_sentence("npc_parts", "conclusion"),
+    "teacher text": lambda: study_sentence("teacher_text", "advice"),
+    "better student": lambda: study_sentence("better_student", "summary"),
 }
 
 
@@ -161,9 +196,20 @@ def named_table(name: str) -> str:
     return markdown(COMPUTED[name]()) if name in COMPUTED else (ROOT / name).read_text(encoding="utf-8")
 
 
+def named_text(name: str) -> str:
+    """The sentences of this name."""
+    kind, _, report = name.partition(" ")
+    if kind == "verdicts":
+        return verdict_list(report) if "/" in report else study_verdicts(report)
+    return TEXTS[name]()
+
+
 def filled(text: str) -> str:
-    """A page with the tables that its comments name."""
-    return MARKED.sub(lambda found: f"<!-- table: {found['name']} -->\n\n{named_table(found['name'])}\n", text)
+    """A page with the tables and sentences that its comments name."""
+    text = TABLE.sub(lambda found: f"<!-- table: {found['name']} -->\n\n{named_table(found['name'])}\n", text)
+    return TEXT.sub(
+        lambda found: f"<!-- text: {found['name']} -->\n\n{named_text(found['name'])}\n\n<!-- end -->\n", text
+    )
 
 
 if __name__ == "__main__":

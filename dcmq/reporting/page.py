@@ -68,6 +68,14 @@ def page(folder: Path, order: Sequence[str]) -> str:
     return "\n".join(lines) + "\n" + "".join(sections)
 
 
+_TABLES = {
+    "table": "Ours",
+    "table-protocol": "Ours, with train inside the gallery",
+    "table-floors": "Rankings that look at no object and read no word",
+    "paper": "The paper's; its directions are inferred from the order of its columns",
+}
+
+
 def _section(path: Path, record: dict, folder: Path, number: int) -> str:
     relative = path.relative_to(folder).as_posix()
     parts = [
@@ -77,7 +85,7 @@ def _section(path: Path, record: dict, folder: Path, number: int) -> str:
     ]
     if (path / "figure.png").is_file():
         parts.append(f"![{record['title']}]({relative}/figure.png)\n")
-    for name, heading in (("table", "Ours"), ("paper", "The paper's")):
+    for name, heading in _TABLES.items():
         if (path / f"{name}.md").is_file():
             parts.append(f"{heading}:\n\n{(path / f'{name}.md').read_text()}")
     if record.get("summary"):

@@ -16,7 +16,7 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import PlannedRun, weights_label
 from dcmq.experiments.study import Study
 from dcmq.reporting.figures import save
-from dcmq.reporting.results import WHERE, written
+from dcmq.reporting.results import METRICS, WHERE, WHOLE, metric_name, written
 from dcmq.reporting.tables import markdown, write_table
 from dcmq.reporting.verdict_table import verdict_table
 from dcmq.reporting.verdicts import Verdict
@@ -86,6 +86,22 @@ def floors_text(found: dict) -> str:
     return f"floors  mAP@all, {WHERE[gallery]}: {values}"
 
 
+def floors_table(found: dict, r: int) -> pd.DataFrame:
+    """Both mAPs of the rankings by cues alone: a row for each, first on the judged gallery, then on the whole.
+
+    Args:
+        found: as :func:`dcmq.retrieval.floors.floors` gives them. r: R of mAP@R (hits).
+    """
+    rows = {}
+    for name, measured in found.items():
+        for gallery in sorted(measured, key=lambda gallery: gallery == WHOLE):
+            values = measured[gallery]
+            hits = next(value for metric, value in values.items() if metric.endswith("(hits)"))
+            cells = {metric_name(METRICS[0], r): hits, METRICS[1]: values[METRICS[1]]}
+            rows.setdefault(name, {}).update({f"{m}, {WHERE[gallery]}": f"{v:.3f}" for m, v in cells.items()})
+    return pd.DataFrame(rows).T.rename_axis("a ranking by")
+
+
 def provenance(records: Sequence[dict]) -> dict:
     """The origins of ``records``: data, teachers, code, versions, devices, the last date, and one hash of all run keys."""
 
@@ -113,6 +129,7 @@ def write_report(
     records: Sequence[dict],
     figures: dict[str, Figure] | None = None,
     frame: pd.DataFrame | None = None,
+    floors: dict | None = None,
     **more,
 ) -> Path:
     """Write tables (CSV, Markdown, LaTeX), that of verdicts among them, figures (SVG, PNG), single values and the record; return
@@ -126,12 +143,16 @@ def write_report(
             left out.
         figures: ``figure`` is the one that the page shows.
         frame: single values, as :func:`dcmq.reporting.results.results_frame` gives them.
+        floors: what rankings by cues alone reach, as :func:`dcmq.retrieval.floors.floors` gives it.
         more: further entries of the record, whatever JSON can hold.
 
     Raises:
         DcmqError: content that JSON cannot hold, or a file that cannot be written.
     """
     folder = study.folder
+    if floors:
+        tables = tables | {"table-floors": floors_table(floors, getattr(study, "r", 0))}
+        more |= {"floors": floors}
     decided = verdict_table(verdicts, getattr(study, "r", 0))
     for name, table in ({"table-verdicts": decided} | tables).items():
         if not (table.empty or _is_written(folder / f"{name}.md", table)):
