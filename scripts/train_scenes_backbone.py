@@ -42,7 +42,9 @@ def train(count: int, epochs: int, batch: int, learning_rate: float) -> None:
         model.train()
         order, total = torch.randperm(count, generator=generator), 0.0
         for rows in order[: count // batch * batch].view(-1, batch):
-            loss = F.binary_cross_entropy_with_logits(model(_inputs(shifted(images[rows], generator), device)), labels[rows])
+            loss = F.binary_cross_entropy_with_logits(
+                model(_inputs(shifted(images[rows], generator), device)), labels[rows]
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
