@@ -52,7 +52,7 @@ def list_(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all columns and the folder.")] = False,
 ) -> None:
-    """List the runs that there are, with their metrics on the whole gallery; unfinished ones too."""
+    """List the runs that there are, with their metrics on items not trained on, if there are any; unfinished ones too."""
     from dcmq.core.paths import display_path, runs_dir
     from dcmq.experiments.run_list import COLUMNS, list_runs, newest_runs, select_runs, sorted_runs
 

@@ -3,6 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dcmq.experiments.run_list import judged_metrics
+
+DIRECTIONS = ("i2t", "t2i", "i2i", "t2t")  # the last two within one modality, and on the judged gallery alone
+GALLERIES = ("gallery", "unseen", "continuous")
+
 
 @dataclass(frozen=True)
 class MetricPair:
@@ -67,12 +72,12 @@ def metric_pairs(a: dict, b: dict) -> list[MetricPair]:
 
 
 def measured(record: dict) -> dict[tuple[str, str], dict]:
-    """The metrics of a record by direction (``i2t``, ``t2i``) and gallery (``gallery``, ``unseen``, ``continuous``)."""
+    """The metrics of a record by direction and gallery, as :data:`DIRECTIONS` and :data:`GALLERIES` name and order them."""
     return {
-        (direction, gallery): metrics
-        for direction, galleries in record["evaluation"].items()
-        if isinstance(galleries, dict) and "gallery" in galleries
-        for gallery, metrics in galleries.items()
+        (direction, gallery): record["evaluation"][direction][gallery]
+        for direction in DIRECTIONS
+        for gallery in GALLERIES
+        if gallery in record["evaluation"].get(direction, {})
     }
 
 
@@ -87,14 +92,12 @@ def metric_table(record: dict) -> dict[str, list[float | int | None]]:
 
 
 def paired_queries(a: dict, b: dict) -> list[PairedQueries]:
-    """The queries of two records one by one, on the whole gallery; empty where they were asked of different data."""
+    """The queries of two records one by one, on the judged gallery; empty where they were asked of different data."""
     if any(a["dataset"].get(name) != b["dataset"].get(name) for name in ("fingerprint", "split")):
         return []
     rows = []
-    for direction, gallery in measured(a):
-        if gallery != "gallery":
-            continue
-        first, second = (measured(record).get((direction, gallery), {}).get("AP per query", {}) for record in (a, b))
+    for direction in DIRECTIONS:
+        first, second = (_per_query(record, direction) for record in (a, b))
         for metric in first:
             own, other = thousandths(first[metric]), thousandths(second.get(metric, ""))
             if not own or len(own) != len(other):
@@ -109,6 +112,11 @@ def paired_queries(a: dict, b: dict) -> list[PairedQueries]:
 def thousandths(line: str) -> list[int]:
     """The average precision of each query in thousandths, from a record's line ``AP per query``."""
     return [int(word) for word in line.split()]
+
+
+def _per_query(record: dict, direction: str) -> dict[str, str]:
+    """Lines of the average precision of each query by metric; none where the direction is not measured one by one."""
+    return judged_metrics(record["evaluation"].get(direction, {})).get("AP per query", {})
 
 
 def _numbers(metrics: dict) -> Iterator[tuple[str, float | int]]:

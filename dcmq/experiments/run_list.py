@@ -27,7 +27,8 @@ class RunRow:
         label: the target of a run of DCMQ, else the method, as in the name of the folder.
         parts: a loss and a quantizer that are not DCMQ's own, as ``loss=mine quantizer=mine``.
         epochs: how many are trained.
-        i2t, t2i: mAP@all on the whole gallery. i2t_at_r, t2i_at_r: mAP@R (hits). r: that R.
+        i2t, t2i: mAP@all on the judged gallery: the items that were not trained on, where there are any.
+        i2t_at_r, t2i_at_r: mAP@R (hits), on the same. r: that R.
         seconds: of training. finished: when, in ISO format; None for a run that is not.
     """
 
@@ -87,7 +88,7 @@ def run_row(folder: Path) -> RunRow:
 
 def _finished_row(folder: Path, record: dict) -> RunRow:
     config, measured = record["config"], record["evaluation"]
-    whole = {direction: measured[direction]["gallery"] for direction in ("i2t", "t2i")}
+    judged = {direction: judged_metrics(measured[direction]) for direction in ("i2t", "t2i")}
     return RunRow(
         folder=folder,
         key=record["key"],
@@ -100,14 +101,22 @@ def _finished_row(folder: Path, record: dict) -> RunRow:
         teacher=record["teacher"]["name"],
         seed=config["seed"],
         epochs=len(record["losses"]),
-        i2t=whole["i2t"]["mAP@all"],
-        t2i=whole["t2i"]["mAP@all"],
+        i2t=judged["i2t"]["mAP@all"],
+        t2i=judged["t2i"]["mAP@all"],
         r=measured["R"],
-        i2t_at_r=_at_r(whole["i2t"]),
-        t2i_at_r=_at_r(whole["t2i"]),
+        i2t_at_r=_at_r(judged["i2t"]),
+        t2i_at_r=_at_r(judged["t2i"]),
         seconds=record["training_seconds"],
         finished=record["finished"],
     )
+
+
+def judged_metrics(galleries: dict) -> dict:
+    """The metrics of the gallery that verdicts are about, out of a direction's metrics by gallery; empty where it has none.
+
+    The same as :func:`dcmq.retrieval.galleries.judged_gallery` says, which is slow to import.
+    """
+    return galleries.get("unseen", galleries.get("gallery", {}))
 
 
 def _other_parts(config: dict) -> str:

@@ -41,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Part:
-    """What one direction by one metric says. ``p`` is corrected; NaN where it was not tested."""
+    """The outcome in one direction by one metric. ``p`` is corrected; NaN where it was not tested."""
 
     direction: str
     metric: str

@@ -237,5 +237,6 @@ def test_settings_data_teacher_and_weights_are_in_the_key():
 
 def test_names_are_listed_in_the_settings_own_registries():
     own = {name for name in TARGETS if TARGETS.is_own(name)}
-    assert own == {"npc", "raw", "multihot", "identity"} and "distillation" in LOSSES and "pqg" in QUANTIZERS
+    paper, parts, ours = {"npc", "raw", "multihot", "identity"}, {"affine", "lifted"}, {"npc_multihot"}
+    assert own == paper | parts | ours and "distillation" in LOSSES and "pqg" in QUANTIZERS
     assert torch.equal(TARGETS["identity"](torch.zeros(3, 3), None), torch.eye(3))

@@ -5,14 +5,23 @@ import subprocess
 import sys
 
 import pytest
-from records import AP, record, write_report, write_run, write_unfinished
+from records import AP, metrics, record, write_report, write_run, write_unfinished
 
 from dcmq.config import MethodConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.experiments import run_files, runs
 from dcmq.experiments.run_cleaning import removable_runs, remove_run
-from dcmq.experiments.run_comparison import described, differing, metric_pairs, metric_table, paired_queries
-from dcmq.experiments.run_list import COLUMNS, find_run_folder, list_runs, run_row, select_runs, sorted_runs
+from dcmq.experiments.run_comparison import described, differing, measured, metric_pairs, metric_table, paired_queries
+from dcmq.experiments.run_list import (
+    COLUMNS,
+    find_run_folder,
+    judged_metrics,
+    list_runs,
+    run_row,
+    select_runs,
+    sorted_runs,
+)
+from dcmq.retrieval.galleries import judged_gallery
 
 KEYS = ["a1" + "0" * 14, "a2" + "0" * 14, "b3" + "0" * 14]
 
@@ -73,6 +82,26 @@ def test_a_row_says_what_a_run_is_and_reaches(three):
     assert (row.i2t, row.t2i, row.i2t_at_r, row.t2i_at_r) == (0.46875, 0.25, 0.46875, 0.25)
     assert (rows[2].method, rows[2].target, rows[2].label) == ("DCMH", None, "DCMH")
     assert json.loads(json.dumps(row.to_dict()))["folder"].endswith(f"npc-64bits-seed1-{KEYS[0]}")
+
+
+def test_a_row_is_about_items_that_were_not_trained_on_where_there_are_any(three):
+    folder = find_run_folder(KEYS[0])
+    content = json.loads((folder / "record.json").read_text())
+    content["evaluation"]["t2i"]["unseen"] = metrics("0 0 0 200")
+    (folder / "record.json").write_text(json.dumps(content))
+    row = run_row(folder)
+    assert (row.i2t, row.t2i, row.t2i_at_r) == (0.46875, 0.05, 0.05)
+
+
+@pytest.mark.parametrize("names", [("gallery",), ("gallery", "unseen", "continuous")])
+def test_the_judged_gallery_is_that_of_verdicts(names):
+    galleries = {name: {"of": name} for name in names}
+    assert judged_metrics(galleries) == galleries[judged_gallery(galleries)]
+
+
+def test_a_list_of_runs_is_not_slow_to_import():
+    code = "import sys, dcmq.experiments.run_list, dcmq.experiments.run_comparison; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_rows_are_filtered_and_sorted_by_every_column(three):
@@ -170,6 +199,30 @@ def test_metrics_and_queries_side_by_side_by_hand():
     assert paired_queries(a, record("c", dataset="coco")) == []
     del b["evaluation"]["i2t"]["gallery"]["mAP@all"]
     assert next(p for p in metric_pairs(a, b) if p.metric == "mAP@all").difference is None
+
+
+def test_queries_are_paired_on_the_judged_gallery():
+    a, b = record("a"), record("b")
+    for found, line in ((a, "100 200 300 400"), (b, "100 500 300 300")):
+        for direction in ("i2t", "t2i"):
+            found["evaluation"][direction]["unseen"] = metrics(line)
+            del found["evaluation"][direction]["gallery"]["AP per query"]
+    (row, *others) = [q for q in paired_queries(a, b) if q.metric == "mAP@all"]
+    assert (row.direction, row.better, row.worse, row.equal) == ("i2t", 1, 1, 2) and row.mean_difference == 0.05
+    assert [q.direction for q in others] == ["t2i"]
+
+
+def test_what_is_measured_within_a_modality_is_shown_and_recalls_are_no_gallery():
+    a, b = record("a"), record("b")
+    for found, value in ((a, 0.25), (b, 0.5)):
+        found["evaluation"]["i2i"] = {"unseen": {"mAP@all": value}}
+        for direction in ("i2t", "t2i"):
+            found["evaluation"][direction] |= {"unseen": {"mAP@all": value}, "own pair": {"1": 0.1, "5": 0.2}}
+    cross = [(d, g) for d in ("i2t", "t2i") for g in ("gallery", "unseen", "continuous")]
+    assert list(measured(a)) == [*cross, ("i2i", "unseen")]
+    pairs = {(p.direction, p.gallery): p.difference for p in metric_pairs(a, b) if p.metric == "mAP@all"}
+    assert pairs["i2i", "unseen"] == pairs["t2i", "unseen"] == 0.25 and pairs["i2t", "gallery"] == 0
+    assert {q.direction for q in paired_queries(a, b)} == set()  # the judged gallery has no APs one by one
 
 
 def test_every_number_of_a_record_is_in_its_table():

@@ -65,9 +65,11 @@ def test_a_part_that_is_not_registered_is_refused_when_runs_are_planned():
         ({"settings": "backbone_weights="}, "resnet18", ""),
         ({"settings": "backbone_weights=mine.pth"}, "resnet18", "mine.pth"),
         ({"settings": "image_encoder=resnet18"}, "resnet18", "imagenet"),
-        ({"settings": "image_encoder=small_resnet"}, "small_resnet", ""),  # which has no weights
+        ({"settings": "image_encoder=small_resnet"}, "small_resnet", ""),  # another encoder than the weights are of
         ({"settings": "image_encoder=resnet50 backbone_weights=imagenet"}, "resnet50", "imagenet"),
-        ({"profile": "demo"}, "small_resnet", ""),
+        ({"profile": "demo"}, "small_resnet", "scenes-objects"),
+        ({"profile": "demo", "settings": "backbone_weights="}, "small_resnet", ""),
+        ({"profile": "demo", "settings": "image_encoder=small_convnet"}, "small_convnet", ""),
     ],
 )
 def test_the_papers_student_starts_from_imagenets_weights(changes, encoder, weights):

@@ -1,5 +1,7 @@
 """All methods alike: runs that resume, rankings, bytes, keys, and what is refused."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.experiments.keys import run_key, training_fingerprint
 from dcmq.experiments.settings import parsed_settings
 from dcmq.methods import hashing
-from dcmq.methods.base import CONTROL, FitTask
+from dcmq.methods.base import CONTROL, OWN, FitTask
 from dcmq.methods.hashing import signs
 from dcmq.methods.registry import METHODS
 from dcmq.retrieval.evaluate import evaluate
@@ -51,8 +53,8 @@ def test_every_method_ranks_and_says_its_bytes(name, tmp_path):
     for direction in ("i2t", "t2i"):
         assert 0 <= result[direction]["gallery"]["mAP@all"] <= 1
         assert ("by Hamming radius" in result[direction]["gallery"]) == (fitted.retriever.radius > 0)
-    bits = given.config.student.bits
-    assert fitted.retriever.bytes_per_item == (32 if name == "teacher-labels" else bits / 8)
+    fixed = {"teacher-labels": 8 * 4, "teacher-RaBitQ-labels": 8 / 8 + 2 * 4}  # the teacher has eight numbers
+    assert fitted.retriever.bytes_per_item == fixed.get(name, given.config.student.bits / 8)
 
 
 @pytest.mark.slow
@@ -116,8 +118,10 @@ def test_hashing_in_several_processes_is_refused(tmp_path, monkeypatch):
 def test_every_row_says_what_it_is():
     for name, row in METHODS.items():
         assert row.name == name and row.reference and row.note
-        assert row.fidelity in ("as published", "reconstruction", "inspired by", "control")
-    assert sum(row.fidelity == CONTROL for row in METHODS.values()) == 11
+        assert row.fidelity in ("as published", "adapted", "reconstruction", "inspired by", "control", "own")
+    kinds = Counter(row.fidelity for row in METHODS.values())
+    assert kinds[CONTROL] == 3 + 6 * 3  # three targets, and six kinds of search of three texts
+    assert {name for name, row in METHODS.items() if row.fidelity == OWN} == {"DCMQ-shared", "DCMQ-best"}
 
 
 def test_a_methods_runs_have_their_own_key(tmp_path):

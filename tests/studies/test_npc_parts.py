@@ -73,7 +73,7 @@ def test_rows_differ_in_the_target_and_its_temperature_alone():
         if name != study.TUNED:
             same = {"target": "", "tau_target": None}
             assert run.config.model_copy(update=same) == plain.model_copy(update=same)
-    assert len(runs) == 6 + 2 * 3
+    assert len(runs) == 6 + 2 * len(p.factors.split(","))
     matched = runs[study.MATCHED]
     assert matched.config.tau_target == pytest.approx(p.tau / p.slope, rel=1e-3)
     assert (

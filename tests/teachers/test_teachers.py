@@ -51,7 +51,8 @@ def test_a_second_look_makes_no_forward_pass_and_damage_is_repaired(scenes, tmp_
     encode = teacher.encode_images
     monkeypatch.setattr(teacher, "encode_images", lambda images: calls.append(len(images)) or encode(images))
     first = embed(teacher, scenes, progress=False)
-    assert sum(calls) == 120
+    assert not calls  # nothing is encoded before it is looked at
+    assert len(first.image) == len(first.text) == sum(calls) == 120
     assert torch.equal(embed(teacher, scenes, progress=False).image, first.image) and sum(calls) == 120
     stored = next((tmp_path / "home").rglob("embeddings/*.safetensors"))
     content = bytearray(stored.read_bytes())
@@ -59,7 +60,7 @@ def test_a_second_look_makes_no_forward_pass_and_damage_is_repaired(scenes, tmp_
     stored.write_bytes(content)
     assert torch.equal(embed(teacher, scenes, progress=False).text, first.text) and sum(calls) == 240
     stored.write_bytes(bytes(content[:100]))
-    embed(teacher, scenes, progress=False)
+    assert len(embed(teacher, scenes, progress=False).image) == 120
     assert sum(calls) == 360 and load_tensors(stored)
 
 
@@ -106,7 +107,7 @@ def broken_row(value):
 def test_bad_precomputed_files_are_refused(scenes, tmp_path, changes, words):
     np.savez(tmp_path / "t.npz", **arrays(**changes))
     with pytest.raises(DcmqError, match=words):
-        embed(resolve_teacher(f"precomputed:{tmp_path}/t.npz", "scenes"), scenes)
+        _ = embed(resolve_teacher(f"precomputed:{tmp_path}/t.npz", "scenes"), scenes).image
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_sentences_over_77_tokens_are_cut_and_counted(scenes, tiny_clip):
     assert torch.equal(teacher.encode_texts(["dog " * 76]), teacher.encode_texts(["dog " * 75]))
     teacher.truncated = lambda texts: 3
     with pytest.warns(UserWarning, match="3 of .* distinct label sentences are longer"):
-        embed(teacher, scenes, progress=False)
+        _ = embed(teacher, scenes, progress=False).text
 
 
 @pytest.fixture
@@ -406,7 +407,7 @@ def test_a_bundled_teacher_says_what_it_runs_and_how_long_it_was_trained():
 
 def test_embeddings_of_another_version_are_made_again(scenes, tmp_path):
     teacher = resolve_teacher("clip", "scenes")
-    first = embed(teacher, scenes, progress=False)
+    first = embed(teacher, scenes, progress=False).image
     stored = next((tmp_path / "home").rglob("embeddings/*.safetensors"))
     save_file({"image_vectors": np.ones((120, 8), np.float32)}, stored)  # no checksum, other names
-    assert torch.equal(embed(teacher, scenes, progress=False).image, first.image)
+    assert torch.equal(embed(teacher, scenes, progress=False).image, first)
