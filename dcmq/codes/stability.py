@@ -22,7 +22,7 @@ class Changes:
 
 
 def changes(codes: Tensor, others: Tensor, num_codewords: int) -> Changes:
-    """What differs between two (n, M) codings in numbers below K; a codeword's bits are those of its number.
+    """The differences between two (n, M) codings in numbers below K; a codeword's bits are those of its number.
 
     Raises:
         DcmqError: K is no power of two.

@@ -119,7 +119,7 @@ def _one_way(means: np.ndarray, units: str) -> Difference:
 
 
 def _crossed(table: np.ndarray) -> Difference:
-    """Of (seeds, queries), one number in each cell: a random effect of seeds, one of queries, and what is left.
+    """The difference of (seeds, queries), one number in each cell: a random effect of seeds, one of queries, and what is left.
 
     The variance of the mean is (MS of seeds + MS of queries - MS of the rest) / (seeds x queries), as both mean squares hold the
     rest; never below that of either effect alone. Degrees of freedom after Satterthwaite (1946). That both are random, so that the

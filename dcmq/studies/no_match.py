@@ -60,7 +60,7 @@ class Parameters(TrainingStudy):
 
 
 def pairs_frame(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:
-    """What thresholds do, on the judged gallery: a row per run, direction and measure, with the columns that
+    """The use of thresholds, on the judged gallery: a row per run, direction and measure, with the columns that
     :func:`dcmq.reporting.verdicts.claim` reads. What a record does not have, such as a threshold without a cut, is left out."""
     rows = []
     for run, record in zip(plan, records, strict=True):
@@ -91,7 +91,7 @@ def precision_aimed_at(records: Sequence[dict]) -> float | None:
 
 
 def random_levels(data: RetrievalDataset) -> dict[str, float]:
-    """What random scores have by each AUROC on the judged gallery: .5 by pairs, and more by a match exists, as the highest of more
+    """The level of random scores by each AUROC on the judged gallery: .5 by pairs, and more by a match exists, as the highest of more
     items is higher. With a share s of relevant items it is 1 / (2 - s) then; the mean over queries that have a match."""
     places = galleries(data.split)
     items = data.split.gallery[places[judged_gallery(places)]]
@@ -144,7 +144,7 @@ def student(p: Parameters, data: RetrievalDataset, embeddings: TeacherEmbeddings
 
 
 def stability_table(network: Student, data: RetrievalDataset, rows: np.ndarray) -> pd.DataFrame:
-    """What changes in the codes of ``rows`` when they are encoded in other batches, precisions, or on another device, against
+    """The changes in the codes of ``rows`` when they are encoded in other batches, precisions, or on another device, against
     float32 on the CPU in batches of at most 256: a row per way and modality, texts as cells.
 
     Columns: items, shares of items, codewords and bits that change, the largest change of a cosine, and the share of codewords

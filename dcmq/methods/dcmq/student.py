@@ -43,7 +43,7 @@ class Student(DualEncoder):
             self.image_quantizer, self.text_quantizer = quantizer, deepcopy(quantizer)
 
     def __getattr__(self, name: str):
-        """What :class:`torch.nn.Module` finds; but where there is no single quantizer, who asks for it is told so in one line."""
+        """The attribute that :class:`torch.nn.Module` finds; but where there is no single quantizer, who asks for it is told so in one line."""
         if name == "quantizer" and self.config.codebooks != "shared":
             raise DcmqError(
                 "codebooks: this student has a set for images and one for texts (codebooks=per-modality), and search, export "
