@@ -27,7 +27,7 @@ RAW, LIFTED, STRETCHED, NPC = "raw", "lifted pair alone", "stretch alone", "NPC"
 MATCHED = "raw at NPC's temperature"
 TUNED, TUNED_ROW = "raw, settings chosen for it", "DCMQ-raw"
 TARGETS = {RAW: "raw", LIFTED: "lifted", STRETCHED: "affine", NPC: "npc"}  # a form: the registered target
-FACTORS = "0.5,2,4"
+FACTORS = "0.5,2"
 CLOSE = 0.05  # share by which a given slope may differ from the computed one
 QUESTION = f"{NPC} > {MATCHED}"
 
