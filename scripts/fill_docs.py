@@ -200,9 +200,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "main": main_sentences,
     "floors": floor_sentence,
     "search speed": search_speed,
-    "npc parts": lambda: study_sentence("npc_parts", "conclusion"),
-    "teacher text": lambda: study_sentence("teacher_text", "advice"),
-    "better student": lambda: study_sentence("better_student", "summary"),
 }
 
 
