@@ -94,7 +94,7 @@ def test_each_question_has_a_folder_of_its_own():
         {"idea": "npc_same_labels tau=0.3"},
         {"validation": True},
         {"bits": 32},
-        {"seeds": "0,1,2"},
+        {"seeds": "0,1,2,3"},
         {"data_options": "train=400"},
     ]
     names = {one.name, *(parameters("own_idea", **changes).name for changes in others)}
@@ -107,7 +107,7 @@ def test_the_validation_cut_is_asked_where_it_is_said():
 
 
 def decided(levels, **changes):
-    """The verdicts of the idea against its rivals: five seeds of made-up runs, each variant at its level by direction."""
+    """The verdicts of the idea against its rivals: three seeds of made-up runs, each variant at its level by direction."""
     study = parameters("own_idea", rivals="; ".join(list(levels)[1:]), **changes)
     plan = study.plan()
     frame = results_frame(plan, records_of(plan, lambda run, direction: levels[run.variant][direction == "t2i"]))
@@ -138,7 +138,7 @@ def test_what_is_said_follows_from_the_verdicts():
     assert (
         second.startswith("npc_same_labels > raw: does not hold (holds in i2t by ") and "reversed in t2i by " in second
     )
-    assert "5 seeds; judged on: items not trained on; measured on the queries" in text
+    assert "3 seeds; judged on: items not trained on; measured on the queries" in text
     assert "validation cut" in own_idea.what_to_say([], parameters("own_idea", validation=True), "gallery")
 
 
@@ -152,7 +152,7 @@ def test_unequal_training_is_said():
 def test_the_figure_has_a_mark_per_seed_and_one_for_their_mean():
     _, _, frame = decided({"npc_same_labels": (0.6, 0.5), "npc": (0.5, 0.4), "raw": (0.5, 0.6)})
     for axis in own_idea.figure(frame, 5).axes:
-        assert [len(line.get_xdata()) for line in axis.lines[:8]] == [5, 1] * 4
+        assert [len(line.get_xdata()) for line in axis.lines[:8]] == [3, 1] * 4
     labels = own_idea.figure(frame, 5).axes[0].get_yticklabels()
     assert [label.get_text() for label in labels] == [
         "npc, i2t",
