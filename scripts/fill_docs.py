@@ -177,7 +177,7 @@ def claims_table() -> pd.DataFrame:
     rows = {}
     for folder, found in collected(ROOT / "reports", reading_order()):
         words = Counter(verdict["word"] for verdict in found["verdicts"])
-        link = f"[{folder.parent.name}](../reports/README.md#{folder.parent.name}-{folder.name})"
+        link = f"[{folder.parent.name}](../reports/{folder.parent.name}/{folder.name}/table.md)"
         rows[link] = {
             "data, teacher, bits, profile": folder.name,
             "paper": found["item"],

@@ -15,7 +15,15 @@ from dcmq.experiments.choices import chosen_settings
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.settings import CHOICES, R, data_options, draws_data, parsed_settings, profile_settings, stated_settings
+from dcmq.experiments.settings import (
+    CHOICES,
+    R,
+    data_options,
+    draws_data,
+    parsed_settings,
+    profile_settings,
+    stated_settings,
+)
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.methods.registry import METHODS
 from dcmq.teachers.registry import TEACHERS

@@ -41,7 +41,7 @@ def command_lines(program):
 
 def without_tables(page):
     """The text of a page without the tables that come from reports and registries."""
-    return fill_docs.MARKED.sub("", read(page))
+    return fill_docs.TABLE.sub("", read(page))
 
 
 def test_readme_is_a_door():
