@@ -45,8 +45,8 @@ def test_own_parts_become_rows_of_a_plan(registries):
     for example in (target, loss, quantizer, encoder):
         exec(example, names)
     added = names["plan"][before:]
-    assert [run.variant for run in added[::3]] == ["NPC, cubed", "t2i counted twice", "sharper", "one layer"]
-    assert all(run.tags == {"bits": 64, "tau": 0.2} for run in added) and len(added) == 12
+    assert [run.variant for run in added[::10]] == ["NPC, cubed", "t2i counted twice", "sharper", "one layer"]
+    assert all(run.tags == {"bits": 64, "tau": 0.0} for run in added) and len(added) == 40
     assert TARGETS["npc_cubed"](torch.eye(2), torch.ones(2, 1)).tolist() == [[1, -1], [-1, 1]]
     assert IMAGE_ENCODERS["one_layer"](8, 32, "")(torch.zeros(2, 3, 32, 32)).shape == (2, 8)
     exec(method, names)
