@@ -185,7 +185,7 @@ CHANGES = {  # of the page's code, each of which makes it another method
     "no NPC": ("S_hat = npc(embeddings", "S_hat = (embeddings"),
     "the noise of images for texts": ("g_image, g_text = (", "g_text, g_image = ("),
     "another lambda": ("p.gumbel_weight * gumbel", "0.9 * gumbel"),
-    "the learning rate stays": ("(1 if epoch < p.epochs / 2 else 0.1)", "1"),
+    "the learning rate stays": ("lr_factor(epoch, p.epochs)", "1.0"),
     "other batches": ("random_stream(p.seed, epoch, number)", "random_stream(p.seed + 1, epoch, number)"),
     "texts against their own codes": ("x_image, quantized(x_image, g_image)", "x_image, quantized(x_text, g_text)"),
 }
