@@ -1,5 +1,6 @@
 """The explorer in JupyterLab, used as people use it: typed, clicked, dragged; judged by what is seen."""
 
+import itertools
 import json
 import re
 import shutil
@@ -286,8 +287,8 @@ def test_a_point_of_the_map_has_a_card_and_can_be_searched_from(explorer, page):
     panel = open_view(page, explorer, "Map")
     canvas, card = panel.locator(".dcmq-map-canvas").first, explorer.locator(".dcmq-card")
     box = canvas.bounding_box()
-    for share in range(30, 70):  # across the middle, to a point
-        page.mouse.move(box["x"] + box["width"] * share / 100, box["y"] + box["height"] / 2)
+    for across, down in itertools.product(range(20, 80), range(30, 71, 10)):  # over the map, to a point
+        page.mouse.move(box["x"] + box["width"] * across / 100, box["y"] + box["height"] * down / 100)
         if canvas.evaluate("canvas => canvas.style.cursor") == "pointer":
             break
     card.wait_for()
