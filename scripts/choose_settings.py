@@ -32,7 +32,7 @@ from dcmq.retrieval.galleries import judged_gallery
 from dcmq.studies.main_results import Parameters
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "main_results.ipynb"
-SEEDS = "1000,1001"  # none of the reported ones
+SEEDS = "1000"  # none of the reported ones
 BITS = 64
 EDGE = 0.04  # a choice nearer to an end of a range, as a share of it, is said to be on the edge
 COMMON = {"learning_rate": (1e-4, 1e-2), "backbone_lr_factor": (0.01, 1.0)}
