@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from dcmq.config import RunConfig
 from dcmq.core import own_parts
 from dcmq.core.errors import DcmqError
+from dcmq.core.processes import mend_main
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import run_key
 from dcmq.experiments.records import finished_record
@@ -94,6 +95,7 @@ def run_all(runs: Iterable[Run], workers: int = 2, r: int = 5000) -> list[dict]:
 
 def _train_beside(todo: Mapping[str, Run], load: Callable, others: int, r: int, bar: tqdm) -> None:
     """Train ``todo``, by key, here and in ``others`` further processes; each takes a run that no other has begun."""
+    mend_main()
     parts, context, before = own_parts.pack(), multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ExitStack() as stack:
         try:

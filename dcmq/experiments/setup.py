@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dcmq.core.processes import mend_main
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.datasets import load_dataset
 from dcmq.teachers.base import TeacherEmbeddings
@@ -24,12 +25,16 @@ class ExperimentSetup:
 
     def load(self) -> tuple[RetrievalDataset, TeacherEmbeddings]:
         """The data and the teacher's embeddings of it, from the cache if they were made before."""
-        whole = load_dataset(self.dataset, self.root, **self.options)
+        whole = self._whole()
         return self._view(whole), embed(resolve_teacher(self.teacher, self.dataset), whole)
 
     def data(self) -> RetrievalDataset:
         """The data alone."""
-        return self._view(load_dataset(self.dataset, self.root, **self.options))
+        return self._view(self._whole())
+
+    def _whole(self) -> RetrievalDataset:
+        mend_main()  # several processes may draw or read the images
+        return load_dataset(self.dataset, self.root, **self.options)
 
     def _view(self, whole: RetrievalDataset) -> RetrievalDataset:
         return whole.validation_view() if self.validation else whole

@@ -10,6 +10,7 @@ import pytest
 from tiny import config, tiny_dataset
 
 from dcmq.experiments.parallel import run_all
+from dcmq.experiments.setup import ExperimentSetup
 
 
 class Setup:
@@ -27,6 +28,15 @@ def test_finished_runs_show_no_bar(home, capfd, workers):
     assert "training" in capfd.readouterr().err
     assert run_all(runs, workers=workers, r=10) == first
     assert "training" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_trains_beside_others_in_a_kernel_whose_names_were_reset(home, monkeypatch):
+    """IPython's ``%reset`` takes all names from ``__main__``, those too that Python's own start of processes reads."""
+    monkeypatch.delattr(sys.modules["__main__"], "__spec__")
+    setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
+    records = run_all([(config(epochs=1, seed=seed), setup) for seed in (0, 1)], workers=2, r=10)
+    assert [record["config"]["seed"] for record in records] == [0, 1]
 
 
 SCRIPT = """
