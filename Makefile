@@ -53,6 +53,7 @@ test: $(VENV)/.installed-test ## all tests, the notebooks among them (twenty min
 test-fast: $(VENV)/.installed-test ## what neither trains nor runs a notebook (a minute and a half)
 	$(IN_VENV) pytest -m "not slow" tests
 
+# A run whose record is committed is not trained again while its settings, data, teacher and code are the same; with FRESH=1 it is.
 # PROFILE=paper DATASET=coco DATA_ROOT=DIR ... are passed to the notebooks; NOTEBOOKS="a b" runs only those, JOBS=2 two at a time.
 REPORT_OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATASET),--dataset $(DATASET)) \
   $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA_OPTIONS),--data-options "$(DATA_OPTIONS)") \
@@ -60,7 +61,7 @@ REPORT_OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATASET),--dataset
   $(if $(JOBS),--jobs $(JOBS)) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 reports: $(VENV)/.installed ## every notebook, and reports/README.md over them all
-	$(IN_VENV) dcmq reports run $(REPORT_OPTIONS) $(NOTEBOOKS)
+	$(IN_VENV) $(if $(FRESH),,DCMQ_PUBLISHED="$(CURDIR)/reports") dcmq reports run $(REPORT_OPTIONS) $(NOTEBOOKS)
 
 # NAMES="evaluation training" runs only those; QUICK=1 only sees whether they run.
 benchmarks: $(VENV)/.installed ## speed against peers, into reports/benchmarks

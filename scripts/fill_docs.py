@@ -19,9 +19,10 @@ from dcmq.data.catalog import full_name
 from dcmq.data.datasets import DATASETS
 from dcmq.methods.registry import METHODS
 from dcmq.reporting.page import collected
-from dcmq.reporting.results import METRICS, metric_name, select, table
+from dcmq.reporting.results import METRICS, WHERE, metric_name, select, table
 from dcmq.reporting.tables import markdown
 from dcmq.reporting.verdicts import HOLDS, REVERSED, TIE
+from dcmq.retrieval.galleries import UNSEEN
 from dcmq.studies.registry import reading_order
 from dcmq.teachers.registry import TEACHERS
 
@@ -187,19 +188,30 @@ def claims_table() -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis("notebook")
 
 
+def npc_table() -> pd.DataFrame:
+    """Table 3 here; a sentence has the floors."""
+    return table(select(values(NPC)), r=R).rename_axis(WHERE[UNSEEN])
+
+
 COMPUTED: dict[str, Callable[[], pd.DataFrame]] = {
+    "npc": npc_table,
     "methods": methods_table,
     "claims": claims_table,
     "datasets": datasets_table,
     "teachers": teachers_table,
-    "main-64bits": lambda: table(select(values(MAIN), METRICS, bits=64), r=R),
-    "main-64bits-whole": lambda: table(select(values(MAIN), METRICS, "gallery", bits=64), r=R),
+    "main-64bits": lambda: table(select(values(MAIN), METRICS, bits=64), r=R, floors=record(MAIN)["floors"]),
+    "main-64bits-whole": lambda: table(
+        select(values(MAIN), METRICS, "gallery", bits=64), r=R, floors=record(MAIN)["floors"]
+    ),
 }
 TEXTS: dict[str, Callable[[], str]] = {
     "npc": npc_sentences,
     "main": main_sentences,
     "floors": floor_sentence,
     "search speed": search_speed,
+    "npc parts": lambda: study_sentence("npc_parts", "conclusion"),
+    "teacher text": lambda: study_sentence("teacher_text", "advice"),
+    "better student": lambda: study_sentence("better_student", "summary"),
 }
 
 

@@ -25,7 +25,7 @@ CHANGES = {  # of each notebook's parameters, such that hardly a run must be tra
     "cost": {"bits": "64", "repeats": 2},
     "qualitative": {"queries": 2},
     "low_bits": {"bits": "8,64"},
-    "sensitivity": {"tau": "0.3"},
+    "sensitivity": {"tau": "0.1"},
     "bits_and_dimension": {"bits": "8,64"},
 }
 SEEDS = {"seeds": "0,1"}  # of the others

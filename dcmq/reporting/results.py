@@ -1,6 +1,6 @@
 """Results of runs as tables: made of their records, selected, and with mean ± sd in their cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ WHERE = {  # a gallery: in words
     WHOLE: "train inside the gallery (the paper's protocol)",
     "continuous": "the whole gallery, not quantized",
 }
+FLOOR = "floor: "  # before the name of a ranking by cues alone, as a row
 _UNWRITTEN = ["data", "queries"]  # columns that are for verdicts alone
 
 
@@ -128,15 +129,20 @@ def seed_means(frame: pd.DataFrame, metric: str, by: str = "variant", gallery: s
 
 
 def table(
-    frame: pd.DataFrame, rows: str = "variant", columns: Sequence[str] = ("metric", "direction"), r: int = 0
+    frame: pd.DataFrame,
+    rows: str = "variant",
+    columns: Sequence[str] = ("metric", "direction"),
+    r: int = 0,
+    floors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
 ) -> pd.DataFrame:
-    """Mean ± sd over seeds, with rows and columns in the order in which ``frame`` has them.
+    """Mean ± sd over seeds, with rows and columns in the order in which ``frame`` has them; below them the floors, a row each.
 
     Of an empty ``frame`` it is empty: where all of the gallery was trained on, there are no results on unseen items.
 
     Args:
         frame: as :func:`select` gives it.
         r: R of mAP@R (hits), to be written in its column's name.
+        floors: as :func:`dcmq.retrieval.floors.floors` gives them; then ``frame`` is of one gallery. None: no such rows.
     """
     if frame.empty:
         return pd.DataFrame()
@@ -145,8 +151,22 @@ def table(
     order.sort(key=lambda names: [list(dict.fromkeys(frame[c])).index(n) for c, n in zip(columns, names, strict=True)])
     cells = cells.unstack(list(columns)).reindex(index=list(dict.fromkeys(frame[rows])))
     cells = cells[order if len(columns) > 1 else [name for (name,) in order]]
+    if floors:
+        metrics = (
+            frame.drop_duplicates(list(columns)).set_index(list(columns), drop=False).metric.reindex(cells.columns)
+        )
+        (gallery,) = frame.gallery.unique()
+        for name, measured in floors.items():
+            cells.loc[f"{FLOOR}{name}"] = [mean_sd([_floor(measured[gallery], metric)]) for metric in metrics]
     cells.columns = [" ".join(_heading(c, n, r) for c, n in zip(columns, names, strict=True)) for names in order]
     return cells.rename_axis(None if rows == "variant" else rows).fillna("")
+
+
+def _floor(measured: Mapping[str, float], metric: str) -> float:
+    """The value of ``metric``, whose R is not named, among those of a ranking by a cue."""
+    if metric != METRICS[0]:
+        return measured[metric]
+    return next(value for name, value in measured.items() if name.endswith("(hits)"))
 
 
 def _heading(column: str, name, r: int) -> str:

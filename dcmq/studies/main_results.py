@@ -14,9 +14,10 @@ from dcmq.methods.base import CONTROL
 from dcmq.methods.registry import METHODS
 from dcmq.reporting.metric_question import COMPARED, OWN
 from dcmq.reporting.plots import line_styles
-from dcmq.reporting.results import METRICS, paper_table, select
+from dcmq.reporting.results import METRICS, WHERE, paper_table, select
 from dcmq.reporting.verdicts import Verdict, claim, decide
 from dcmq.retrieval.evaluate import DIRECTIONS
+from dcmq.retrieval.galleries import WHOLE, judged_gallery
 
 REFERENCE = "teacher-labels"  # the control that shows what the teacher can do without a student
 
@@ -128,22 +129,25 @@ def _kind(name: str) -> str:
 
 
 def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict]) -> plt.Figure:
-    """A column per direction, precision against recall: above by rank, interpolated, for all; below by Hamming radius, for
-    hash methods, from a recall of .01 on: the few items within the smallest radii say little."""
+    """A column per direction, precision against recall: above by rank, interpolated, for all, on the judged gallery; below by
+    Hamming radius, for hash methods, on the whole gallery, from a recall of .01 on: the few items within the smallest radii say
+    little."""
     fig, axes = plt.subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey="row")
     styles = line_styles(list(dict.fromkeys(run.variant for run in plan)), REFERENCE)
     for column, direction in enumerate(DIRECTIONS):
         for name, style in styles.items():
             seeds = [
-                record["evaluation"][direction]["gallery"]
+                record["evaluation"][direction]
                 for run, record in zip(plan, records, strict=True)
                 if run.variant == name
             ]
-            levels = pd.DataFrame([part["interpolated precision at recall"] for part in seeds])
+            gallery = judged_gallery(seeds[0])
+            levels = pd.DataFrame([part[gallery]["interpolated precision at recall"] for part in seeds])
             axes[0, column].plot([float(level) for level in levels.columns], levels.mean(), label=name, **style)
-            if "by Hamming radius" in seeds[0]:
+            if "by Hamming radius" in seeds[0][WHOLE]:
                 pairs = {
-                    k: np.mean([part["by Hamming radius"][k] for part in seeds], 0) for k in ("recall", "precision")
+                    k: np.mean([part[WHOLE]["by Hamming radius"][k] for part in seeds], 0)
+                    for k in ("recall", "precision")
                 }
                 some = pairs["recall"] >= 0.01
                 axes[1, column].plot(pairs["recall"][some], pairs["precision"][some], markevery=0.1, **style)
@@ -151,8 +155,8 @@ def precision_recall_figure(plan: Sequence[PlannedRun], records: Sequence[dict])
             "image query, gallery of texts" if direction == "i2t" else "text query, gallery of images", fontsize=9
         )
         axes[1, column].set_xlabel("recall")
-    axes[0, 0].set_ylabel("interpolated precision, by rank")
-    axes[1, 0].set_ylabel("precision within a Hamming radius")
+    axes[0, 0].set_ylabel(f"interpolated precision, by rank,\n{WHERE[gallery]}", fontsize=9)
+    axes[1, 0].set_ylabel(f"precision within a Hamming radius,\n{WHERE[WHOLE]}", fontsize=9)
     axes[0, 1].legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.02, 1))
     fig.tight_layout()
     return fig

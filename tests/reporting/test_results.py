@@ -42,6 +42,23 @@ def test_tables_keep_the_order_of_the_plan_and_name_their_columns():
     assert named.columns.tolist() == ["mAP@500 (hits) i2t", "mAP@500 (hits) t2i", "mAP@all i2t", "mAP@all t2i"]
 
 
+@pytest.mark.parametrize("columns", [["metric", "direction"], ["bits", "metric", "direction"]])
+def test_floors_stand_below_the_rows_by_metric_and_gallery(columns):
+    frame, _ = unseen_and_whole()
+    found = {
+        name: {"gallery": {"mAP@5 (hits)": 0.1, "mAP@all": 0.2}, "unseen": {"mAP@5 (hits)": 0.3, "mAP@all": level}}
+        for name, level in (("chance", 0.4), ("background", 0.45))
+    }
+    cells = table(select(frame), columns=columns, r=5, floors=found)
+    assert cells.index.tolist() == ["a", "b", "floor: chance", "floor: background"]
+    assert cells.loc["floor: chance"].tolist() == [".300", ".300", ".400", ".400"]
+    assert cells.loc["floor: background"].tolist() == [".300", ".300", ".450", ".450"]
+    whole = table(protocol_rows(frame), columns=columns, r=5, floors=found)
+    assert whole.loc["floor: chance"].tolist() == [".100", ".100", ".200", ".200"]
+    (one,) = table(select(frame, METRICS[0]), columns=["bits"], floors=found).loc["floor: chance"]
+    assert one == ".300"
+
+
 def test_comparisons_are_paired_by_seed():
     means = seed_means(results_frame(*made_up_results()), "mAP@R (hits)", bits=64)
     assert means.loc[0].tolist() == pytest.approx([0.2, 0.6]) and means.loc[1].tolist() == pytest.approx([0.3, 0.7])
