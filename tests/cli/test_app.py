@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import typer
@@ -237,7 +238,9 @@ def test_ctrl_c_is_one_line_and_130(home):
     folder.mkdir(parents=True)
     os.mkfifo(folder / "record.json")  # whoever reads it waits
     command = [sys.executable, "-m", "dcmq", "runs", "show", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    listening = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=listening) as process:
         writer = os.open(folder / "record.json", os.O_WRONLY)  # returns when the command reads
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
