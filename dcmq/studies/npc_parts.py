@@ -212,7 +212,7 @@ def verdicts(frame: pd.DataFrame, floor: float = 0.0) -> list[Verdict]:
 
 
 def conclusion(found: Sequence[Verdict]) -> str:
-    """What the verdicts on :data:`QUESTION` and on raw at the swept temperatures allow to say."""
+    """The sentences that the verdicts on :data:`QUESTION` and on raw at the swept temperatures allow."""
     (verdict,) = [verdict for verdict in found if verdict.claim == QUESTION]
     sentences = {
         TIE: "NPC and the raw similarities at its temperature are a tie: whatever NPC gains here, a colder target alone gains too.",
