@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dcmq.config import EncodersConfig, StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.storage import write_json
+from dcmq.core.storage import atomic_write
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import PlannedRun, weights_label
 from dcmq.experiments.study import Study
@@ -202,10 +202,17 @@ def write_record(path: Path | str, parameters: dict, records: list[dict], **more
         if _results_text(content) == _written_results(path):
             print(f"unchanged: {path.name} that is there holds the same results")
         else:
-            write_json(path, content)
+            atomic_write(path, _record_text(content).encode())
     except (TypeError, ValueError) as error:
         raise DcmqError(f"write_record: {path.name} cannot be JSON ({error}); give plain numbers and text") from None
     return path
+
+
+def _record_text(content: dict) -> str:
+    """``content`` as JSON, indented but for the runs, which have a line each: hundreds of them stay readable as a difference."""
+    head = json.dumps({name: part for name, part in content.items() if name != "runs"}, indent=2, allow_nan=False)
+    runs = ",\n".join(f"    {json.dumps(run, allow_nan=False)}" for run in content["runs"])
+    return f'{head.removesuffix("}").rstrip()},\n  "runs": [\n{runs}\n  ]\n}}\n'
 
 
 def _written_results(path: Path) -> str:

@@ -13,6 +13,19 @@ from dcmq.reporting.page import where
 from dcmq.reporting.report import write_record, write_report
 
 
+def test_a_record_has_a_line_for_each_run(tmp_path):
+    runs = [{"seed": seed, "losses": [0.5, {"i2t": 0.25}]} for seed in (0, 1)]
+    for some in (runs, runs[:1], []):
+        path = write_record(tmp_path / f"{len(some)}", {"bits": 64, "rows": ["a"]}, some, teacher="clip")
+        assert json.loads(path.read_text()) == {
+            "parameters": {"bits": 64, "rows": ["a"]},
+            "teacher": "clip",
+            "runs": some,
+        }
+    lines = (tmp_path / "2.json").read_text().splitlines()
+    assert [json.loads(line.strip(" ,")) for line in lines if line.startswith('    {"seed"')] == runs
+
+
 @pytest.mark.parametrize("name", ["record", "record.json"])
 def test_write_record(name, tmp_path):
     path = write_record(tmp_path / name, {"bits": 64}, [{"seed": 0}], teacher="clip")
