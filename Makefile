@@ -30,11 +30,11 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(UV_INSTALL) '.[blip,faiss,umap,test]'
+	$(UV_INSTALL) '.[blip,cluster,faiss,onnx,serve,umap,test]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(UV_INSTALL) '.[blip,faiss,umap,test,dev]'
+	$(UV_INSTALL) '.[blip,cluster,faiss,onnx,serve,umap,test,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## the paper's Table 3 on generated images, in a few minutes
@@ -64,7 +64,7 @@ reports: $(VENV)/.installed ## every notebook, and reports/README.md over them a
 	$(IN_VENV) $(if $(FRESH),,DCMQ_PUBLISHED="$(CURDIR)/reports") dcmq reports run $(REPORT_OPTIONS) $(NOTEBOOKS)
 
 # NAMES="evaluation training" runs only those; QUICK=1 only sees whether they run.
-benchmarks: $(VENV)/.installed ## speed against peers, into reports/benchmarks
+benchmarks: $(VENV)/.installed-test ## speed against peers, into reports/benchmarks
 	$(IN_VENV) python -m benchmarks $(if $(QUICK),--quick) $(NAMES)
 
 lint: $(VENV)/.installed-dev ## style of the code and of the notebooks

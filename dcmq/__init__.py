@@ -13,6 +13,7 @@ retrieval     what ranks, how well: metrics and paired tests
 methods       the compared methods, one file each; DCMQ, the paper, in a folder of its own
 experiments   parameters, plans, runs with keys and records, several at a time
 search        a search of one's own images and texts
+sharing       a student in a folder or on the hub, or without torch; codes for other programs
 reporting     tables, verdicts, figures, reports, the page over them; the paper's numbers
 explore       the explorer: search, failures and what was learnt, in a widget
 studies       one module for each notebook

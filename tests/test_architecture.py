@@ -20,6 +20,7 @@ LAYERS = (
     "methods",
     "experiments",
     "search",
+    "sharing",
     "reporting",
     "explore",
     "studies",

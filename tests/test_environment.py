@@ -71,7 +71,15 @@ def test_imports_of_the_package_are_declared():
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["blip"] + extras["faiss"] + extras["umap"]
+    lines = (
+        project["dependencies"]
+        + extras["blip"]
+        + extras["cluster"]
+        + extras["faiss"]
+        + extras["onnx"]
+        + extras["serve"]
+        + extras["umap"]
+    )
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     missing = {}
     for file in sorted((ROOT / "dcmq").rglob("*.py")):

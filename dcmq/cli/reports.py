@@ -49,6 +49,9 @@ def run(
     seeds: Annotated[str, _passed("Comma-separated.")] = "",
     epochs: Annotated[str, _passed("0: the profile's.")] = "",
     settings: Annotated[str, _passed("NAME=VALUE ... of a run.")] = "",
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Dask cluster that runs the notebooks.", envvar="DCMQ_SCHEDULER")
+    ] = "",
 ) -> None:
     """Run notebooks, several at a time, put each executed copy beside its report, and write the page over all reports."""
     from dcmq.core.paths import display_path
@@ -70,6 +73,7 @@ def run(
         names or [name for name in reading_order() if name in _notebooks("")],
         {name: value for name, value in parameters.items() if value},
         jobs or os.cpu_count() or 1,
+        scheduler,
     )
     print("written to", display_path(write_page(reading_order())))
     for name, problem in failures.items():

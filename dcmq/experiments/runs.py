@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
 
 from dcmq.config import RunConfig, TrainConfig
 from dcmq.core.errors import DcmqError
+from dcmq.core.executors import torch_threads
 from dcmq.core.paths import runs_dir
 from dcmq.core.storage import write_json
 from dcmq.data.dataset import RetrievalDataset
@@ -27,12 +29,17 @@ from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
 
 
+class TrainedElsewhere(Exception):
+    """Somebody else is at a run: another process, or another machine that shares the folder of runs."""
+
+
 def run(
     config: RunConfig,
     dataset: RetrievalDataset,
     teacher: TeacherEmbeddings,
     on_epoch_end: Callable[[Progress], None] | None = None,
     r: int = 5000,
+    wait: bool = True,
 ) -> dict:
     """The record of the run that ``config`` describes: a finished one, or one made now.
 
@@ -43,8 +50,10 @@ def run(
     Args:
         on_epoch_end: called after each epoch that is trained now.
         r: R of mAP@R (hits).
+        wait: False: do not wait for somebody else, on any machine that shares the folder, who is at this run.
 
     Raises:
+        TrainedElsewhere: somebody is, and ``wait`` is False.
         DcmqError: settings that cannot be trained, a loss that is not finite, or replaced code, see :func:`run_key`.
     """
     key = run_key(config, dataset, teacher)
@@ -52,10 +61,10 @@ def run(
     if finished := finished_record(key, record_file, r):
         return finished
     folder = _prepared_folder(config, key, dataset)
-    with FileLock(folder / ".lock"):
+    with _locked(folder, wait):
         if finished := finished_record(key, record_file, r):  # by the process that had the lock
             return finished
-        with _threads(config.threads), _global_randomness(config.seed):
+        with torch_threads(config.threads), _global_randomness(config.seed):
             fitted = METHODS[config.method].fit(
                 FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
             )
@@ -74,6 +83,19 @@ def run(
     return record
 
 
+@contextmanager
+def _locked(folder: Path, wait: bool):
+    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainedElsewhere(folder.name) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def checkpoint_file(folder: Path) -> Path:
     """The checkpoint in a run's folder."""
     return folder / CHECKPOINT
@@ -82,6 +104,16 @@ def checkpoint_file(folder: Path) -> Path:
 def run_folder(config: RunConfig, key: str) -> Path:
     """Where the run's record and checkpoint lie: ``runs/<method or target>-<bits>bits-seed<seed>-<key>``."""
     return runs_dir() / folder_name(config.label, config.student.bits, config.seed, key)
+
+
+def epochs_done(folder: Path) -> int:
+    """The number of epochs that the checkpoint in a run's folder has; 0 where there is none that can be read."""
+    try:
+        with safe_open(str(checkpoint_file(folder)), framework="np") as file:
+            counts = [file.get_slice(name).get_shape()[0] for name in file.keys() if name.startswith("history.")]  # noqa: SIM118
+            return max(counts, default=0)
+    except (OSError, SafetensorError):
+        return 0
 
 
 def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> Path:
@@ -102,7 +134,7 @@ def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: Tea
     """The student of a run of DCMQ, trained now if need be."""
     key = run_key(config, dataset, teacher)
     folder = _prepared_folder(config, key, dataset)
-    with FileLock(folder / ".lock"), _threads(config.threads):
+    with FileLock(folder / ".lock"), torch_threads(config.threads):
         return Trainer(config, dataset, teacher, checkpoint_file(folder), key).run()
 
 
@@ -118,13 +150,3 @@ def _global_randomness(seed: int):
             yield
         finally:
             np.random.set_state(numpys)
-
-
-@contextmanager
-def _threads(number: int):
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dcmq.core.processes import mend_main
+from dcmq.core.executors import mend_main
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.datasets import load_dataset
 from dcmq.teachers.base import TeacherEmbeddings

@@ -116,6 +116,9 @@ class TrainingStudy(Study):
     epochs: int = Field(ge=0, description="0: the profile's")
     settings: str
     workers: int = Field(ge=1)
+    scheduler: str = Field(
+        "", description="address of a Dask scheduler; empty: what DCMQ_SCHEDULER names, else this machine"
+    )
 
     def variants(self) -> list[Variant]:
         """The rows of the study's table."""
@@ -196,4 +199,4 @@ def run_plan(study: TrainingStudy, plan: Sequence[PlannedRun] | None = None) -> 
     """The records of ``plan`` (default: the study's), in its order; finished runs are reused."""
     plan = study.plan() if plan is None else plan
     runs = [(run.config, study.setup(run.teacher, run.config.seed)) for run in plan]
-    return run_all(runs, study.workers, study.r)
+    return run_all(runs, study.workers, study.r, study.scheduler)

@@ -25,7 +25,7 @@ from dcmq.teachers.base import TeacherEmbeddings
 
 # What differs between two records of the same results: when and from which commit they were made, and how long that took.
 # The provenance repeats it in words.
-_CIRCUMSTANCES = frozenset({"training_seconds", "seconds", "finished", "git", "provenance", "workers"})
+_CIRCUMSTANCES = frozenset({"training_seconds", "seconds", "finished", "git", "provenance", "workers", "scheduler"})
 _SECONDS = re.compile(r"\d[\d,.]* s\b")
 
 

@@ -1,53 +1,71 @@
 """Notebooks through papermill, several at a time, each leaving its executed copy beside its report."""
 
-import subprocess
+import json
+import os
+import re
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import traceback
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
 from tqdm.auto import tqdm
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.executors import SCHEDULER, LostWorker, open_executor, retried, was_lost
 from dcmq.core.paths import display_path, home
 from dcmq.core.registry import suggestion
 from dcmq.experiments.parameters import defaults
 from dcmq.reporting.clean_notebooks import clean
 from dcmq.reporting.page import newest_report
 
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
-def run_notebooks(names: Sequence[str], parameters: Mapping[str, str], jobs: int) -> dict[str, str]:
+
+def run_notebooks(
+    names: Sequence[str], parameters: Mapping[str, str], jobs: int, scheduler: str = ""
+) -> dict[str, str]:
     """Run notebooks of the folder ``notebooks``, ``jobs`` at a time; one that fails does not stop the others.
 
     Args:
         parameters: for those notebooks that have a parameter of that name.
+        scheduler: address of a Dask cluster that runs them instead, all of its workers at a time.
 
     Returns:
         a line on what went wrong, by the name of each notebook that failed.
 
     Raises:
-        DcmqError: there is no such notebook; said before any runs.
+        DcmqError: there is no such notebook, said before any runs; or nobody answers at ``scheduler``.
     """
     files = {name: notebook_file(name) for name in names}
-    failures, running = {}, set()
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(files), unit="notebook") as bar:
-        futures = {pool.submit(execute, file, parameters, running): name for name, file in files.items()}
-        try:
-            for future in as_completed(futures):
-                name, problem = futures[future], future.result()
-                if problem:
-                    failures[name] = problem
-                bar.set_postfix_str(f"{name} {'failed' if problem else 'done'}")
-                bar.update()
-        except BaseException:  # an interruption: else the pool would run all that waits
-            pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in futures):  # a process may begin just now
-                for process in list(running):
-                    process.terminate()
-                time.sleep(0.05)
-            raise
+    failures: dict[str, str] = {}
+    with tqdm(total=len(files), unit="notebook") as bar:
+
+        def once(some: Collection[str], attempt: int) -> list[str]:
+            lost = []
+            with open_executor(max(1, jobs - attempt), scheduler) as executor:
+                futures = {executor.submit(execute, files[name], dict(parameters)): name for name in some}
+                for future in as_completed(futures):
+                    name, error = futures[future], future.exception()
+                    if error and was_lost(error):
+                        lost.append(name)
+                        failures[name] = str(error)
+                        continue
+                    problem = f"{type(error).__name__}: {error}" if error else future.result()
+                    failures.pop(name, None)
+                    if problem:
+                        failures[name] = problem
+                    bar.set_postfix_str(f"{name} {'failed' if problem else 'done'}")
+                    bar.update()
+            return lost
+
+        with suppress(LostWorker):  # its notebooks are among the failures
+            retried({name: name for name in files}, once, lambda line: bar.write(line, file=sys.stderr), "lower --jobs")
     return failures
 
 
@@ -64,33 +82,47 @@ def notebook_file(name: str) -> Path:
     return file
 
 
-def execute(notebook: Path, parameters: Mapping[str, str], running: set[subprocess.Popen]) -> str:
-    """Run one notebook and put its executed copy beside the report. Returns what went wrong, or nothing.
+def execute(notebook: Path, parameters: Mapping[str, str]) -> str:
+    """Run one notebook in this process and put its executed copy beside the report. Returns what went wrong, or nothing.
 
-    Args:
-        running: holds the process while it runs, for whoever wants to end it.
+    Raises:
+        LostWorker: the kernel was killed.
     """
+    os.environ.pop(SCHEDULER, None)  # a worker of a cluster that waits for others of it might wait for ever
     output = home() / "runs" / "executed" / notebook.name
     output.parent.mkdir(parents=True, exist_ok=True)
-    command = papermill_command(notebook, output, parameters)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        running.add(process)
-        try:
-            out, err = process.communicate()
-        finally:
-            running.discard(process)
-    output.with_suffix(".log").write_text(out + err)
-    if process.returncode:
-        lines = [line for line in err.splitlines() if line.strip()]
-        return f"{lines[-1] if lines else 'papermill failed'} (all of it: {display_path(output.with_suffix('.log'))})"
+    log, values = output.with_suffix(".log"), notebook_parameters(notebook, parameters)
+    try:
+        with _errors_into(log):
+            papermill.execute_notebook(str(notebook), str(output), values, progress_bar=False)
+    except DeadKernelError:
+        raise LostWorker("its kernel was killed, most likely because memory was short") from None
+    except Exception as error:  # whatever a cell raises, or papermill
+        with log.open("a", encoding="utf-8") as file:
+            file.write(_COLORS.sub("", traceback.format_exc()))
+        raised = f"{error.ename}: {error.evalue}" if isinstance(error, PapermillExecutionError) else str(error)
+        lines = [line for line in _COLORS.sub("", raised).splitlines() if line.strip()]
+        return f"{lines[-1] if lines else type(error).__name__} (all of it: {display_path(log)})"
     nbformat.write(clean(nbformat.read(output, as_version=4)), newest_report(notebook.stem) / "notebook.ipynb")
     output.unlink()
     return ""
 
 
-def papermill_command(notebook: Path, output: Path, parameters: Mapping[str, str]) -> list[str]:
-    """The call of papermill, with those of ``parameters`` that the notebook has. It trains one run at a time."""
+def notebook_parameters(notebook: Path, parameters: Mapping[str, str]) -> dict[str, object]:
+    """Those of ``parameters`` that the notebook has, each as the type of its default. It trains one run at a time."""
     known = defaults(notebook)
     values = {name: value for name, value in {**parameters, "workers": "1"}.items() if name in known}
-    words = [word for name, value in values.items() for word in ("-p", name, value)]
-    return [sys.executable, "-m", "papermill", "--no-progress-bar", str(notebook), str(output), *words]
+    return {name: value if isinstance(known[name], str) else json.loads(value) for name, value in values.items()}
+
+
+@contextmanager
+def _errors_into(log: Path) -> Iterator[None]:
+    """Write what this process and its children say on stderr to a file."""
+    before = os.dup(2)
+    try:
+        with log.open("w", encoding="utf-8") as file:
+            os.dup2(file.fileno(), 2)
+            yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)

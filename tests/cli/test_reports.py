@@ -28,8 +28,8 @@ def calls(monkeypatch):
     """The calls of the function that runs notebooks; it says that ``captions`` fails."""
     calls = []
 
-    def run_notebooks(names, parameters, jobs):
-        calls.append((list(names), parameters, jobs))
+    def run_notebooks(names, parameters, jobs, scheduler):
+        calls.append((list(names), parameters, jobs, scheduler))
         return {name: "ValueError: no captions" for name in names if name == "captions"}
 
     monkeypatch.setattr("dcmq.reporting.run_notebooks.run_notebooks", run_notebooks)
@@ -38,9 +38,10 @@ def calls(monkeypatch):
 
 def test_run_passes_on_what_is_given(calls):
     words = ["--jobs", "2", "--seeds", "0,1", "--data-root", "d", "--epochs", "3", "--settings", "tau=0.1 bits=8"]
+    words += ["--scheduler", "tcp://host:8786"]
     assert "written to reports/README.md" in run_command("reports", "run", "quickstart", "own", *words)
     parameters = {"seeds": "0,1", "data_root": "d", "epochs": "3", "settings": "tau=0.1 bits=8"}
-    assert calls == [(["quickstart", "own"], parameters, 2)]
+    assert calls == [(["quickstart", "own"], parameters, 2, "tcp://host:8786")]
 
 
 def test_run_runs_what_there_is_in_reading_order_and_says_what_failed(home, calls):

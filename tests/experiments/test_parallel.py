@@ -9,6 +9,7 @@ import time
 import pytest
 from tiny import config, tiny_dataset
 
+from dcmq.core.errors import DcmqError
 from dcmq.experiments.parallel import run_all
 from dcmq.experiments.setup import ExperimentSetup
 
@@ -37,6 +38,148 @@ def test_trains_beside_others_in_a_kernel_whose_names_were_reset(home, monkeypat
     setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
     records = run_all([(config(epochs=1, seed=seed), setup) for seed in (0, 1)], workers=2, r=10)
     assert [record["config"]["seed"] for record in records] == [0, 1]
+
+
+KILLED = """
+import json, multiprocessing, os, random, signal, sys, threading, time
+from pathlib import Path
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.setup import ExperimentSetup
+from tiny import config
+
+def kill_one(seed):
+    chance = random.Random(seed)
+    while not list(Path(os.environ["DCMQ_HOME"]).glob("runs/*/checkpoint.safetensors")):
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 3))
+    os.kill(chance.choice(multiprocessing.active_children()).pid, signal.SIGKILL)
+
+if __name__ == "__main__":
+    if sys.argv[1]:
+        threading.Thread(target=kill_one, args=(int(sys.argv[1]),), daemon=True).start()
+    setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
+    records = run_all([(config(epochs=40, seed=seed), setup) for seed in range(4)], workers=3, r=10)
+    print(json.dumps([[record["losses"], record["evaluation"]["t2i"]] for record in records]))
+"""
+
+
+def started(script, home, *arguments):
+    """A process of Python that runs the text ``script``."""
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    variables = os.environ | {
+        "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{tests}",
+        "DCMQ_HOME": str(home),
+        "DCMQ_PUBLISHED": "",
+    }
+    home.mkdir(exist_ok=True)
+    file = home / "script.py"
+    file.write_text(script)
+    command = [sys.executable, str(file), *arguments]
+    return subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_a_worker_that_is_killed_changes_nothing(tmp_path, seed):
+    whole, _ = started(KILLED, tmp_path / "undisturbed", "").communicate(timeout=900)
+    killed, err = started(KILLED, tmp_path / "killed", str(seed)).communicate(timeout=900)
+    assert killed == whole != "" and "Traceback" not in err
+    assert err.count("its process was killed, most likely because memory was short; the others go on") <= 1
+
+
+ALWAYS_KILLED = """
+import os, signal, sys
+from dcmq.config import TrainConfig
+from dcmq.core.errors import DcmqError
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.records import finished_record
+from dcmq.experiments.setup import ExperimentSetup
+from dcmq.methods.dcmq.targets import npc, register_target
+from tiny import config
+
+@register_target
+def too_large(similarity, labels):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
+    configs = [config(epochs=2, seed=0, target="too_large"), *(config(epochs=2, seed=seed) for seed in (1, 2, 3))]
+    try:
+        run_all([(one, setup) for one in configs], workers=3, r=10)
+    except DcmqError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_is_always_killed_is_named_and_the_others_are_finished(tmp_path):
+    out, err = started(ALWAYS_KILLED, tmp_path / "home").communicate(timeout=900)
+    assert (
+        out.startswith("too_large-16bits-seed0-") and "killed 3 times" in out and "the other runs are finished" in out
+    )
+    assert len(out.splitlines()) == 1 and "Traceback" not in err
+    assert err.count("too_large-16bits-seed0-") == 3 and "the others go on" in err
+    assert len(list((tmp_path / "home").glob("runs/*/record.json"))) == 3
+
+
+@pytest.mark.slow
+def test_somebody_elses_run_is_left_for_later(tmp_path):
+    """Two processes, as two machines would, with one list and one folder: each run is trained once, by one of them."""
+    whole, _ = started(SCRIPT, tmp_path / "alone", "1").communicate(timeout=900)
+    both = [started(SCRIPT, tmp_path / "shared", "1") for _ in range(2)]
+    outputs = [process.communicate(timeout=900)[0] for process in both]
+    assert outputs == [whole, whole] and whole
+
+
+CLUSTER = """
+import json, os, random, signal, sys, threading, time
+from pathlib import Path
+from distributed import Client, LocalCluster
+from dcmq.experiments.parallel import run_all
+from dcmq.experiments.setup import ExperimentSetup
+from tiny import config
+
+def kill_one(address, seed):
+    chance = random.Random(seed)
+    while not list(Path(os.environ["DCMQ_HOME"]).glob("runs/*/checkpoint.safetensors")):
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 2))
+    with Client(address, set_as_default=False) as client:
+        os.kill(chance.choice(sorted(client.run(os.getpid).values())), signal.SIGKILL)
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        if sys.argv[1]:
+            arguments = (cluster.scheduler_address, int(sys.argv[1]))
+            threading.Thread(target=kill_one, args=arguments, daemon=True).start()
+        setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
+        runs = [(config(epochs=40, seed=seed), setup) for seed in range(3)]
+        records = run_all(runs, r=10, scheduler=cluster.scheduler_address)
+    print(json.dumps([record["losses"] for record in records]))
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_trains_the_same_also_where_a_worker_is_killed(tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    whole, _ = started(SCRIPT, tmp_path / "here", "1").communicate(timeout=900)
+    for name, kill in (("undisturbed", ""), ("killed", "3")):
+        made, err = started(CLUSTER, tmp_path / name, kill).communicate(timeout=900)
+        assert made == whole != "", err[-2000:]
+
+
+def test_a_cluster_that_nobody_answers_for_is_said_in_one_line(home, monkeypatch):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    monkeypatch.setattr("dcmq.core.executors._CONNECTING", 0.3)
+    with pytest.raises(
+        DcmqError, match="scheduler: nobody answers at tcp://127.0.0.1:9 .*: start one with dask scheduler"
+    ):
+        run_all([(config(epochs=1), Setup)], scheduler="tcp://127.0.0.1:9", r=10)
+    monkeypatch.setenv("DCMQ_SCHEDULER", "tcp://127.0.0.1:9")
+    with pytest.raises(DcmqError, match="nobody answers at tcp://127.0.0.1:9"):
+        run_all([(config(epochs=1), Setup)], r=10)
 
 
 SCRIPT = """
@@ -71,18 +214,7 @@ def is_gone(group: int, seconds: float = 20) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interruption_leaves_a_line_no_process_and_all_that_was_trained(home, tmp_path, workers):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-    def start(folder):
-        variables = os.environ | {"PYTHONPATH": tests, "DCMQ_HOME": str(folder), "DCMQ_PUBLISHED": ""}
-        command = [sys.executable, str(script), str(workers)]
-        return subprocess.Popen(
-            command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-    process = start(home)
+    process = started(SCRIPT, home, str(workers))
     deadline = time.monotonic() + 180
     while len(list(home.glob("runs/*/checkpoint.safetensors"))) < workers and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -92,6 +224,6 @@ def test_an_interruption_leaves_a_line_no_process_and_all_that_was_trained(home,
     assert process.returncode == 1 and not out and "Traceback" not in err
     assert said.startswith("interrupted: ") and "of 3 runs are finished; started again, the others go on" in said
     assert is_gone(process.pid)
-    again, err = start(home).communicate(timeout=300)
-    whole, err = start(tmp_path / "undisturbed").communicate(timeout=300)
+    again, err = started(SCRIPT, home, str(workers)).communicate(timeout=900)
+    whole, err = started(SCRIPT, tmp_path / "undisturbed", str(workers)).communicate(timeout=900)
     assert again == whole != ""

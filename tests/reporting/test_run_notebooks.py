@@ -1,7 +1,7 @@
 """Notebooks in batch: one that fails stops nobody, and the page is made of the records."""
 
 import json
-import sys
+import os
 import time
 
 import nbformat
@@ -9,7 +9,7 @@ import pytest
 
 from dcmq.core.errors import DcmqError
 from dcmq.reporting.page import collected, page
-from dcmq.reporting.run_notebooks import papermill_command, run_notebooks
+from dcmq.reporting.run_notebooks import notebook_parameters, run_notebooks
 from dcmq.studies.registry import reading_order
 
 REPORT = """
@@ -48,8 +48,7 @@ def test_a_failing_notebook_is_named_and_the_others_run(home):
     assert list(failures) == ["captions"]
     assert failures["captions"].startswith("ValueError: no captions here (all of it: runs/executed/captions.log")
     folder = home / "reports" / "ablation_npc" / "scenes-x"
-    # papermill's number; data_root is no parameter
-    assert json.loads((folder / "record.json").read_text())["given"] == 7
+    assert json.loads((folder / "record.json").read_text())["given"] == "7"  # and data_root is no parameter
     assert (folder / "notebook.ipynb").is_file()
     text = page(home / "reports", reading_order())
     number = reading_order().index("ablation_npc") + 1
@@ -69,30 +68,42 @@ def test_an_unknown_notebook_is_refused_before_any_runs(home):
 def test_papermill_is_given_the_parameters_that_a_notebook_has(home):
     file = home / "notebooks" / "ablation_npc.ipynb"
     notebook(file, "")
-    words = papermill_command(file, home / "out.ipynb", {"seeds": "0,1", "teacher": "clip"})
-    assert words[1:] == [
-        "-m",
-        "papermill",
-        "--no-progress-bar",
-        str(file),
-        str(home / "out.ipynb"),
-        "-p",
-        "seeds",
-        "0,1",
-    ]
+    assert notebook_parameters(file, {"seeds": "0", "teacher": "clip"}) == {"seeds": "0"}
+    several = 'seeds: str = "0"\nbits: int = 64\nworkers: int = 2\nwide: bool = True'
+    cell = nbformat.v4.new_code_cell(several, metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), file)
+    given = {"seeds": "0,1", "bits": "32", "wide": "false"}
+    assert notebook_parameters(file, given) == {"seeds": "0,1", "bits": 32, "wide": False, "workers": 1}
 
 
+def is_gone(process, seconds=20):
+    """True where there is no such process any more, or soon is not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+SLEEPING = """
+import os, time
+from pathlib import Path
+Path({file!r}).write_text(str(os.getpid()))
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
 def test_an_interruption_leaves_no_notebook_running(home, monkeypatch):
-    """What waits is not begun, and what runs is ended."""
+    """What waits is not begun, and what runs is ended, its kernel too."""
     for name in ("ablation_npc", "captions", "cost"):
-        notebook(home / "notebooks" / f"{name}.ipynb", "")
-    monkeypatch.setattr(
-        "dcmq.reporting.run_notebooks.papermill_command",
-        lambda file, *_: [sys.executable, "-c", f"open({str(home / file.stem)!r}, 'w'); import time; time.sleep(60)"],
-    )
+        notebook(home / "notebooks" / f"{name}.ipynb", SLEEPING.format(file=str(home / name)))
 
     def interrupted(_futures):
-        while not list(home.glob("ablation_npc")):
+        while not (home / "ablation_npc").is_file() or not (home / "ablation_npc").read_text():
             time.sleep(0.01)
         raise KeyboardInterrupt
 
@@ -100,7 +111,33 @@ def test_an_interruption_leaves_no_notebook_running(home, monkeypatch):
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_notebooks(["ablation_npc", "captions", "cost"], {}, jobs=1)
-    assert time.monotonic() - start < 30 and not (home / "captions").exists() and not (home / "cost").exists()
+    assert time.monotonic() - start < 60 and not (home / "captions").exists() and not (home / "cost").exists()
+    assert is_gone(int((home / "ablation_npc").read_text()))
+
+
+DEADLY = """
+import os, signal, time
+from pathlib import Path
+if not Path({file!r}).exists():
+    Path({file!r}).touch()
+    os.kill({process}, signal.SIGKILL)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_whose_kernel_or_process_is_killed_is_tried_again(home, capfd):
+    kernel = DEADLY.format(file=str(home / "1"), process="os.getpid()")
+    notebook(home / "notebooks" / "ablation_npc.ipynb", kernel + REPORT.format(name="ablation_npc"))
+    process = DEADLY.format(file=str(home / "2"), process="os.getppid()")
+    notebook(home / "notebooks" / "captions.ipynb", process + REPORT.format(name="captions"))
+    notebook(home / "notebooks" / "cost.ipynb", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    failures = run_notebooks(["ablation_npc", "captions", "cost"], {}, jobs=2)
+    assert list(failures) == ["cost"] and "killed, most likely because memory was short" in failures["cost"]
+    said = capfd.readouterr().err
+    assert said.count("cost: its process was killed") == 3
+    assert said.count("ablation_npc: its process") == said.count("captions: its process") == 1
+    assert {path.parent.parent.name for path in home.glob("reports/*/*/notebook.ipynb")} == {"ablation_npc", "captions"}
 
 
 def test_the_page_is_in_reading_order_with_generated_data_first(home):
