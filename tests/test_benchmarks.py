@@ -144,6 +144,43 @@ def test_a_quick_run_moves_sliders_in_a_browser(tmp_path):
     assert "slider-time.png" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.slow
+def test_a_quick_run_compares_a_student_without_torch(tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    main(["onnx", "--quick", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "onnx.json").read_text())["result"]
+    batches = [batch for modalities in result["seconds"].values() for batch in modalities.values()]
+    for times in (times for batch in batches for times in batch.values()):
+        assert set(times) == {"torch", "float32", "int8"} and all(min(seconds) > 0 for seconds in times.values())
+    measured = result["demo"]
+    assert set(measured["torch"]["codes that differ"].values()) == {0}
+    assert all(count <= 5 for count in measured["float32"]["codes that differ"].values())  # both sides give the same
+    for kind, most in (("float32", 1e-3), ("int8", 0.05)):
+        for direction, value in measured[kind]["mAP@all"].items():
+            assert value == pytest.approx(measured["torch"]["mAP@all"][direction], abs=most)
+
+
+def test_the_server_reaches_its_goal_against_the_command():
+    seconds = {"server": [0.01, 0.02, 0.03], "command": [3.0, 4.0, 9.0], "in the process": [0.01, 0.01, 0.01]}
+    by_command, by_function = benchmark("server").comparisons({"sizes": {"items": 5000}, "seconds": seconds})
+    assert (by_command.ratio, by_command.goal, by_command.reached) == ("200.0", "≥ 50", True)
+    assert (by_function.ratio, by_function.reached) == ("0.500", None)
+
+
+@pytest.mark.slow
+def test_a_quick_run_asks_a_server_and_the_command(tmp_path):
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'dcmq[serve]'")
+    main(["server", "--quick", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "server.json").read_text())["result"]
+    assert {name: len(times) for name, times in result["seconds"].items()} == {
+        "command": 2,
+        "server": 10,
+        "in the process": 10,
+    }
+    assert "server-time.png" in (tmp_path / "README.md").read_text()
+
+
 def test_without_a_compiler_the_table_says_so(monkeypatch):
     from benchmarks import training
 

@@ -1,6 +1,8 @@
 """``dcmq search``: make images and texts of one's own searchable with a trained student, and search them."""
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,16 +33,28 @@ def build(
         ),
     ] = "",
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of images, searched through with all its folders.")
+        Path | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Images: a folder, searched through with all its folders; a .txt file with a path in each line; a .tar file as of "
+            "webdataset, a .parquet file, or a pattern for several, such as 'shards/*.tar'.",
+        ),
     ] = None,
     texts: Annotated[Path | None, typer.Option(metavar="FILE", help="UTF-8 file with a text in each line.")] = None,
     lists: Annotated[
         bool, typer.Option("--lists", help="Add inverted lists, for many millions of items (needs faiss).")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that encode images.", show_default="one for each CPU")
+    ] = os.cpu_count() or 1,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Dask cluster that encodes images instead.", envvar="DCMQ_SCHEDULER")
+    ] = "",
 ) -> None:
     """Encode images that are new or replaced and texts that are new, and forget images that are gone."""
     if images is None and texts is None:
         raise typer.BadParameter("say what to encode", param_hint="'--images' or '--texts'")
+    from dcmq.core.errors import DcmqError
     from dcmq.search.collection import KINDS, Collection
 
     if run:
@@ -51,10 +65,10 @@ def build(
     else:
         opened = Collection(collection)
     if images is not None:
-        root_before = opened.root
-        update = opened.update_images(images)
-        if root_before not in (None, opened.root):
-            print(f"{'moved':<10} the images are under {opened.root} now, and no longer under {root_before}")
+        before = opened.source
+        update = opened.update_images(images, workers, scheduler)
+        if before not in (None, opened.source):
+            print(f"{'moved':<10} the images are in {opened.source} now, and no longer in {before}")
         counts = f"{update.added} added, {update.replaced} replaced, {update.removed} forgotten because they are gone"
         print(f"{'images':<10} {counts}, {len(opened.load_index('images'))} in all")
         if broken := update.unreadable:
@@ -73,6 +87,9 @@ def build(
                 opened.save_index(kind, index)
                 print(f"{'lists':<10} {index.nlist} of {kind}: faster, and no longer exact")
     print(f"{'search it':<10} dcmq search query {collection} --text 'WORDS'")
+    if images is not None and update.damaged:
+        names = "; ".join(f"{name} ({reason})" for name, reason in update.damaged.items())
+        raise DcmqError(f"damaged: {names}: copy them again, and build again; all the others are done")
 
 
 @app.command(
@@ -124,15 +141,15 @@ def query(
         for hit in hits:
             print(f"{hit.rank:>4}  {hit.score:.3f}  {hit.id}")
     if sheet is not None:
-        if kind != "images" or opened.root is None:
+        if kind != "images" or opened.source is None:
             raise DcmqError("--sheet shows images, and the hits are no image files")
         from dcmq.search.sheet import contact_sheet
 
-        missing = contact_sheet(sheet, text or f"like {image}", opened.root, hits)
+        missing = contact_sheet(sheet, text or f"like {image}", opened, hits)
         print(f"contact sheet  {sheet}", file=sys.stderr)
         if missing:
             told = f"dcmq search build {collection} --images DIR, with the folder where they are"
-            print(f"grey           {missing} that are no longer under {opened.root}: {told}", file=sys.stderr)
+            print(f"grey           {missing} that are no longer in {opened.source}: {told}", file=sys.stderr)
 
 
 @app.command(
@@ -160,6 +177,51 @@ def export(
 @app.command(
     epilog="""Examples:
 
+  dcmq search serve photos
+  dcmq search serve photos --port 0    # a free port
+  dcmq search serve photos --host 0.0.0.0    # for other machines, which need the token that is printed"""
+)
+def serve(
+    collection: Folder,
+    host: Annotated[str, typer.Option(help="Address to listen on. Any but loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
+    token: Annotated[
+        str,
+        typer.Option(metavar="TOKEN", help="What requests must show.", show_default="one made at random, if needed"),
+    ] = "",
+    upload_mb: Annotated[float, typer.Option(min=0.001, help="Largest image of a request, in MB.")] = 20,
+    upload_seconds: Annotated[float, typer.Option(min=0.1, help="In which all of it must arrive.")] = 10,
+    waiting: Annotated[int, typer.Option(min=0, help="Searches that may wait for others; more are refused.")] = 64,
+) -> None:
+    """Search in the browser: keep the student in memory, and answer searches over HTTP until Ctrl-C."""
+    import secrets
+
+    from dcmq.core.errors import DcmqError
+    from dcmq.search.held import HeldCollection
+
+    if token and not re.fullmatch(r"[\w.~-]{8,}", token, re.ASCII):
+        raise typer.BadParameter("8 or more letters, digits, or any of . _ ~ - are needed", param_hint="'--token'")
+    try:
+        from dcmq.search import listen
+        from dcmq.search.server import Limits, search_app
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in {"starlette", "uvicorn", "python_multipart"}:
+            raise
+        raise DcmqError(f"dcmq search serve needs {package}: pip install 'dcmq[serve]'") from None
+    local = listen.is_local(host)
+    token = token or ("" if local else secrets.token_urlsafe(16))
+    held, listening = HeldCollection(collection), listen.listening_socket(host, port)
+    print(f"{listen.address(host, listening)}{f'?token={token}' if token else ''}")
+    print("Ctrl-C stops it", file=sys.stderr)
+    sys.stdout.flush()
+    limits = Limits(round(upload_mb * 1e6), upload_seconds, waiting)
+    listen.serve(search_app(held, token=token, local=local, limits=limits), listening)
+
+
+@app.command(
+    epilog="""Examples:
+
   dcmq search info photos"""
 )
 def info(collection: Folder) -> None:
@@ -170,7 +232,7 @@ def info(collection: Folder) -> None:
     for kind in KINDS:
         index = opened.load_index(kind)
         lists = f", {index.nlist} lists" if index.nlist else ""
-        place = f", under {opened.root}" if kind == "images" and opened.root else ""
+        place = f", of {opened.source}" if kind == "images" and opened.source else ""
         print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}{place}")
     student, vocabulary = opened.model.config.student, opened.model.vocabulary
     encoders = f"{student.image_encoder} at {student.image_size} px, {student.text_encoder} over {student.text_input}"

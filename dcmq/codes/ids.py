@@ -35,3 +35,12 @@ def membership(array: np.ndarray, few: np.ndarray) -> np.ndarray:
         return np.zeros(len(array), bool)
     ordered = np.sort(few)
     return ordered[np.searchsorted(ordered, array).clip(max=len(ordered) - 1)] == array
+
+
+def positions(array: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(m,) rows of the distinct stored ids ``array`` that hold the (m,) stored ids ``wanted``; -1 where none does."""
+    if not len(array) or not len(wanted) or array.dtype.kind != wanted.dtype.kind:
+        return np.full(len(wanted), -1)
+    order = np.argsort(array, kind="stable")
+    rows = order[np.searchsorted(array, wanted, sorter=order).clip(max=len(array) - 1)]
+    return np.where(array[rows] == wanted, rows, -1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from dcmq.codes.bits import bits_per_codeword
 from dcmq.codes.engines import ENGINES, Engine, Gallery, Queries
 from dcmq.codes.faiss_engines import assign_lists, cluster, faiss_installed
-from dcmq.codes.ids import id_array, id_label, id_values, membership
+from dcmq.codes.ids import id_array, id_label, id_values, membership, positions
 from dcmq.codes.index_file import read_index_file, write_index_file
 from dcmq.codes.pack import code_size
 from dcmq.codes.quantize import check_embeddings
@@ -120,6 +120,10 @@ class CodeIndex:
         if self.nlist:
             self.lists = self.lists[~removed]
         self._engines.clear()
+
+    def positions(self, ids: np.ndarray) -> np.ndarray:
+        """(m,) rows of items by their ids as :func:`dcmq.codes.ids.id_array` stores them; -1 where there is no such item."""
+        return positions(self._ids, ids)
 
     def search(self, embeddings: Tensor, k: int, engine: str = AUTO, nprobe: int = 0) -> SearchResult:
         """The ``k`` nearest items to each of (q, D) query embeddings, which are not compressed (§3.5).

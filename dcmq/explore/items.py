@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -118,17 +117,17 @@ def items_of_collection(collection: Collection) -> Items:
         name=collection.folder.name,
         ids=ids,
         text=lambda row: "" if is_image[row] else str(ids[row]),
-        image=lambda row: _read(collection.root / ids[row]) if is_image[row] and collection.root else None,
+        image=lambda row: _read(collection, str(ids[row])) if is_image[row] else None,
         splits=np.full(len(ids), "gallery", "U8"),
         has={"images": is_image, "texts": ~is_image},
         word_pattern=collection.model.word_pattern,
     )
 
 
-def _read(file: Path, largest: int = 512) -> Image.Image | None:
-    """The image in ``file``, at most ``largest`` pixels a side; None if there is none."""
+def _read(collection: Collection, name: str, largest: int = 512) -> Image.Image | None:
+    """One of the images, at most ``largest`` pixels a side; None if it is gone."""
     try:
-        with Image.open(file) as image:
+        with Image.open(io.BytesIO(collection.read_image(name))) as image:
             image.thumbnail((largest, largest))  # a JPEG is decoded at a fraction of its size: many times faster
             return image.convert("RGB")
     except UNREADABLE:

@@ -1,5 +1,6 @@
 """Rankers: what scores items for a query, with the embeddings and codes that it has of them."""
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from dcmq.experiments.runs import trained_student
 from dcmq.explore.items import KINDS
 from dcmq.networks.features import embed
 from dcmq.search.collection import Collection
-from dcmq.search.model import SearchModel
+from dcmq.search.pretrained import PretrainedStudent
 from dcmq.search.runs import model_of
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.teachers.registry import resolve_teacher
@@ -96,7 +97,7 @@ def ranker_of_run(
             )
     elif isinstance(run, TrainConfig):
         student = trained_student(run, data, embeddings)
-        model = SearchModel(student, run, data.vocabulary, data.images.shape[1], data.word_pattern)
+        model = PretrainedStudent(student, run, data.vocabulary, data.images.shape[1], data.word_pattern)
     else:
         raise DcmqError(f"{name}: only students of DCMQ can be explored, not a run of {getattr(run, 'method', run)}")
     every = torch.arange(len(data.ids)).numpy()
@@ -139,7 +140,10 @@ def ranker_of_collection(collection: Collection) -> Ranker:
     def encode(kind: str, row: int) -> Tensor:
         if kind == "texts":
             return model.encode_texts([str(sentences[row - len(images)])])[0]
-        encoded, unreadable = model.encode_images([(collection.root or Path()) / str(names[row])])
+        try:
+            encoded, unreadable = model.encode_images([io.BytesIO(collection.read_image(str(names[row])))])
+        except FileNotFoundError:
+            unreadable = [0]
         if unreadable:
             raise DcmqError(f"{names[row]} is gone or no image: run dcmq search build again")
         return encoded[0]

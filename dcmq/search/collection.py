@@ -1,6 +1,6 @@
 """A folder that holds a student and what it has encoded: images, texts or both."""
 
-import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
+from dcmq.codes.ids import id_values, positions
 from dcmq.codes.index import AUTO, CodeIndex
 from dcmq.core.errors import DcmqError
-from dcmq.core.storage import write_json
-from dcmq.search.image_files import Signature, image_files
-from dcmq.search.model import MODEL, SearchModel
+from dcmq.search.image_files import ImageFiles
+from dcmq.search.parts import ENCODED, UNREADABLE, encode_in_parts
+from dcmq.search.pretrained import MODEL, PretrainedStudent
+from dcmq.search.sources import absolute_source, base_of, list_images, source_exists
 
 KINDS = ("images", "texts")
-_ROOT, _SIGNATURES = "root.txt", "files.json"  # where the images are, and what tells whether one was replaced
+_SOURCE, _FILES = "root.txt", "files.safetensors"  # where the images are, and what tells whether one was replaced
+_PARTS, _LOCK = "parts", ".building.lock"  # of a build that goes on, or was ended
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Hit:
     Attributes:
         rank: from 1.
         score: mean of the M cosines, from -1 to 1.
-        id: an image's path under the collection's root, or a text.
+        id: an image's name in the collection's source, such as its path in a folder; or a text.
     """
 
     rank: int
@@ -35,12 +39,14 @@ class Hit:
 
 
 class ImageUpdate(NamedTuple):
-    """The numbers of images that were added, replaced and removed, and the files that are no readable images."""
+    """The numbers of images that were added, replaced and removed, the names of those that cannot be read, and by the name of
+    each tar or parquet file that cannot be read the reason."""
 
     added: int
     replaced: int
     removed: int
     unreadable: list[str]
+    damaged: dict[str, str]
 
 
 class Collection:
@@ -57,12 +63,12 @@ class Collection:
         self.folder = Path(folder)
         if not (self.folder / MODEL).is_file():
             raise DcmqError(f"{self.folder} is no collection: build one with dcmq search build")
-        self.model = SearchModel.load(self.folder / MODEL)
-        root = self.folder / _ROOT
-        self.root = Path(root.read_text(encoding="utf-8").strip()) if root.is_file() else None  # of the images
+        self.model = PretrainedStudent.load(self.folder / MODEL)
+        noted = self.folder / _SOURCE
+        self.source = Path(noted.read_text(encoding="utf-8").strip()) if noted.is_file() else None  # of the images
 
     @classmethod
-    def create(cls, folder: Path | str, model: SearchModel, replace: bool = False) -> "Collection":
+    def create(cls, folder: Path | str, model: PretrainedStudent, replace: bool = False) -> "Collection":
         """A new and empty collection, or the one that is in ``folder`` already if it has the same student.
 
         Args:
@@ -73,8 +79,9 @@ class Collection:
         """
         folder = Path(folder)
         if replace:
-            for name in (MODEL, *map(_file_name, KINDS), _SIGNATURES, _ROOT):
+            for name in (MODEL, *map(_file_name, KINDS), _FILES, _SOURCE):
                 (folder / name).unlink(missing_ok=True)
+            shutil.rmtree(folder / _PARTS, ignore_errors=True)
         if not (folder / MODEL).is_file():
             model.save(folder / MODEL)
         collection = cls(folder)
@@ -93,56 +100,86 @@ class Collection:
         """Write ``index`` as that of ``images`` or ``texts``. Raises DcmqError as :meth:`CodeIndex.save` does."""
         index.save(self._file(kind))
 
-    def update_images(self, root: Path | str) -> ImageUpdate:
-        """Make the images those under ``root``: add files that are new, encode those with another content again, and remove
-        those that are gone. Images that were moved are followed: the folder of before is gone, and some are under ``root``.
+    def update_images(self, source: Path | str, workers: int = 1, scheduler: str = "") -> ImageUpdate:
+        """Make the images those of ``source``: encode those that are new or have another content, and remove those that are gone.
+
+        Images that were moved are followed: the source of before is gone, and some are in this one. An update that was ended
+        goes on where it was. Images of a tar or parquet file that cannot be read stay as they were.
+
+        Args:
+            source: a folder, a list, a tar or parquet file, or a pattern: see :func:`dcmq.search.sources.list_images`.
+            workers, scheduler: see :func:`dcmq.search.parts.encode_in_parts`.
 
         Raises:
-            DcmqError: no such folder, no image in it, or the collection holds the images under another folder.
+            DcmqError: no such source, no image in it, the collection has images of another source, or somebody else is building
+                it; or as :func:`dcmq.search.parts.encode_in_parts`.
         """
-        root = Path(root).expanduser().resolve()
-        moved = self.root not in (None, root)
-        if moved and self.root.is_dir():
+        try:
+            with FileLock(self.folder / _LOCK, timeout=0):
+                return self._update_images(absolute_source(source), workers, scheduler)
+        except Timeout:
+            raise DcmqError(f"{self.folder}: somebody else is building it; wait for that, or stop it") from None
+
+    def _update_images(self, source: Path, workers: int, scheduler: str) -> ImageUpdate:
+        moved = self.source not in (None, source)
+        if moved and source_exists(self.source):
             raise DcmqError(
-                f"{self.folder} has the images under {self.root}: name another collection for those in {root}"
+                f"{self.folder} has the images under {self.source}: name another collection for those in {source}"
             )
-        files = image_files(root)
-        index, before = self.load_index("images"), self._signatures()
-        known = set(index.ids.tolist())
-        if moved and not known & files.keys():
+        listing, index, noted = list_images(source), self.load_index("images"), self._image_files()
+        old = index.positions(listing.ids)  # of each image, its row in the index
+        if moved and (old < 0).all():
             raise DcmqError(
-                f"{self.folder} has the images under {self.root}, which is gone, and none of them is in {root}: name the "
+                f"{self.folder} has the images under {self.source}, which is gone, and none of them is in {source}: name the "
                 "folder to which they were moved, or another collection"
             )
-        now = {name: Signature.of(file, before.get(name)) for name, file in files.items()}
         # Where no content was noted, it is not known whether this is the image of before: it is encoded again.
-        kept = {name for name in known & files.keys() & before.keys() if now[name].content == before[name].content}
-        old_codes = {name: code for name, code in zip(index.ids.tolist(), index.codes, strict=True) if name not in kept}
-        names = [name for name in files if name not in kept]
-        codes, unreadable = self.model.quantize_images([files[name] for name in names])
-        readable = np.delete(np.array(names, dtype=object), unreadable).tolist()
-        encoded = dict(zip(readable, codes, strict=True))
-        again = encoded.keys() & old_codes.keys()
-        replaced = [name for name in again if name in before or (encoded[name] != old_codes[name]).any()]
-        index.remove(list(old_codes))
-        index.add(codes, readable)
-        self.root = root
-        self.save_index("images", index)
-        write_json(self.folder / _SIGNATURES, {name: now[name] for name in index.ids.tolist()})
-        (self.folder / _ROOT).write_text(f"{root}\n", encoding="utf-8")
-        return ImageUpdate(
-            len(encoded) - len(again), len(replaced), len(known - files.keys()), [names[i] for i in unreadable]
+        known = np.where(old < 0, -1, positions(noted.listing.ids, listing.ids))
+        content = np.where(known < 0, 0, np.append(noted.content, np.uint64(0))[known])
+        todo = np.flatnonzero((known < 0) | ~listing.unchanged(noted.listing, known))
+        parts = self.folder / _PARTS
+        made = encode_in_parts(
+            self.folder / MODEL, index.code_size, listing.rows(todo), content[todo], parts, workers, scheduler
         )
 
-    def _signatures(self) -> dict[str, Signature]:
-        """Signatures of the image files by name; none in a collection of an earlier version."""
-        path = self.folder / _SIGNATURES
-        if not path.is_file():
-            return {}
-        try:
-            return {name: Signature(*values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()}
-        except (ValueError, TypeError, AttributeError):
-            raise DcmqError(f"{path} is damaged: delete it, and build again; all images are encoded anew") from None
+        new, codes = todo[made.state == ENCODED], made.codes[made.state == ENCODED]
+        again = old[new] >= 0
+        replaced = (
+            again & ((known[new] >= 0) | (codes != index.codes[np.where(again, old[new], 0)]).any(1))
+            if len(index)
+            else again
+        )
+        unreadable = todo[made.state == UNREADABLE]
+        gone = np.ones(len(index), bool)
+        gone[old[old >= 0]] = False
+        for volume, _ in listing.damaged:
+            gone &= ~np.char.startswith(index.ids, f"{volume}/")
+        leaving = gone.copy()
+        leaving[[row for row in (*old[new], *old[unreadable]) if row >= 0]] = True
+        index.remove(index.ids[leaving])
+        if len(new):
+            index.add(codes, id_values(listing.ids[new]))
+        self.save_index("images", index)
+        content[todo] = made.content
+        readable = np.setdiff1d(np.arange(len(listing)), unreadable)
+        ImageFiles(listing.rows(readable), content[readable]).save(self.folder / _FILES)
+        (self.folder / _SOURCE).write_text(f"{source}\n", encoding="utf-8")
+        self.source = source
+        shutil.rmtree(parts, ignore_errors=True)
+        counts = (int((~again).sum()), int(replaced.sum()), int(gone.sum()))
+        return ImageUpdate(*counts, id_values(listing.ids[unreadable]).tolist(), dict(listing.damaged))
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the images' names are relative to; None before there are any."""
+        return self.source and base_of(self.source)
+
+    def read_image(self, name: str) -> bytes:
+        """The bytes of one of the images. Raises FileNotFoundError where it is not there any more."""
+        return self._image_files().read(name)
+
+    def _image_files(self) -> ImageFiles:
+        return ImageFiles.load(self.folder / _FILES, self.root or Path())
 
     def add_texts(self, texts: Sequence[str]) -> tuple[int, list[str]]:
         """Add those of ``texts`` that are not in the collection yet.

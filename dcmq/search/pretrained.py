@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -20,13 +21,15 @@ from dcmq.data.resize import image_array
 from dcmq.data.words import words
 from dcmq.methods.dcmq.student import Student, load_student
 from dcmq.networks.clip import clip_tokenizer
+from dcmq.search.hub import HUB, fetch
 
-MODEL = "model.safetensors"  # the file's name in a collection
+MODEL = "model.safetensors"  # the file's name in a collection, and in a folder that dcmq push wrote
+_FORMAT = "1"  # of the file; one without a format is of this one
 _IMAGE_BATCH, _TEXT_BATCH = 64, 1024
 _WEIGHTS = "model."
 
 
-class SearchModel:
+class PretrainedStudent:
     """A student that embeds image files and sentences.
 
     Args:
@@ -62,6 +65,7 @@ class SearchModel:
         """Write all of it to one file."""
         weights = {f"{_WEIGHTS}{name}": value for name, value in self.student.state_dict().items()}
         meta = {
+            "format": _FORMAT,
             "config": self.config.model_dump_json(),
             "vocabulary": json.dumps(self.vocabulary),
             "dataset_image_size": str(self.dataset_image_size),
@@ -70,15 +74,47 @@ class SearchModel:
         save_tensors(path, weights, meta)
 
     @classmethod
-    def load(cls, path: Path) -> "SearchModel":
-        """Read what :meth:`save` wrote. Raises DcmqError if it is missing, damaged or something else."""
+    def load(cls, path: Path, remedy: str = "build the collection anew") -> "PretrainedStudent":
+        """Read what :meth:`save` wrote.
+
+        Args:
+            remedy: what to do where it cannot be read.
+
+        Raises:
+            DcmqError: it is missing, damaged, something else, or of a format that this version does not know.
+        """
         try:
             meta = load_tensors(path)[1]
+            if (written := meta.get("format", _FORMAT)) != _FORMAT:
+                raise DcmqError(f"{path} has format {written}, and this version of dcmq reads {_FORMAT}: update dcmq")
             config, vocabulary = TrainConfig.model_validate_json(meta["config"]), json.loads(meta["vocabulary"])
             student = load_student(config, len(vocabulary), path)
             return cls(student, config, vocabulary, int(meta["dataset_image_size"]), meta["word_pattern"])
-        except (CorruptFile, KeyError, ValueError):  # pydantic's errors are ValueErrors
-            raise DcmqError(f"{path} is missing, damaged, or of another version: build the collection anew") from None
+        except (CorruptFile, KeyError, ValueError, RuntimeError):  # of pydantic the third, of torch the last
+            raise DcmqError(f"{path} is missing, damaged, or of another version: {remedy}") from None
+
+    @classmethod
+    def from_pretrained(cls, source: Path | str, revision: str | None = None) -> "PretrainedStudent":
+        """Read the student that ``dcmq push`` put into a folder, or into a repository of the Hugging Face hub.
+
+        The hub's own settings count: ``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_OFFLINE``, and the token of ``hf auth login``.
+
+        Args:
+            source: a folder, or else the repository ``user/name``; ``hub:user/name`` never means a folder.
+            revision: a branch, a tag or a commit of the repository.
+
+        Raises:
+            DcmqError: no such folder or repository, no connection or permission, or a file as :meth:`load` refuses it.
+        """
+        folder, repository = Path(source).expanduser(), str(source).removeprefix(HUB)
+        if folder.is_dir():
+            if revision is not None:
+                raise DcmqError(f"{source} is a folder, which has no revisions: write {HUB}{source} for the repository")
+            return cls.load(folder / MODEL, "write the folder anew with dcmq push")
+        if repository.count("/") != 1 or not all(repository.split("/")) or folder.is_absolute():
+            raise DcmqError(f"there is no folder {source}, and it is no repository of the hub: write user/name for one")
+        path = fetch(repository, MODEL, revision)
+        return cls.load(path, "delete the file, and it is fetched again")
 
     def words(self, text: str) -> list[str]:
         """The distinct words of ``text``, cut as those of the student's data set were."""
@@ -115,7 +151,7 @@ class SearchModel:
         return torch.cat([self.student.encode_texts(read(list(batch))) for batch in batches])
 
     @torch.no_grad()
-    def encode_images(self, files: Sequence[Path]) -> tuple[Tensor, list[int]]:
+    def encode_images(self, files: Sequence[Path | BinaryIO]) -> tuple[Tensor, list[int]]:
         """(m, D) float32 embeddings of the files that are readable images, and the positions of those that are not."""
         config = self.student.config
         embeddings, unreadable = [torch.empty(0, config.num_codebooks * config.subvector_dim)], []
@@ -130,12 +166,12 @@ class SearchModel:
         """(n, code size) packed codes. Raises DcmqError as :meth:`encode_texts` does."""
         return quantize(self.encode_texts(texts), self.codebooks)
 
-    def quantize_images(self, files: Sequence[Path]) -> tuple[np.ndarray, list[int]]:
+    def quantize_images(self, files: Sequence[Path | BinaryIO]) -> tuple[np.ndarray, list[int]]:
         """(m, code size) packed codes of the files that are readable images, and the positions of those that are not."""
         embeddings, unreadable = self.encode_images(files)
         return quantize(embeddings, self.codebooks), unreadable
 
-    def _read_batches(self, files: Sequence[Path]) -> Iterator[tuple[int, list[np.ndarray | None]]]:
+    def _read_batches(self, files: Sequence[Path | BinaryIO]) -> Iterator[tuple[int, list[np.ndarray | None]]]:
         """Batches of :meth:`_read_image` of the files, each with the position of its first."""
         with (
             ThreadPoolExecutor(2) as pool,
@@ -146,7 +182,7 @@ class SearchModel:
                 yield start, images
                 bar.update(len(images))
 
-    def _read_image(self, file: Path) -> np.ndarray | None:
+    def _read_image(self, file: Path | BinaryIO) -> np.ndarray | None:
         """(size, size, 3) uint8, squashed as the data set's images were; None if the file is no readable image."""
         try:
             with Image.open(file) as image:

@@ -9,17 +9,17 @@ from dcmq.experiments.run_files import INPUTS, RECORD
 from dcmq.experiments.run_list import newest_runs
 from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import load_student
-from dcmq.search.model import MODEL, SearchModel
+from dcmq.search.pretrained import MODEL, PretrainedStudent
 
 
-def model_of(folder: Path) -> SearchModel:
+def model_of(folder: Path) -> PretrainedStudent:
     """The student of a finished run of DCMQ, from the run's folder, or that of a collection, from the collection's.
 
     Raises:
         DcmqError: it is no such folder, or the run is of another method or of another version.
     """
     if (folder / MODEL).is_file():
-        return SearchModel.load(folder / MODEL)
+        return PretrainedStudent.load(folder / MODEL)
     try:
         config = json.loads((folder / RECORD).read_text())["config"]
         inputs = json.loads((folder / INPUTS).read_text())
@@ -32,6 +32,6 @@ def model_of(folder: Path) -> SearchModel:
         vocabulary, image_size, pattern = (inputs[k] for k in ("vocabulary", "dataset_image_size", "word_pattern"))
     except (ValueError, KeyError):
         raise DcmqError(f"{folder} is a run of another version of dcmq: train it again; {newest_runs()}") from None
-    return SearchModel(
+    return PretrainedStudent(
         load_student(config, len(vocabulary), checkpoint_file(folder)), config, vocabulary, image_size, pattern
     )

@@ -8,14 +8,14 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dcmq.core.storage import atomic_write
 from dcmq.data.decode import UNREADABLE
-from dcmq.search.collection import Hit
+from dcmq.search.collection import Collection, Hit
 
 _TILE, _LINE, _GAP, _COLUMNS = 200, 34, 8, 5  # pixels, and tiles in a row
 _GREY = "#dddddd"
 
 
-def contact_sheet(path: Path, title: str, root: Path, hits: Sequence[Hit]) -> int:
-    """Write the images of ``hits`` with rank, score and name under the ``title``, and return how many could not be read:
+def contact_sheet(path: Path, title: str, collection: Collection, hits: Sequence[Hit]) -> int:
+    """Write the images of a collection's ``hits`` with rank, score and name under the ``title``, and return how many could not be read:
     their places are left grey.
 
     Raises:
@@ -30,7 +30,7 @@ def contact_sheet(path: Path, title: str, root: Path, hits: Sequence[Hit]) -> in
     draw.text((_GAP, _GAP), _shortened(title, width - 2 * _GAP, font), "black", font)
     for i, hit in enumerate(hits):
         x, y = _GAP + i % columns * (_TILE + _GAP), _LINE + i // columns * (_TILE + _LINE + _GAP)
-        thumbnail = _thumbnail(root / hit.id)
+        thumbnail = _thumbnail(collection, hit.id)
         missing += thumbnail is None
         sheet.paste(thumbnail or _GREY, (x, y, x + _TILE, y + _TILE))
         draw.text((x, y + _TILE + 1), f"{hit.rank}.  {hit.score:.3f}", "black", font)
@@ -41,9 +41,9 @@ def contact_sheet(path: Path, title: str, root: Path, hits: Sequence[Hit]) -> in
     return missing
 
 
-def _thumbnail(file: Path) -> Image.Image | None:
+def _thumbnail(collection: Collection, name: str) -> Image.Image | None:
     try:
-        with Image.open(file) as image:
+        with Image.open(io.BytesIO(collection.read_image(name))) as image:
             small = ImageOps.contain(image.convert("RGB"), (_TILE, _TILE))
     except UNREADABLE:
         return None

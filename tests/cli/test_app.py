@@ -58,6 +58,7 @@ def test_there_are_the_commands_that_the_documents_name():
         *("search build", "search query", "search export", "search info"),
         *("reports run", "reports page", "reports where"),
         *("runs list", "runs show", "runs compare", "runs clean"),
+        *("push", "export"),
     }
 
 

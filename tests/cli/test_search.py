@@ -55,13 +55,13 @@ def test_from_a_run_to_a_contact_sheet(tmp_path, images, run_folder):
 def test_moved_images_are_said_to_be_missing_and_followed(tmp_path, images, collection):
     images.rename(tmp_path / "moved")
     words = ("search", "query", collection, "--text", "boat", "--sheet", tmp_path / "sheet.png")
-    note = f"grey           4 that are no longer under {images}: dcmq search build {collection} --images DIR"
+    note = f"grey           4 that are no longer in {images}: dcmq search build {collection} --images DIR"
     assert note in dcmq(*words).stderr
     printed = run_command("search", "build", collection, "--images", tmp_path / "moved")
-    assert f"under {tmp_path / 'moved'} now, and no longer under {images}" in printed
+    assert f"in {tmp_path / 'moved'} now, and no longer in {images}" in printed
     assert "0 added, 0 replaced, 0 forgotten because they are gone, 4 in all" in printed
     assert "grey" not in dcmq(*words).stderr
-    assert f"under {tmp_path / 'moved'}" in run_command("search", "info", collection)
+    assert f"of {tmp_path / 'moved'}" in run_command("search", "info", collection)
 
 
 def test_a_collection_lends_its_student(tmp_path, images, collection):

@@ -9,7 +9,7 @@ from dcmq.data.bow import bag_of_words
 from dcmq.data.datasets import load_dataset
 from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS, words
 from dcmq.methods.dcmq.student import make_student
-from dcmq.search.model import SearchModel
+from dcmq.search.pretrained import PretrainedStudent
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_search_reads_a_tag_as_training_counted_it(pattern):
     config = TrainConfig(
         student=StudentConfig(bits=16, subvector_dim=4, image_encoder="small_resnet", image_size=16, text_hidden=(4, 4))
     )
-    model = SearchModel(make_student(config, len(vocabulary)), config, vocabulary, 16, pattern)
+    model = PretrainedStudent(make_student(config, len(vocabulary)), config, vocabulary, 16, pattern)
     assert vocabulary == ("sky", "boat", "project")
     assert model.unknown_words("Project365") == []
     np.testing.assert_array_equal(model.bags(texts).numpy(), bow.toarray())

@@ -15,7 +15,7 @@ from dcmq.data.words import LETTERS
 from dcmq.explore.items import items_of_collection, items_of_dataset
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
-from dcmq.search.model import SearchModel
+from dcmq.search.pretrained import PretrainedStudent
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def collection(tmp_path):
     root.mkdir()
     for name, size in (("a.png", (300, 200)), ("b.jpg", (900, 600)), ("größe.png", (12, 8))):
         Image.new("RGB", size, "red").save(root / name)
-    model = SearchModel(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
+    model = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
     collection = Collection.create(tmp_path / "mine", model)
     collection.update_images(root)
     collection.add_texts(["red boat"])

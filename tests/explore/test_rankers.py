@@ -19,7 +19,7 @@ from dcmq.explore.rankers import ranker_of_collection, ranker_of_run, ranker_of_
 from dcmq.explore.search import query_ranking
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
-from dcmq.search.model import SearchModel
+from dcmq.search.pretrained import PretrainedStudent
 
 ROWS = np.array([5, 2, 80])
 
@@ -67,7 +67,7 @@ def collection(tmp_path):
     root.mkdir()
     for name in "abcde":
         Image.fromarray(rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)).save(root / f"{name}.png")
-    model = SearchModel(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
+    model = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
     collection = Collection.create(tmp_path / "mine", model)
     collection.update_images(root)
     collection.add_texts(["red boat", "blue sea"])

@@ -15,14 +15,14 @@ from dcmq.data.words import LETTERS, LETTERS_AND_DIGITS
 from dcmq.experiments.run_files import INPUTS, RECORD
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
-from dcmq.search.model import SearchModel
+from dcmq.search.pretrained import PretrainedStudent
 from dcmq.search.runs import model_of
 from dcmq.search.sheet import contact_sheet
 
 
 def search_model(seed=0):
     config = CONFIG.model_copy(update={"seed": seed})
-    return SearchModel(make_student(config, len(VOCABULARY)), config, VOCABULARY, 40, LETTERS)
+    return PretrainedStudent(make_student(config, len(VOCABULARY)), config, VOCABULARY, 40, LETTERS)
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def test_words_are_read_by_the_pattern_of_training_and_unknown_ones_are_named():
     assert model.can_read("GRÖSSE größe") and not model.can_read("green x 12")
     with pytest.raises(DcmqError, match="'green' has no word that the student knows, such as red"):
         model.encode_texts(["red", "green"])
-    tags = SearchModel(model.student, model.config, ("d80", *VOCABULARY[1:]), 40, LETTERS_AND_DIGITS)
+    tags = PretrainedStudent(model.student, model.config, ("d80", *VOCABULARY[1:]), 40, LETTERS_AND_DIGITS)
     assert tags.unknown_words("D80 boat365") == ["boat365"]
 
 
 def test_a_saved_model_reads_as_before(tmp_path):
     search_model().save(tmp_path / "model")
-    model = SearchModel.load(tmp_path / "model")
+    model = PretrainedStudent.load(tmp_path / "model")
     assert (model.vocabulary, model.word_pattern) == (VOCABULARY, LETTERS)
     assert torch.equal(model.encode_texts(["red boat"]), search_model().encode_texts(["red boat"]))
 
@@ -81,7 +81,7 @@ def test_an_image_is_read_as_training_read_it(images):
 
 def test_a_collection_ranks_by_the_tables_of_the_students_cosines(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
-    assert collection.update_images(images) == (7, 0, 0, ["broken.jpg"])
+    assert collection.update_images(images) == (7, 0, 0, ["broken.jpg"], {})
     hits = collection.search("images", text="red boat", k=99)
     index = collection.load_index("images")
     tables = lookup_tables(collection.model.encode_texts(["red boat"]), collection.model.codebooks)[0]
@@ -98,7 +98,7 @@ def test_a_collection_follows_its_folder_without_training(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
     (images / "a.png").rename(images / "z.png")
-    assert collection.update_images(images) == (1, 0, 1, ["broken.jpg"])
+    assert collection.update_images(images) == (1, 0, 1, ["broken.jpg"], {})
     again = Collection(tmp_path / "c")
     ids = set(again.load_index("images").ids)
     assert ids >= {"z.png", "in ner/größe.png"} and "a.png" not in ids
@@ -123,11 +123,11 @@ def other_image(file, seed=9):
     Image.fromarray(rng.integers(0, 256, (50, 60, 3)).astype(np.uint8)).save(file)
 
 
-def counting(monkeypatch, collection):
-    """The names of the files that are encoded from now on."""
-    encoded, quantize = [], collection.model.quantize_images
+def counting(monkeypatch):
+    """The number of images that are decoded and encoded from now on, in each batch."""
+    encoded, quantize = [], PretrainedStudent.quantize_images
     monkeypatch.setattr(
-        collection.model, "quantize_images", lambda files: encoded.extend(f.name for f in files) or quantize(files)
+        PretrainedStudent, "quantize_images", lambda self, files: encoded.append(len(files)) or quantize(self, files)
     )
     return encoded
 
@@ -137,20 +137,23 @@ def test_a_replaced_image_gets_the_code_of_its_new_content(tmp_path, images, mon
     collection.update_images(images)
     old = code_of(collection, "a.png")
     other_image(images / "a.png")
-    encoded = counting(monkeypatch, collection)
-    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"])
-    assert sorted(encoded) == ["a.png", "broken.jpg"]
+    encoded = counting(monkeypatch)
+    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"], {})
+    assert encoded == [2], "the new one, and the broken one again"
     assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png") != old
+    (images / "broken.jpg").unlink()
+    assert collection.update_images(images) == (0, 0, 0, [], {}), "nothing to encode at all"
+    (images / "broken.jpg").write_bytes(b"no image")
     encoded.clear()
     (images / "a.png").touch()  # another time, the same content
-    assert collection.update_images(images) == (0, 0, 0, ["broken.jpg"]) and encoded == ["broken.jpg"]
+    assert collection.update_images(images) == (0, 0, 0, ["broken.jpg"], {}) and encoded == [1]
 
 
 def test_an_image_that_is_replaced_by_a_broken_one_is_found_no_more(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
     (images / "a.png").write_bytes(b"no image")
-    assert collection.update_images(images) == (0, 0, 0, ["a.png", "broken.jpg"])
+    assert collection.update_images(images) == (0, 0, 0, ["a.png", "broken.jpg"], {})
     assert "a.png" not in collection.load_index("images").ids
     other_image(images / "a.png")
     assert collection.update_images(images)[:3] == (1, 0, 0)
@@ -159,29 +162,29 @@ def test_an_image_that_is_replaced_by_a_broken_one_is_found_no_more(tmp_path, im
 def test_a_collection_that_noted_no_contents_is_brought_up_to_date(tmp_path, images, monkeypatch):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
-    (tmp_path / "c" / "files.json").unlink()
+    (tmp_path / "c" / "files.safetensors").unlink()
     other_image(images / "a.png")
-    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"])
+    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"], {})
     assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png")
-    encoded = counting(monkeypatch, collection)
+    encoded = counting(monkeypatch)
     collection.update_images(images)
-    assert encoded == ["broken.jpg"]
-    (tmp_path / "c" / "files.json").write_text("[")
-    with pytest.raises(DcmqError, match="files.json is damaged"):
+    assert encoded == [1]
+    (tmp_path / "c" / "files.safetensors").write_text("[")
+    with pytest.raises(DcmqError, match="files.safetensors is damaged"):
         collection.update_images(images)
 
 
 def test_images_that_were_moved_are_followed_and_not_encoded_again(tmp_path, images, monkeypatch):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
-    encoded = counting(monkeypatch, collection)
+    encoded = counting(monkeypatch)
     images.rename(tmp_path / "elsewhere")
     (tmp_path / "unknown").mkdir()
     other_image(tmp_path / "unknown" / "never seen.png")
     with pytest.raises(DcmqError, match="which is gone, and none of them is in .*unknown"):
         collection.update_images(tmp_path / "unknown")
-    assert collection.update_images(tmp_path / "elsewhere") == (0, 0, 0, ["broken.jpg"])
-    assert encoded == ["broken.jpg"] and Collection(tmp_path / "c").root == tmp_path / "elsewhere"
+    assert collection.update_images(tmp_path / "elsewhere") == (0, 0, 0, ["broken.jpg"], {})
+    assert encoded == [1] and Collection(tmp_path / "c").source == tmp_path / "elsewhere"
 
 
 def test_a_collection_keeps_one_student_and_one_root(tmp_path, images):
@@ -243,6 +246,6 @@ def test_a_sheet_shows_what_is_gone_as_grey(tmp_path, images):
     collection.update_images(images)
     hits = collection.search("images", text="boat", k=7)
     (images / hits[0].id).unlink()
-    assert contact_sheet(tmp_path / "s.png", "boat " * 100, images, hits) == 1
+    assert contact_sheet(tmp_path / "s.png", "boat " * 100, collection, hits) == 1
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.getpixel((100, 130)) == (221, 221, 221)

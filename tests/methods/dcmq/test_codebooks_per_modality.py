@@ -10,7 +10,7 @@ from dcmq.methods.dcmq.retriever import QuantizedRetriever
 from dcmq.methods.dcmq.student import Student, load_student, make_student
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.retrieval.evaluate import evaluate
-from dcmq.search.model import SearchModel
+from dcmq.search.pretrained import PretrainedStudent
 
 APART = STUDENT.model_copy(update={"codebooks": "per-modality"})
 
@@ -66,7 +66,7 @@ def test_shared_codebooks_have_one_retriever_for_both():
     [
         lambda student, data: student.quantizer,
         lambda student, data: QuantizedRetriever(student, data).codebooks,
-        lambda student, data: SearchModel(student, config(student=APART), ("a",), 16, ""),
+        lambda student, data: PretrainedStudent(student, config(student=APART), ("a",), 16, ""),
     ],
 )
 def test_who_needs_one_set_is_told_so_in_a_line(use):

@@ -1,0 +1,319 @@
+"""Where images come from: a folder, a list of files, tar files as of webdataset, parquet files. Listed first, read in order."""
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dcmq.codes.ids import id_array, id_label
+from dcmq.core.errors import DcmqError
+
+SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
+LIST, TAR, PARQUET = ".txt", ".tar", ".parquet"
+_IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "bytes", "thumbnail")
+_ID_COLUMNS = ("id", "key", "__key__", "file_name", "filename", "path", "image_id", "uid")
+_WILD = frozenset("*?[")
+_ROWS = 64  # of a parquet file, read at a time
+
+
+@dataclass(frozen=True)
+class Listing:
+    """n images: what each is called, where its bytes lie, and what tells cheaply whether they were replaced.
+
+    Attributes:
+        base: the folder that ``ids`` and ``volumes`` are relative to.
+        ids: (n,) UTF-8 bytes.
+        volume: (n,) int32, the file in ``volumes`` that holds the image; -1 where the image is a file of its own.
+        place: (n,) int64, the first byte in a tar file, or the row in a parquet file.
+        size, time: (n,) int64, bytes and time of change in nanoseconds; of a parquet file's image, those of the file.
+        volumes: names of tar and parquet files.
+        damaged: by the name of a volume that cannot be read, the reason.
+    """
+
+    base: Path
+    ids: np.ndarray
+    volume: np.ndarray
+    place: np.ndarray
+    size: np.ndarray
+    time: np.ndarray
+    volumes: tuple[str, ...] = ()
+    damaged: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def unchanged(self, other: "Listing", rows: np.ndarray) -> np.ndarray:
+        """(n,) bool: the images that have the size and the time that ``other`` has at (n,) ``rows``, and lie where they lay."""
+        if not len(other):
+            return np.zeros(len(self), bool)
+        pairs = ((getattr(self, name), getattr(other, name)[rows]) for name in ("size", "time", "place"))
+        return np.logical_and.reduce([mine == others for mine, others in pairs])
+
+    def rows(self, chosen: np.ndarray) -> "Listing":
+        """The listing of some rows: positions, or a mask."""
+        arrays = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.type is np.ndarray}
+        return Listing(self.base, **arrays, volumes=self.volumes)
+
+
+def content_hash(content: bytes) -> int:
+    """64 bits of SHA-256, never 0, which stands for "not known"."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little") or 1
+
+
+def absolute_source(source: Path | str) -> Path:
+    """The absolute path of a source; a pattern with wildcards stays one."""
+    return Path(os.path.abspath(Path(source).expanduser()))
+
+
+def source_exists(source: Path) -> bool:
+    """True where there is a file or folder of that name, or something that fits the pattern."""
+    return source.exists() or bool(_is_pattern(source) and _matches(source))
+
+
+def base_of(source: Path) -> Path:
+    """The folder that the names of a source's images are relative to."""
+    if _is_pattern(source) and not source.exists():
+        return _fixed_part(source)
+    return source.parent if source.suffix.lower() in (LIST, TAR, PARQUET) and not source.is_dir() else source
+
+
+def list_images(source: Path) -> Listing:
+    """The images of ``source``, in the order of their names; those of a list in the list's order.
+
+    Args:
+        source: a folder, searched through with all its folders, or else one that holds tar or parquet files and no image; a
+            ``.txt`` file with a path in each line, relative to the list; a ``.tar`` or ``.parquet`` file; or a pattern with
+            ``*``, ``?`` or ``[]`` for several of these two.
+
+    Raises:
+        DcmqError: there is no such source, it holds no image, or two images have one name. Volumes that cannot be read are
+            noted in the listing, and raise where no other is left.
+    """
+    if _is_pattern(source) and not source.exists():
+        if not (found := _matches(source)):
+            raise DcmqError(f"no file fits {source}")
+        return _checked(_list_volumes(base_of(source), found), source)
+    if source.is_dir():
+        return _checked(_list_folder(source), source)
+    if not source.is_file():
+        raise DcmqError(f"there is no folder or file {source}")
+    if source.suffix == LIST:
+        return _checked(_list_lines(source), source)
+    return _checked(_list_volumes(source.parent, [source]), source)
+
+
+def read_images(listing: Listing) -> Iterator[bytes | None]:
+    """The bytes of each image of ``listing``, in order; None where they cannot be read. One volume is open at a time.
+
+    Raises:
+        DcmqError: a volume was changed or removed after it was listed.
+    """
+    for volume, rows in _runs(listing.volume):
+        if volume < 0:
+            for name in listing.ids[rows]:
+                yield _read(listing.base / name.decode())
+            continue
+        file = listing.base / listing.volumes[volume]
+        try:
+            if file.suffix == PARQUET:
+                yield from _read_rows(file, listing.place[rows])
+            else:
+                with file.open("rb") as opened:
+                    for place, size in zip(listing.place[rows].tolist(), listing.size[rows].tolist(), strict=True):
+                        opened.seek(place)
+                        yield opened.read(size)
+            unchanged = file.stat().st_mtime_ns == listing.time[rows.start]
+        except (OSError, pa.ArrowException) as error:
+            raise DcmqError(f"{file}: {_reason(error)}") from None
+        if not unchanged:
+            raise DcmqError(f"{file} was changed while it was read: build again")
+
+
+def _list_folder(root: Path) -> Listing:
+    paths, sizes, times, volumes = [], [], [], []
+    for folder, inner, names in os.walk(root):
+        inner.sort()
+        for name in names:
+            suffix, file = Path(name).suffix.lower(), os.path.join(folder, name)
+            if suffix in SUFFIXES and os.path.isfile(file):
+                status = os.stat(file)
+                paths.append(os.path.relpath(file, root).replace(os.sep, "/"))
+                sizes.append(status.st_size)
+                times.append(status.st_mtime_ns)
+            elif suffix in (TAR, PARQUET):
+                volumes.append(Path(file))
+    if not paths and volumes:
+        return _list_volumes(root, sorted(volumes))
+    order = sorted(range(len(paths)), key=paths.__getitem__)
+    return _of_files(root, [paths[i] for i in order], [sizes[i] for i in order], [times[i] for i in order])
+
+
+def _list_lines(source: Path) -> Listing:
+    try:
+        lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DcmqError(f"{source}: {_reason(error) if isinstance(error, OSError) else 'is not UTF-8 text'}") from None
+    names, sizes, times = [line for line in lines if line], [], []
+    missing = [name for name in names if not os.path.isfile(source.parent / name)]
+    if missing:
+        raise DcmqError(f"{source}: {len(missing)} of {len(names)} lines name no file (first: {missing[0]})")
+    for name in names:
+        status = (source.parent / name).stat()
+        sizes.append(status.st_size)
+        times.append(status.st_mtime_ns)
+    return _of_files(source.parent, names, sizes, times)
+
+
+def _of_files(base: Path, names: Sequence[str], sizes: Sequence[int], times: Sequence[int]) -> Listing:
+    n = len(names)
+    ids = id_array(np.array(names)) if n else np.empty(0, "S1")
+    none, zero = np.full(n, -1, np.int32), np.zeros(n, np.int64)
+    return Listing(base, ids, none, zero, np.array(sizes, np.int64), np.array(times, np.int64))
+
+
+def _list_volumes(base: Path, files: Sequence[Path]) -> Listing:
+    parts, damaged = [], []
+    names = [os.path.relpath(file, base).replace(os.sep, "/") for file in files]
+    for volume, (name, file) in enumerate(zip(names, files, strict=True)):
+        try:
+            if file.suffix not in (TAR, PARQUET):
+                raise DcmqError(
+                    f"is no image source: {LIST}, {TAR} (not compressed) and {PARQUET} files are, and folders"
+                )
+            ids, places, sizes = (_list_tar if file.suffix == TAR else _list_parquet)(file)
+        except (tarfile.TarError, pa.ArrowException, OSError, EOFError, DcmqError) as error:
+            damaged.append((name, _reason(error)))
+            continue
+        if ids:
+            time = file.stat().st_mtime_ns
+            parts.append(([f"{name}/{one}" for one in ids], volume, places, sizes, time))
+    if damaged and not parts:
+        raise DcmqError(f"{base / damaged[0][0]}: {damaged[0][1]}")
+    ids = [one for part in parts for one in part[0]]
+    return Listing(
+        base,
+        id_array(np.array(ids)) if ids else np.empty(0, "S1"),
+        *(
+            np.concatenate([np.empty(0, kind), *(column(part) for part in parts)]).astype(kind)
+            for kind, column in (
+                (np.int32, lambda part: np.full(len(part[0]), part[1])),
+                (np.int64, lambda part: part[2]),
+                (np.int64, lambda part: part[3]),
+                (np.int64, lambda part: np.full(len(part[0]), part[4])),
+            )
+        ),
+        volumes=tuple(names),
+        damaged=tuple(damaged),
+    )
+
+
+def _list_tar(file: Path) -> tuple[list[str], list[int], list[int]]:
+    """Names, first bytes and sizes of the images in a tar file."""
+    names, places, sizes = [], [], []
+    with tarfile.open(file, "r:") as tar:
+        for member in tar:
+            tar.members.clear()  # which it keeps for later, all of them
+            if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
+                names.append(member.name)
+                places.append(member.offset_data)
+                sizes.append(member.size)
+        if file.stat().st_size <= tar.offset:  # the end of an archive is marked by blocks of zeros
+            raise DcmqError("is cut short")
+    return names, places, sizes
+
+
+def _list_parquet(file: Path) -> tuple[list[str], list[int], list[int]]:
+    """Names, rows and sizes of the images in a parquet file."""
+    with pq.ParquetFile(file) as opened:
+        schema, n = opened.schema_arrow, opened.metadata.num_rows
+        _image_column(schema)
+        column = next((name for name in _ID_COLUMNS if name in schema.names), "")
+        if column:
+            ids = [str(one) for one in opened.read(columns=[column]).column(column).to_pylist()]
+        else:
+            ids = [str(row) for row in range(n)]
+    return ids, list(range(n)), [file.stat().st_size] * n
+
+
+def _image_column(schema: pa.Schema) -> str:
+    """The name of the column with the images' bytes, or with a ``bytes`` field in it. Raises DcmqError where there is none."""
+
+    def holds_bytes(kind: pa.DataType) -> bool:
+        if pa.types.is_struct(kind):
+            return any(
+                kind.field(i).name == "bytes" and holds_bytes(kind.field(i).type) for i in range(kind.num_fields)
+            )
+        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+    found = [name for name in schema.names if holds_bytes(schema.field(name).type)]
+    named = [name for name in _IMAGE_COLUMNS if name in found]
+    if not named and len(found) != 1:
+        raise DcmqError(f"has no column of images: name the one with their bytes {_IMAGE_COLUMNS[0]}")
+    return (named or found)[0]
+
+
+def _read_rows(file: Path, rows: np.ndarray) -> Iterator[bytes | None]:
+    """The images in some ``rows``, ascending, of a parquet file, of which only the row groups that hold them are read."""
+    with pq.ParquetFile(file) as opened:
+        column, first, wanted = _image_column(opened.schema_arrow), 0, 0
+        for group in range(opened.num_row_groups):
+            end = first + opened.metadata.row_group(group).num_rows
+            if wanted < len(rows) and rows[wanted] < end:
+                place = first
+                for batch in opened.iter_batches(_ROWS, row_groups=[group], columns=[column]):
+                    while wanted < len(rows) and rows[wanted] < place + len(batch):
+                        value = batch.column(0)[int(rows[wanted]) - place].as_py()
+                        yield value.get("bytes") if isinstance(value, dict) else value
+                        wanted += 1
+                    place += len(batch)
+            first = end
+
+
+def _runs(values: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """Each value with the slice over which it stays the same."""
+    ends = np.flatnonzero(np.diff(values)) + 1
+    for start, end in zip([0, *ends], [*ends, len(values)], strict=True):
+        if end > start:
+            yield int(values[start]), slice(int(start), int(end))
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _checked(listing: Listing, source: Path) -> Listing:
+    if not len(listing):
+        raise DcmqError(f"{source} holds no image ({', '.join(sorted(SUFFIXES))})")
+    names, counts = np.unique(listing.ids, return_counts=True)
+    if (counts > 1).any():
+        raise DcmqError(
+            f"{source}: {int((counts > 1).sum())} names are there more than once (first: {id_label(names[counts > 1][0])})"
+        )
+    return listing
+
+
+def _is_pattern(source: Path) -> bool:
+    return bool(_WILD & set(str(source)))
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder of a pattern up to the first wildcard."""
+    return next(p for p in pattern.parents if not _is_pattern(p))
+
+
+def _matches(pattern: Path) -> list[Path]:
+    base = _fixed_part(pattern)
+    return sorted(path for path in base.glob(str(pattern.relative_to(base))) if path.is_file())
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split())[:150] or type(error).__name__
