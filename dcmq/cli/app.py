@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import dcmq
-from dcmq.cli import data, reports, runs, search, teachers
+from dcmq.cli import data, export, push, reports, runs, search, teachers
 from dcmq.core.errors import DcmqError
 
 FAILED, INTERRUPTED = 1, 130  # exit codes, the second as shells have it for Ctrl-C
@@ -100,6 +100,8 @@ Start with:
 )
 for name, group in (("data", data), ("teachers", teachers), ("search", search), ("reports", reports), ("runs", runs)):
     app.add_typer(group.app, name=name)
+app.command("push", epilog=push.EPILOG)(push.push)
+app.command("export", epilog=export.EPILOG)(export.export)
 
 
 def _print_version(wanted: bool) -> None:
