@@ -29,6 +29,7 @@ from dcmq.search.uploads import uploaded_image
 
 PAGE = Path(__file__).parent / "page"
 MOST_HITS, LONGEST_TEXT = 200, 1000  # that a request may ask for; letters of its text
+_OPEN = frozenset({"/", "/page.css", "/page.js"})  # what needs no token: it tells nothing of the collection
 _UPLOADS = 16  # in memory at a time
 _THUMBNAIL_THREADS, _THUMBNAILS_WAITING = 2, 1000
 _WORDS = 24  # that are told as examples
@@ -109,7 +110,7 @@ class _Guard:
         name = re.sub(r":\d*$", "", request.headers.get("host", "")).strip("[]").lower()
         if self.local and not is_local(name):  # a page of another host, whose name was made to lead here
             return _error(403, "this server answers to the names localhost and 127.0.0.1 only")
-        if self.token and request.url.path.startswith(("/api/", "/thumbnail/")):
+        if self.token and request.scope["path"] not in _OPEN:  # not request.url, which is made of the client's Host
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             given = given.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
             if not hmac.compare_digest(given.encode(), self.token.encode()):
@@ -137,7 +138,7 @@ class _SearchServer:
         return JSONResponse(await self.searches.run(self._info))
 
     async def search(self, request: Request) -> Response:
-        text, like = (request.query_params.get(name, "").strip() for name in ("text", "like"))
+        text, like = request.query_params.get("text", "").strip(), request.query_params.get("like", "")
         if bool(text) == bool(like):
             raise HTTPException(400, "exactly one is needed: text=, or like= with the id of an image; or POST an image")
         if len(text) > LONGEST_TEXT:

@@ -251,6 +251,10 @@ def test_a_token_is_asked_for_in_every_answer_but_the_page(strict):
     assert strict.ask("/api/info", Authorization="Bearer größe".encode().decode("latin-1")).status == 401
     assert strict.ask("/api/info", Authorization=f"Basic {TOKEN}").status == 401
     assert strict.upload(image_bytes()).status == 401
+    for host in ("x?", "x/page.js?", "x#", "x/#", "x\\", "x:80/?"):  # it decides about nothing
+        assert strict.ask("/api/info", Host=host).status == 401
+    for address in ("//api/info", "/api//info", "/api/info/", "/./api/info", "/%61pi/info", "/api/info;x", "/nothing"):
+        assert strict.ask(address).status == 401
     for address in ("/", "/page.js", "/page.css", f"/api/info?token={TOKEN}", f"/thumbnail/a.png?token={TOKEN}"):
         assert strict.ask(address).status == 200
     assert strict.ask("/thumbnail/a.png", Authorization=f"Bearer {TOKEN}").status == 200
