@@ -1,6 +1,7 @@
 """``dcmq search``: make images and texts of one's own searchable with a trained student, and search them."""
 
 import json
+import math
 import os
 import re
 import sys
@@ -75,7 +76,7 @@ def build(
             more = " ..." * (len(broken) > 10)
             print(f"{'left out':<10} {len(broken)} that cannot be read: {', '.join(broken[:10])}{more}")
     if texts is not None:
-        added, unread = opened.add_texts(_lines(texts))
+        added, unread = opened.add_texts(_lines(texts, "--texts"))
         print(f"{'texts':<10} {added} added, {len(opened.load_index('texts'))} in all")
         if unread:
             print(f"{'left out':<10} {len(unread)} without a word that the student knows, such as {unread[0]!r}")
@@ -98,6 +99,8 @@ def build(
   dcmq search query photos --text "red boat at sea" -k 20 --sheet hits.png
   dcmq search query photos --image ~/Pictures/boat.jpg
   dcmq search query photos --image ~/Pictures/boat.jpg --among images --json
+  dcmq search query photos --text "red boat" --threshold chosen --fold    # only matches, each motif once
+  dcmq search query photos --text "red boat" --ids holidays.txt
 
 Each line is rank, score (mean of the M cosines, from -1 to 1), and the image's path or the text."""
 )
@@ -118,6 +121,20 @@ def query(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="What searches; a name that is not known lists all.")
     ] = "auto",
+    threshold: Annotated[
+        str,
+        typer.Option(
+            metavar="SCORE|chosen",
+            help="Leave out what is below that score, or below the one that was chosen in training.",
+            show_default="all are hits",
+        ),
+    ] = "",
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Count near duplicates of a hit with it, not as hits of their own.")
+    ] = False,
+    ids: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="UTF-8 file with an id in each line: search among these.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: rank, score, id of each.")] = False,
 ) -> None:
     """Rank images for a text, or texts for an image."""
@@ -132,15 +149,24 @@ def query(
     kind = require_known(among or ("images" if image is None else "texts"), KINDS, "--among")
     require_known(engine, (AUTO, *ENGINES), "--engine")
     opened = Collection(collection)
-    hits = opened.search(kind, text=text or "", image=image, k=k, engine=engine)
+    least, meaning = _threshold(opened, kind, "texts" if image is None else "images", threshold)
+    among_ids = None if ids is None else _lines(ids, "--ids")
+    asked = {"text": text or "", "image": image, "engine": engine, "among": among_ids}
+    hits = opened.search(kind, **asked, k=k, threshold=least, fold=fold)
     if unknown := opened.model.unknown_words(text or ""):
         print(f"not known to the student: {', '.join(unknown)}", file=sys.stderr)
     if as_json:
-        print(json.dumps([{"rank": hit.rank, "score": hit.score, "id": hit.id} for hit in hits], ensure_ascii=False))
+        rows = [{"rank": hit.rank, "score": hit.score, "id": hit.id} for hit in hits]
+        rows = [row | {"duplicates": hit.duplicates} for row, hit in zip(rows, hits, strict=True)] if fold else rows
+        print(json.dumps(rows, ensure_ascii=False))
     else:
         for hit in hits:
-            print(f"{hit.rank:>4}  {hit.score:.3f}  {hit.id}")
-    if sheet is not None:
+            more = f"  (and {len(hit.duplicates)} like it: {', '.join(hit.duplicates)})" if hit.duplicates else ""
+            print(f"{hit.rank:>4}  {hit.score:.3f}  {hit.id}{more}")
+    if not hits:
+        (best,) = opened.search(kind, **asked, k=1)
+        print(f"no match      the best has {best.score:.3f}, below {least:.3f}{meaning}", file=sys.stderr)
+    if sheet is not None and hits:
         if kind != "images" or opened.source is None:
             raise DcmqError("--sheet shows images, and the hits are no image files")
         from dcmq.search.sheet import contact_sheet
@@ -240,12 +266,31 @@ def info(collection: Folder) -> None:
     print(f"{'words':<10} {len(vocabulary)}, such as {', '.join(vocabulary[:12])}")
 
 
-def _lines(path: Path) -> list[str]:
+def _threshold(opened, kind: str, asks: str, given: str) -> tuple[float, str]:
+    """The score below which there is no hit, and what it means, for a line. Raises DcmqError where none was chosen."""
+    from dcmq.core.errors import DcmqError
+
+    if given != "chosen":
+        try:
+            least = float(given or -1)
+        except ValueError:
+            least = math.nan
+        if not -1 <= least <= 1:
+            raise typer.BadParameter(f"{given!r} is no score from -1 to 1, nor 'chosen'", param_hint="'--threshold'")
+        return least, ""
+    chosen = opened.threshold(kind, asks)
+    if chosen is None:
+        raise DcmqError(f"--threshold: none was chosen for {asks} that search among {kind}: give a score from -1 to 1")
+    aimed, reached = f"{chosen['precision aimed at']:.0%}", f"{chosen['precision']:.0%}"
+    return chosen["value"], f", chosen for {aimed} right pairs; {reached} on unseen items of the student's own data"
+
+
+def _lines(path: Path, option: str) -> list[str]:
     """The lines of a text file that hold anything. Raises DcmqError where it cannot be read."""
     from dcmq.core.errors import DcmqError
 
     try:
         lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DcmqError(f"--texts {path}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}") from None
+        raise DcmqError(f"{option} {path}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}") from None
     return [line for line in lines if line]

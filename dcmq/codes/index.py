@@ -125,6 +125,26 @@ class CodeIndex:
         """(m,) rows of items by their ids as :func:`dcmq.codes.ids.id_array` stores them; -1 where there is no such item."""
         return positions(self._ids, ids)
 
+    def subset(self, ids) -> "CodeIndex":
+        """An index of some items alone, in the order in which they were added, without lists.
+
+        Raises:
+            DcmqError: no id, or one that is not in the index.
+        """
+        wanted = np.unique(id_array(ids))
+        rows = np.sort(self.positions(wanted))
+        if not len(wanted) or rows[0] < 0:
+            absent = wanted[self.positions(wanted) < 0]
+            what = (
+                f"{len(absent)} ids are not in the index (first: {id_label(absent[0])})"
+                if len(absent)
+                else "no id is given"
+            )
+            raise DcmqError(f"subset: {what}")
+        some = CodeIndex(self.codebooks)
+        some.codes, some._ids = self.codes[rows], self._ids[rows]
+        return some
+
     def search(self, embeddings: Tensor, k: int, engine: str = AUTO, nprobe: int = 0) -> SearchResult:
         """The ``k`` nearest items to each of (q, D) query embeddings, which are not compressed (§3.5).
 

@@ -4,22 +4,25 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from dcmq.codes.ids import id_values, positions
+from dcmq.codes.ids import id_array, id_values, positions
 from dcmq.codes.index import AUTO, CodeIndex
+from dcmq.codes.pack import unpack
 from dcmq.core.errors import DcmqError
+from dcmq.search.duplicates import folded, same_codes
 from dcmq.search.image_files import ImageFiles
 from dcmq.search.parts import ENCODED, UNREADABLE, encode_in_parts
 from dcmq.search.pretrained import MODEL, PretrainedStudent
-from dcmq.search.sources import absolute_source, base_of, list_images, source_exists
+from dcmq.search.sources import Listing, absolute_source, base_of, list_images, source_exists
 
 KINDS = ("images", "texts")
 _SOURCE, _FILES = "root.txt", "files.safetensors"  # where the images are, and what tells whether one was replaced
+_FOLDED = 100  # hits at least that are looked through for near duplicates
 _PARTS, _LOCK = "parts", ".building.lock"  # of a build that goes on, or was ended
 
 
@@ -31,11 +34,13 @@ class Hit:
         rank: from 1.
         score: mean of the M cosines, from -1 to 1.
         id: an image's name in the collection's source, such as its path in a folder; or a text.
+        duplicates: ids of near duplicates further back, where they were asked to be folded.
     """
 
     rank: int
     score: float
     id: str
+    duplicates: tuple[str, ...] = ()
 
 
 class ImageUpdate(NamedTuple):
@@ -135,7 +140,7 @@ class Collection:
             )
         # Where no content was noted, it is not known whether this is the image of before: it is encoded again.
         known = np.where(old < 0, -1, positions(noted.listing.ids, listing.ids))
-        content = np.where(known < 0, 0, np.append(noted.content, np.uint64(0))[known])
+        content, look = (np.where(known < 0, 0, np.append(h, np.uint64(0))[known]) for h in (noted.content, noted.look))
         todo = np.flatnonzero((known < 0) | ~listing.unchanged(noted.listing, known))
         parts = self.folder / _PARTS
         made = encode_in_parts(
@@ -152,7 +157,7 @@ class Collection:
         unreadable = todo[made.state == UNREADABLE]
         gone = np.ones(len(index), bool)
         gone[old[old >= 0]] = False
-        for volume, _ in listing.damaged:
+        for volume, _ in listing.damaged if len(index) else ():
             gone &= ~np.char.startswith(index.ids, f"{volume}/")
         leaving = gone.copy()
         leaving[[row for row in (*old[new], *old[unreadable]) if row >= 0]] = True
@@ -160,9 +165,9 @@ class Collection:
         if len(new):
             index.add(codes, id_values(listing.ids[new]))
         self.save_index("images", index)
-        content[todo] = made.content
+        content[todo], look[todo] = made.content, made.look
         readable = np.setdiff1d(np.arange(len(listing)), unreadable)
-        ImageFiles(listing.rows(readable), content[readable]).save(self.folder / _FILES)
+        ImageFiles(listing.rows(readable), content[readable], look[readable]).save(self.folder / _FILES)
         (self.folder / _SOURCE).write_text(f"{source}\n", encoding="utf-8")
         self.source = source
         shutil.rmtree(parts, ignore_errors=True)
@@ -177,6 +182,10 @@ class Collection:
     def read_image(self, name: str) -> bytes:
         """The bytes of one of the images. Raises FileNotFoundError where it is not there any more."""
         return self._image_files().read(name)
+
+    def image_listing(self) -> Listing:
+        """Where the images are, as of the last build; empty where they are no files."""
+        return self._image_files().listing
 
     def _image_files(self) -> ImageFiles:
         return ImageFiles.load(self.folder / _FILES, self.root or Path())
@@ -197,26 +206,73 @@ class Collection:
         return len(new), unknown
 
     def search(
-        self, kind: str, *, text: str = "", image: Path | None = None, k: int = 10, engine: str = AUTO
+        self,
+        kind: str,
+        *,
+        text: str = "",
+        image: Path | BinaryIO | None = None,
+        k: int = 10,
+        engine: str = AUTO,
+        among: Sequence[str] | None = None,
+        threshold: float = -1.0,
+        fold: bool = False,
     ) -> list[Hit]:
         """The ``k`` nearest ``images`` or ``texts`` to a text or an image file, best first; fewer if there are not so many.
 
+        Args:
+            among: ids to search among; all where it is None.
+            threshold: a score from which on an item is a hit, from -1 to 1; :meth:`threshold` gives the student's.
+            fold: count near duplicates of a hit with it, not as hits of their own: images that look the same
+                (:func:`dcmq.search.duplicates.folded`), or texts with the same code. Those among the next hits are found: 4 ``k``
+                of them or more.
+
         Raises:
-            DcmqError: none of that kind, an image that cannot be read, a text without a word that the student knows.
+            DcmqError: none of that kind, an id that is not there, an image that cannot be read, a text without a word that the
+                student knows.
         """
         index = self.load_index(kind)
         if not len(index):
             raise DcmqError(f"{self.folder} holds no {kind}: add them with dcmq search build --{kind}")
+        if among is not None:
+            index = index.subset(among)
         if image is None:
             query = self.model.encode_texts([text])
         else:
             query, unreadable = self.model.encode_images([image])
             if unreadable:
                 raise DcmqError(f"{image} is no image that can be read")
-        result = index.search(query, min(k, len(index)), engine)
-        scores = result.scores[0] / index.num_codebooks
-        ranking = zip(scores, result.ids[0], strict=True)
-        return [Hit(rank, float(score), str(name)) for rank, (score, name) in enumerate(ranking, 1)]
+        wanted = min(max(4 * k, _FOLDED) if fold else k, len(index))
+        while True:
+            scores, ids = (part[0] for part in index.search(query, wanted, engine))
+            scores = scores / index.num_codebooks
+            ids = ids[: int((scores >= threshold).sum())].tolist()
+            groups = self._groups(kind, index, ids, k) if fold else [[place] for place in range(len(ids))]
+            if not fold or len(groups) >= k or wanted == len(index) or len(ids) < wanted:
+                break
+            wanted = min(2 * wanted, len(index))
+        return [
+            Hit(rank, float(scores[head]), str(ids[head]), tuple(str(ids[place]) for place in others))
+            for rank, (head, *others) in enumerate(groups, 1)
+        ]
+
+    def threshold(self, kind: str, asks: str) -> dict[str, float] | None:
+        """The threshold that the student's training chose for queries by ``asks``, ``texts`` or ``images``, among ``kind``; None
+        where there is none, as among its own kind.
+
+        Its ``value`` is a score from -1 to 1. It was chosen for a ``precision aimed at`` on the validation cut of the student's
+        data; ``precision`` and ``recall`` are what it reaches there on items not trained on. Other data has others.
+        """
+        return self.model.thresholds.get(f"{asks[0]}2{kind[0]}")
+
+    def _groups(self, kind: str, index: CodeIndex, ids: list, k: int) -> list[list[int]]:
+        """The places of ``ids``, a ranking, in groups of near duplicates."""
+        stored = id_array(np.array(ids)) if ids else np.empty(0, "S1")
+        codes = unpack(index.codes[index.positions(stored)], index.num_codebooks, index.num_codewords)
+        if kind == "texts":
+            return same_codes(codes, k)
+        files = self._image_files()
+        rows = positions(files.listing.ids, stored)
+        return folded(np.where(rows < 0, 0, np.append(files.look, np.uint64(0))[rows]), codes, k)
 
     def _file(self, kind: str) -> Path:
         return self.folder / _file_name(kind)

@@ -1,14 +1,16 @@
 """Near duplicates among images: the same motif again, resized, saved anew or a moment later."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from dcmq.data.decode import UNREADABLE
 
-SAME_LOOK = 5  # of 64 bits that may differ; ours, looked at on photos
+SAME_LOOK = (
+    5  # of 64 bits that may differ, ours: photos that were halved and saved anew are nearer, other photos hardly ever
+)
 _SIDE = 8
 
 
@@ -29,27 +31,44 @@ def look(content: bytes) -> int:
 
 
 def folded(looks: np.ndarray, codes: np.ndarray, k: int) -> list[list[int]]:
-    """The first ``k`` groups of a ranking, each a place in it and those further back that are near duplicates of it.
+    """The first ``k`` groups of a ranking of images, each a place in it and those further back that are near duplicates of it.
 
-    Two items are near duplicates where at most :data:`SAME_LOOK` bits of their looks differ, and at most a quarter of their
+    Two images are near duplicates where at most :data:`SAME_LOOK` bits of their looks differ, and at most a quarter of their
     codewords.
 
     Args:
         looks: (n,) uint64 as :func:`look` gives them, best first; 0 is like nothing.
         codes: (n, M) codeword numbers.
     """
+
+    def near(place: int, heads: np.ndarray) -> np.ndarray:
+        alike = (codes[heads] != codes[place]).sum(1) * 4 <= codes.shape[1]
+        return alike & _look_alike(looks[place], looks[heads])
+
+    return _groups(len(codes), near, k)
+
+
+def same_codes(codes: np.ndarray, k: int) -> list[list[int]]:
+    """The first ``k`` groups of a ranking, each a place in it and those further back that have the same code.
+
+    Args:
+        codes: (n, M) codeword numbers.
+    """
+    return _groups(len(codes), lambda place, heads: (codes[heads] == codes[place]).all(1), k)
+
+
+def _groups(n: int, near: Callable[[int, np.ndarray], np.ndarray], k: int) -> list[list[int]]:
     groups: list[list[int]] = []
-    for place in range(len(looks)):
-        heads = np.array([group[0] for group in groups], int)
-        near = _near(looks[place], looks[heads]) & ((codes[heads] != codes[place]).sum(1) * 4 <= codes.shape[1])
-        if near.any():
-            groups[int(near.argmax())].append(place)
+    for place in range(n):
+        found = near(place, np.array([group[0] for group in groups], int))
+        if found.any():
+            groups[int(found.argmax())].append(place)
         elif len(groups) < k:
             groups.append([place])
     return groups
 
 
-def _near(one: np.uint64, others: np.ndarray) -> np.ndarray:
+def _look_alike(one: np.uint64, others: np.ndarray) -> np.ndarray:
     differing = np.unpackbits((others ^ one).view(np.uint8).reshape(len(others), 8), axis=1).sum(1)
     return (differing <= SAME_LOOK) & (one != 0) & (others != 0)
 

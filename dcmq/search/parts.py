@@ -19,6 +19,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.executors import open_executor, retried, torch_threads, was_lost
 from dcmq.core.hashing import digest
 from dcmq.core.storage import CorruptFile, load_tensors, open_tensors, save_tensors
+from dcmq.search.duplicates import looks_of
 from dcmq.search.pretrained import PretrainedStudent
 from dcmq.search.sources import Listing, content_hash, read_images
 
@@ -35,11 +36,13 @@ class Encoded:
     Attributes:
         state: (n,) uint8: ``ENCODED``; ``SAME``, its content is that of before, and it has no code here; ``UNREADABLE``.
         content: (n,) uint64, hash of the bytes; 0 where there were none.
+        look: (n,) uint64, see :func:`dcmq.search.duplicates.look`.
         codes: (n, code size) uint8.
     """
 
     state: np.ndarray
     content: np.ndarray
+    look: np.ndarray
     codes: np.ndarray
 
 
@@ -127,12 +130,12 @@ def _encode_elsewhere(parts: dict[Path, _Part], workers: int, scheduler: str, ba
 def _encode(part: _Part, on_images: Callable[[int], object] | None = None) -> None:
     """Encode a part and write its file."""
     student, n = _student(part.model, part.student), len(part.listing)
-    state, content = np.full(n, UNREADABLE, np.uint8), np.zeros(n, np.uint64)
+    state, content, look = np.full(n, UNREADABLE, np.uint8), np.zeros(n, np.uint64), np.zeros(n, np.uint64)
     codes = np.zeros((n, code_size(*student.codebooks.shape[:2])), np.uint8)
     with _alone, torch_threads(1):  # how sums are split among threads may change their last bit
         for rows, images in _batches(read_images(part.listing)):
             hashes = np.array([0 if image is None else content_hash(image) for image in images], np.uint64)
-            content[rows] = hashes
+            content[rows], look[rows] = hashes, looks_of(images)
             same = (hashes != 0) & (hashes == part.former[rows])
             state[rows][same] = SAME
             new = np.flatnonzero((hashes != 0) & ~same)
@@ -143,7 +146,7 @@ def _encode(part: _Part, on_images: Callable[[int], object] | None = None) -> No
                 on_images(len(images))
     listing = part.listing
     arrays = {"ids": _as_bytes(listing.ids), "size": listing.size, "time": listing.time, "place": listing.place}
-    arrays |= {"state": state, "content": content.view(np.int64), "codes": codes}
+    arrays |= {"state": state, "content": content.view(np.int64), "look": look.view(np.int64), "codes": codes}
     save_tensors(part.file, arrays, {"student": part.student})
 
 
@@ -158,7 +161,7 @@ def _from_parts(folder: Path, student: str, listing: Listing, bytes_per_code: in
     """(n,) bool, the images of ``listing`` that whole parts of ``student`` hold as they are now; and what became of those.
     Damaged parts are named and deleted."""
     n = len(listing)
-    done, state, content = np.zeros(n, bool), np.zeros(n, np.uint8), np.zeros(n, np.int64)
+    done, state, hashes = np.zeros(n, bool), np.zeros(n, np.uint8), np.zeros((2, n), np.int64)
     codes = np.zeros((n, bytes_per_code), np.uint8)
     for file in sorted(folder.glob("*.safetensors")):
         try:
@@ -174,13 +177,9 @@ def _from_parts(folder: Path, student: str, listing: Listing, bytes_per_code: in
         same = [getattr(listing, name)[rows] == part[name] for name in ("size", "time", "place")]
         now = np.logical_and.reduce([rows >= 0, *same])
         rows = rows[now]
-        done[rows], state[rows], content[rows], codes[rows] = (
-            True,
-            part["state"][now],
-            part["content"][now],
-            part["codes"][now],
-        )
-    return done, Encoded(state, content.view(np.uint64), codes)
+        done[rows], state[rows], codes[rows] = True, part["state"][now], part["codes"][now]
+        hashes[:, rows] = part["content"][now], part["look"][now]
+    return done, Encoded(state, *hashes.view(np.uint64), codes)
 
 
 def _as_bytes(ids: np.ndarray) -> np.ndarray:

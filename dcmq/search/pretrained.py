@@ -1,9 +1,10 @@
 """A trained student with all it must know to read images and texts that it was not trained on."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import numpy as np
@@ -37,6 +38,7 @@ class PretrainedStudent:
         vocabulary: the words of its bags of words.
         dataset_image_size: pixels a side that images of its data set were squashed to, before they were resized for it.
         word_pattern: how texts of its data set were cut into words.
+        thresholds: by direction, ``t2i`` or ``i2t``, see :meth:`dcmq.search.collection.Collection.threshold`.
 
     Raises:
         DcmqError: the student has codebooks of its own for each modality.
@@ -49,10 +51,11 @@ class PretrainedStudent:
         vocabulary: Sequence[str],
         dataset_image_size: int,
         word_pattern: str,
+        thresholds: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     ):
         self.student, self.config, self._quantizer = student.eval(), config, student.quantizer
         self.vocabulary, self.dataset_image_size = tuple(vocabulary), dataset_image_size
-        self.word_pattern = word_pattern
+        self.word_pattern, self.thresholds = word_pattern, thresholds
         self._column = {word: i for i, word in enumerate(self.vocabulary)}
         self._takes_bags = config.student.text_input == "bow"
 
@@ -70,6 +73,7 @@ class PretrainedStudent:
             "vocabulary": json.dumps(self.vocabulary),
             "dataset_image_size": str(self.dataset_image_size),
             "word_pattern": self.word_pattern,
+            "thresholds": json.dumps({direction: dict(values) for direction, values in self.thresholds.items()}),
         }
         save_tensors(path, weights, meta)
 
@@ -89,7 +93,8 @@ class PretrainedStudent:
                 raise DcmqError(f"{path} has format {written}, and this version of dcmq reads {_FORMAT}: update dcmq")
             config, vocabulary = TrainConfig.model_validate_json(meta["config"]), json.loads(meta["vocabulary"])
             student = load_student(config, len(vocabulary), path)
-            return cls(student, config, vocabulary, int(meta["dataset_image_size"]), meta["word_pattern"])
+            thresholds = json.loads(meta.get("thresholds", "{}"))
+            return cls(student, config, vocabulary, int(meta["dataset_image_size"]), meta["word_pattern"], thresholds)
         except (CorruptFile, KeyError, ValueError, RuntimeError):  # of pydantic the third, of torch the last
             raise DcmqError(f"{path} is missing, damaged, or of another version: {remedy}") from None
 

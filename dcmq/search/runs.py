@@ -1,4 +1,4 @@
-"""The search model of a trained run, or of a collection that has one already."""
+"""The student of a trained run, or of a collection that has one already."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,8 @@ def model_of(folder: Path) -> PretrainedStudent:
     if (folder / MODEL).is_file():
         return PretrainedStudent.load(folder / MODEL)
     try:
-        config = json.loads((folder / RECORD).read_text())["config"]
+        record = json.loads((folder / RECORD).read_text())
+        config = record["config"]
         inputs = json.loads((folder / INPUTS).read_text())
     except (OSError, ValueError, KeyError):
         raise DcmqError(f"{folder} is neither a finished run nor a collection; {newest_runs()}") from None
@@ -33,5 +34,22 @@ def model_of(folder: Path) -> PretrainedStudent:
     except (ValueError, KeyError):
         raise DcmqError(f"{folder} is a run of another version of dcmq: train it again; {newest_runs()}") from None
     return PretrainedStudent(
-        load_student(config, len(vocabulary), checkpoint_file(folder)), config, vocabulary, image_size, pattern
+        load_student(config, len(vocabulary), checkpoint_file(folder)),
+        config,
+        vocabulary,
+        image_size,
+        pattern,
+        thresholds(record),
     )
+
+
+def thresholds(record: dict) -> dict[str, dict[str, float]]:
+    """The thresholds in a run's record by direction, ``value`` as a mean of the M cosines; none where none was measured."""
+    found = {}
+    for direction, galleries in record.get("evaluation", {}).items():
+        known = galleries.get("unseen", {}).get("pairs", {}).get("threshold") if isinstance(galleries, dict) else None
+        if known:
+            num_codebooks = TrainConfig.model_validate(record["config"]).student.num_codebooks
+            wanted = {"value": known["value"] / num_codebooks, "precision aimed at": known["aimed at"]}
+            found[direction] = wanted | {name: known[name] for name in ("precision", "recall")}
+    return found

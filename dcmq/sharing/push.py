@@ -114,4 +114,5 @@ def _write(run: Path, folder: Path, name: str, licence: str) -> None:
 def _with_settings(model: PretrainedStudent, record: dict) -> PretrainedStudent:
     """The same student with the settings in ``record``, which name no folder of this machine."""
     config = TrainConfig.model_validate(record["config"])
-    return PretrainedStudent(model.student, config, model.vocabulary, model.dataset_image_size, model.word_pattern)
+    inputs = (model.vocabulary, model.dataset_image_size, model.word_pattern)
+    return PretrainedStudent(model.student, config, *inputs, model.thresholds)

@@ -1,6 +1,7 @@
 """``dcmq search``: from a run to hits, and every mistake on the way."""
 
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from finished_run import write_finished_run
 from PIL import Image
 
 from dcmq.codes.engines import ENGINES
+from dcmq.core.errors import DcmqError
 from dcmq.search.collection import Collection
 
 
@@ -81,6 +83,38 @@ def test_hits_are_a_line_each_or_json(tmp_path, images, collection):
     assert (
         hit["rank"] == 1 and -1 <= hit["score"] <= 1 and hit["id"] in ("a.png", "b.JPG", "c.webp", "in ner/größe.png")
     )
+
+
+def test_no_match_is_said_and_ids_bound_the_search(tmp_path, collection):
+    words = ("search", "query", collection, "--text", "boat")
+    (first, *_) = json.loads(run_command(*words, "--json"))
+    result = dcmq(*words, "--threshold", "0.99", "--sheet", tmp_path / "sheet.png")
+    assert result.exit_code == 0 and result.stdout == "" and not (tmp_path / "sheet.png").exists()
+    assert result.stderr == f"no match      the best has {first['score']:.3f}, below 0.990\n"
+    assert run_command(*words, "--threshold", "0.99", "--json") == "[]\n"
+    (tmp_path / "ids.txt").write_text("c.webp\na.png\n", encoding="utf-8")
+    assert {hit["id"] for hit in json.loads(run_command(*words, "--json", "--ids", tmp_path / "ids.txt"))} == {
+        "c.webp",
+        "a.png",
+    }
+    assert json.loads(run_command(*words, "--json", "--fold"))[0].keys() == {"rank", "score", "id", "duplicates"}
+    with pytest.raises(
+        DcmqError, match="--threshold: none was chosen for texts that search among images: give a score from -1 to 1"
+    ):
+        run_command(*words, "--threshold", "chosen")
+    with pytest.raises(DcmqError, match="'much' is no score from -1 to 1, nor 'chosen'"):
+        run_command(*words, "--threshold", "much")
+    with pytest.raises(DcmqError, match="--ids .*none.txt: No such file"):
+        run_command(*words, "--ids", tmp_path / "none.txt")
+
+
+def test_a_damaged_tar_is_named_and_the_others_are_there(tmp_path, images, collection):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        tar.add(images / "a.png", "a.png")
+    (tmp_path / "1.tar").write_bytes((tmp_path / "0.tar").read_bytes()[:700])
+    result = dcmq("search", "build", tmp_path / "t", "--run", collection, "--images", tmp_path / "*.tar")
+    assert result.exit_code == 1 and "1 added" in result.stdout
+    assert result.stderr.startswith("damaged: 1.tar (") and result.stderr.count("\n") == 1
 
 
 def test_export_writes_plain_files(tmp_path, collection):

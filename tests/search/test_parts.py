@@ -12,6 +12,7 @@ from finished_run import CONFIG, VOCABULARY
 from PIL import Image
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.storage import load_tensors
 from dcmq.data.words import LETTERS
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search import parts
@@ -155,7 +156,9 @@ def build(folder, model, images, how="worker", seed=""):
 
 
 def stored(folder):
-    return [(folder / name).read_bytes() for name in ("images.safetensors", "files.safetensors")]
+    """All that was written, to the byte; safetensors orders the texts beside it by chance."""
+    found = [load_tensors(folder / name) for name in ("images.safetensors", "files.safetensors")]
+    return [({name: value.numpy().tobytes() for name, value in tensors.items()}, texts) for tensors, texts in found]
 
 
 @pytest.mark.slow

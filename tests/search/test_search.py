@@ -241,6 +241,60 @@ def test_runs_that_cannot_be_searched_with_are_named(run_folder, file, content, 
         model_of(run_folder)
 
 
+def test_hits_can_be_folded_bounded_and_asked_of_some_ids(tmp_path, images):
+    with Image.open(images / "a.png") as image:
+        image.resize((120, 100)).save(images / "in ner" / "a again.png")
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    plain = collection.search("images", text="red boat", k=8)
+    once = collection.search("images", text="red boat", k=7, fold=True)
+    first, again = sorted(("a.png", "in ner/a again.png"), key=[hit.id for hit in plain].index)
+    assert [hit.id for hit in once] == [hit.id for hit in plain if hit.id != again]
+    assert {hit.id: hit.duplicates for hit in once if hit.duplicates} == {first: (again,)}
+    assert [hit.rank for hit in once] == [1, 2, 3, 4, 5, 6, 7]
+    for bound in (plain[3].score, plain[3].score + 1e-6, 1.0, -1.0):
+        hits = collection.search("images", text="red boat", k=8, threshold=bound)
+        assert hits == [hit for hit in plain if hit.score >= bound]
+    some = ["c.webp", "b.JPG", "b.JPG"]
+    found = collection.search("images", text="red boat", among=some)
+    assert [(hit.id, hit.score) for hit in found] == [(hit.id, hit.score) for hit in plain if hit.id in some]
+    for wrong, message in (
+        (["c.webp", "nobody"], "1 ids are not in the index .first: 'nobody'"),
+        ([], "no id is given"),
+    ):
+        with pytest.raises(DcmqError, match=message):
+            collection.search("images", text="red boat", among=wrong)
+    collection.add_texts(["red boat", "boat red", "sea"])
+    texts = collection.search("texts", text="red boat", fold=True)
+    assert [(hit.id, hit.duplicates) for hit in texts] == [("red boat", ("boat red",)), ("sea", ())]
+
+
+def test_folding_looks_further_until_there_are_enough(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(12):
+        image = Image.fromarray(np.random.default_rng(number // 6).integers(0, 256, (50, 60, 3)).astype(np.uint8))
+        image.save(tmp_path / "images" / f"{number:02}.png")
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(tmp_path / "images")
+    hits = collection.search("images", text="boat", k=2, fold=True)
+    assert sorted(len(hit.duplicates) for hit in hits) == [5, 5]
+    assert len(collection.search("images", text="boat", k=5, fold=True)) == 2
+
+
+def test_the_threshold_of_training_travels_with_the_student(tmp_path, run_folder):
+    record = json.loads((run_folder / RECORD).read_text())
+    assert Collection.create(tmp_path / "c", model_of(run_folder)).threshold("images", "texts") is None
+    pairs = {
+        "threshold": {"aimed at": 0.8, "value": 4.0, "precision": 0.75, "recall": 0.01, "queries with a match": 0.4}
+    }
+    record["evaluation"] = {"R": 5, "t2i": {"unseen": {"pairs": pairs}}, "i2t": {"unseen": {"pairs": {"AUROC": 0.5}}}}
+    (run_folder / RECORD).write_text(json.dumps(record))
+    collection = Collection.create(tmp_path / "d", model_of(run_folder))
+    expected = {"value": 0.5, "precision aimed at": 0.8, "precision": 0.75, "recall": 0.01}
+    assert Collection(collection.folder).threshold("images", "texts") == expected, "4 of 8 codebooks"
+    assert collection.threshold("texts", "images") is None and collection.threshold("images", "images") is None
+
+
 def test_a_sheet_shows_what_is_gone_as_grey(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
