@@ -266,7 +266,9 @@ class Collection:
 
     def _groups(self, kind: str, index: CodeIndex, ids: list, k: int) -> list[list[int]]:
         """The places of ``ids``, a ranking, in groups of near duplicates."""
-        stored = id_array(np.array(ids)) if ids else np.empty(0, "S1")
+        if not ids:
+            return []
+        stored = id_array(np.array(ids))
         codes = unpack(index.codes[index.positions(stored)], index.num_codebooks, index.num_codewords)
         if kind == "texts":
             return same_codes(codes, k)

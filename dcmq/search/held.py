@@ -30,6 +30,11 @@ class CollectionInMemory(Collection):
         super().__init__(folder)
         self._indexes = {kind: Collection.load_index(self, kind) for kind in KINDS}
         self._files = Collection._image_files(self)
+        if any(os.path.isabs(os.fsdecode(name)) for name in self._files.listing.ids.tolist()):
+            raise DcmqError(
+                f"{folder}: names of images are absolute paths, which a server would tell: build a collection of a list whose "
+                "paths are relative to it"
+            )
         self.thumbnail = lru_cache(_THUMBNAILS)(self._thumbnail)
 
     def load_index(self, kind: str) -> CodeIndex:

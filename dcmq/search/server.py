@@ -3,13 +3,14 @@
 import asyncio
 import hmac
 import io
+import math
 import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ from dcmq.search.listen import is_local
 from dcmq.search.uploads import uploaded_image
 
 PAGE = Path(__file__).parent / "page"
+CHOSEN = "chosen"  # the threshold of training; none where the student has none
 MOST_HITS, LONGEST_TEXT = 200, 1000  # that a request may ask for; letters of its text
 _OPEN = frozenset({"/", "/page.css", "/page.js"})  # what needs no token: it tells nothing of the collection
 _UPLOADS = 16  # in memory at a time
@@ -42,6 +44,15 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 T = TypeVar("T")
+
+
+class _Wanted(NamedTuple):
+    """A search that is asked for: a kind of items, how many, near duplicates folded or not, and the least score or ``chosen``."""
+
+    kind: str
+    k: int
+    fold: bool
+    threshold: float | str
 
 
 @dataclass(frozen=True)
@@ -143,14 +154,14 @@ class _SearchServer:
             raise HTTPException(400, "exactly one is needed: text=, or like= with the id of an image; or POST an image")
         if len(text) > LONGEST_TEXT:
             raise HTTPException(400, f"the text has {len(text)} letters: give at most {LONGEST_TEXT}")
-        kind, k = _wanted(request, "images" if text else "texts")
-        return JSONResponse(await self.searches.run(self._search, kind, k, text, like, None))
+        wanted = _wanted(request, "images" if text else "texts")
+        return JSONResponse(await self.searches.run(self._search, wanted, text, like, None))
 
     async def search_by_upload(self, request: Request) -> Response:
-        kind, k = _wanted(request, "texts")
+        wanted = _wanted(request, "texts")
         with self.uploads.one():
             image = await uploaded_image(request, self.limits.upload_bytes, self.limits.upload_seconds)
-            return JSONResponse(await self.searches.run(self._search, kind, k, "", "", image))
+            return JSONResponse(await self.searches.run(self._search, wanted, "", "", image))
 
     async def thumbnail(self, request: Request) -> Response:
         content = await self.thumbnails.run(self._thumbnail, request.path_params["id"])
@@ -165,13 +176,16 @@ class _SearchServer:
             "bits": indexes["images"].bits,
             "counts": {kind: len(index) for kind, index in indexes.items()},
             "thumbnails": collection.has_image_files,
+            "thresholds": {
+                f"{asks} among {kind}": collection.threshold(kind, asks) for asks in KINDS for kind in KINDS
+            },
             "vocabulary": len(vocabulary),
             "words": [] if reads_all else list(vocabulary[:: max(1, len(vocabulary) // _WORDS)][:_WORDS]),
             "limits": {"upload_bytes": self.limits.upload_bytes, "k": MOST_HITS, "text": LONGEST_TEXT},
         }
 
-    def _search(self, kind: str, k: int, text: str, like: str, image: io.BytesIO | None) -> dict:
-        collection = self.held.current()
+    def _search(self, wanted: _Wanted, text: str, like: str, image: io.BytesIO | None) -> dict:
+        collection, kind = self.held.current(), wanted.kind
         if not len(collection.load_index(kind)):
             raise HTTPException(404, f"this collection holds no {kind}")
         if like:
@@ -182,7 +196,7 @@ class _SearchServer:
         return {
             "among": kind,
             "unknown_words": collection.model.unknown_words(text) if text else [],
-            "hits": _hits(collection, kind, k, text, image),
+            **_hits(collection, wanted, text, image),
         }
 
     def _thumbnail(self, name: str) -> bytes:
@@ -199,33 +213,48 @@ def _of_image(read: Callable[[str], bytes], name: str) -> bytes:
         raise HTTPException(404, f"there is no image {name!r}, or its file is gone") from None
 
 
-def _hits(collection: CollectionInMemory, kind: str, k: int, text: str, image: io.BytesIO | None) -> list[dict]:
+def _hits(collection: CollectionInMemory, wanted: _Wanted, text: str, image: io.BytesIO | None) -> dict:
+    chosen = collection.threshold(wanted.kind, "texts" if text else "images") if wanted.threshold == CHOSEN else None
+    least = chosen["value"] if chosen else -1.0 if wanted.threshold == CHOSEN else wanted.threshold
     try:
-        hits = collection.search(kind, text=text, image=image, k=k)
+        hits = collection.search(wanted.kind, text=text, image=image, k=wanted.k, threshold=least, fold=wanted.fold)
     except DcmqError:
         if image is None:
             raise
         raise HTTPException(415, "no image that can be read") from None
-    shown = kind == "images" and collection.has_image_files
-    return [
+    shown = wanted.kind == "images" and collection.has_image_files
+    rows = [
         {
             "rank": hit.rank,
             "score": hit.score,
             "id": hit.id,
+            "duplicates": hit.duplicates,
             "thumbnail": f"/thumbnail/{quote(hit.id)}" if shown else None,
         }
         for hit in hits
     ]
+    return {"threshold": None if least == -1 else least, "hits": rows}
 
 
-def _wanted(request: Request, default_kind: str) -> tuple[str, int]:
-    """The kind of items to rank, and the number of hits. Raises HTTPException where a request names others than there are."""
-    kind, k = request.query_params.get("among") or default_kind, request.query_params.get("k", "24")
+def _wanted(request: Request, default_kind: str) -> _Wanted:
+    """The search that a request asks for. Raises HTTPException where it names what there is not."""
+    asked = request.query_params
+    kind, k = asked.get("among") or default_kind, asked.get("k", "24")
     if kind not in KINDS:
         raise HTTPException(400, f"among={kind}: give one of {', '.join(KINDS)}")
     if not (k.isascii() and k.isdigit() and len(k) < 9 and 1 <= int(k) <= MOST_HITS):
         raise HTTPException(400, f"k={k}: give a whole number from 1 to {MOST_HITS}")
-    return kind, int(k)
+    if (fold := asked.get("fold", "0")) not in ("0", "1"):
+        raise HTTPException(400, f"fold={fold}: give 1 to count near duplicates with the best of them, or 0")
+    if (given := asked.get("threshold", "-1")) == CHOSEN:
+        return _Wanted(kind, int(k), fold == "1", CHOSEN)
+    try:
+        threshold = float(given)
+    except ValueError:
+        threshold = math.nan
+    if not -1 <= threshold <= 1:
+        raise HTTPException(400, f"threshold={given}: give a score from -1 to 1, or {CHOSEN}")
+    return _Wanted(kind, int(k), fold == "1", threshold)
 
 
 def _error(status: int, message: str, headers: dict | None = None) -> Response:

@@ -29,7 +29,8 @@ TOKEN = "a-token_of~20.letters"
 def folder(tmp_path_factory):
     """``photos`` has four images, one of them gone, and three texts; ``texts`` has texts only, ``numbers`` no files."""
     folder = tmp_path_factory.mktemp("served")
-    student = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
+    thresholds = {"t2i": {"value": 0.99, "precision aimed at": 0.8, "precision": 0.7, "recall": 0.1}}
+    student = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS, thresholds)
     photos = Collection.create(folder / "photos", student)
     photos.update_images(write_images(folder / "images"))
     (folder / "images" / "a.png").unlink()
@@ -103,6 +104,25 @@ def test_words_bring_a_grid_and_the_unknown_ones_are_told(page, address, screens
     page.get_by_label("texts").check()
     status(page, "The 3 texts nearest to “red boat zzz”, of 3.")
     assert set(page.locator("#hits button").all_text_contents()) == {"red sea", "blue boat", "größe"}
+
+
+def test_matches_only_says_that_there_is_none_and_stands_in_the_address(page, address):
+    page.goto(f"{address}?text=red")
+    status(page, "The 4 images nearest to “red”, of 4.")
+    page.get_by_label("matches only").check()
+    status(page, "No match for “red”: none of 4 images with a score of 0.990 or more.")
+    assert "threshold=chosen" in page.url
+    page.get_by_label("near duplicates once").check()
+    page.wait_for_url("**fold=1**")
+    page.reload()
+    status(page, "No match for “red”")
+    assert page.get_by_label("near duplicates once").is_checked()
+    page.get_by_label("matches only").uncheck()
+    status(page, "The 4 images nearest to “red”, of 4.")
+    page.get_by_label("near duplicates once").uncheck()
+    page.get_by_label("texts", exact=True).check()
+    status(page, "The 3 texts nearest to “red”, of 3.")
+    assert page.get_by_label("matches only").is_hidden(), "there is no threshold for texts among texts"
 
 
 def test_a_click_on_an_image_searches_with_it_and_back_returns(page, address):

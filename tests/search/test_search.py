@@ -255,6 +255,7 @@ def test_hits_can_be_folded_bounded_and_asked_of_some_ids(tmp_path, images):
     for bound in (plain[3].score, plain[3].score + 1e-6, 1.0, -1.0):
         hits = collection.search("images", text="red boat", k=8, threshold=bound)
         assert hits == [hit for hit in plain if hit.score >= bound]
+    assert collection.search("images", text="red boat", threshold=1.0, fold=True) == []
     some = ["c.webp", "b.JPG", "b.JPG"]
     found = collection.search("images", text="red boat", among=some)
     assert [(hit.id, hit.score) for hit in found] == [(hit.id, hit.score) for hit in plain if hit.id in some]

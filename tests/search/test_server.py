@@ -96,6 +96,37 @@ def test_answers_are_those_of_the_collection(server, places):
     assert ranked(server.upload(image.read_bytes(), "")) == expected(places, "texts", image=image)
 
 
+def test_hits_are_bounded_by_a_score_and_near_duplicates_folded(tmp_path):
+    thresholds = {"t2i": {"value": 0.1, "precision aimed at": 0.8, "precision": 0.7, "recall": 0.1}}
+    model = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS, thresholds)
+    collection = Collection.create(tmp_path / "c", model)
+    images = write_images(tmp_path / "images")
+    with Image.open(images / "a.png") as image:
+        image.resize((120, 100)).save(images / "again.png")
+    collection.update_images(images)
+    plain = collection.search("images", text="boat")
+    with served(search_app(HeldCollection(tmp_path / "c"))) as server:
+        folded = server.ask("/api/search?text=boat&fold=1").json
+        assert folded["threshold"] is None and len(folded["hits"]) == 4
+        assert [hit["duplicates"] for hit in folded["hits"] if hit["duplicates"]] in ([["again.png"]], [["a.png"]])
+        for given, least in ((plain[2].score, plain[2].score), ("chosen", 0.1)):
+            found = server.ask(f"/api/search?text=boat&threshold={given}").json
+            assert found["threshold"] == pytest.approx(least)
+            assert [hit["id"] for hit in found["hits"]] == [hit.id for hit in plain if hit.score >= least]
+        assert server.ask("/api/search?like=a.png&threshold=chosen&among=images").json["threshold"] is None
+        assert server.ask("/api/info").json["thresholds"]["texts among images"] == thresholds["t2i"]
+
+
+def test_names_that_are_absolute_paths_are_not_served(tmp_path):
+    """A server tells names, and these would tell where a machine keeps its files."""
+    model = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
+    file = write_images(tmp_path / "images") / "a.png"
+    (tmp_path / "list.txt").write_text(f"{file}\n", encoding="utf-8")
+    Collection.create(tmp_path / "c", model).update_images(tmp_path / "list.txt")
+    with pytest.raises(DcmqError, match="names of images are absolute paths, which a server would tell"):
+        HeldCollection(tmp_path / "c")
+
+
 def test_info_says_what_can_be_searched(server):
     info = server.ask("/api/info").json
     assert (info["name"], info["bits"], info["counts"]) == ("photos", 32, {"images": 4, "texts": 3})
@@ -130,6 +161,9 @@ def test_every_hit_has_a_thumbnail_upright_and_small(server):
         ("/api/search?text=red&k=%C2%B2", 400, "give a whole number"),
         ("/api/search?text=red&k=" + "9" * 5000, 400, "give a whole number"),
         ("/api/search?text=red+" + "x" * LONGEST_TEXT, 400, f"has {LONGEST_TEXT + 4} letters: give at most"),
+        ("/api/search?text=red&fold=yes", 400, "fold=yes: give 1 to count near duplicates"),
+        ("/api/search?text=red&threshold=nan", 400, "threshold=nan: give a score from -1 to 1, or chosen"),
+        ("/api/search?text=red&threshold=2", 400, "threshold=2: give a score from -1 to 1, or chosen"),
         ("/api/search?text=green", 400, "'green' has no word that the student knows, such as red"),
         ("/api/search?like=b.png", 404, "there is no image 'b.png', or its file is gone"),
         ("/thumbnail/b.png", 404, "there is no image 'b.png'"),

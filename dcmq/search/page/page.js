@@ -38,7 +38,7 @@ async function ask(address, options = {}) {
   }
 }
 
-// What is searched for: { text } or { like } or { upload }, with among and k.
+// What is searched for: { text } or { like } or { upload }, with among, k, fold and threshold.
 
 function wantedNow() {
   const wanted = Object.fromEntries(new URLSearchParams(location.search));
@@ -46,7 +46,8 @@ function wantedNow() {
 }
 
 function go({ text, like, upload, image, among, k }) {
-  const parts = Object.entries({ text, like, image, among, k: k === FIRST ? "" : k }).filter(([, value]) => value);
+  const options = { fold: $("fold").checked ? 1 : "", threshold: $("threshold").checked ? "chosen" : "" };
+  const parts = Object.entries({ text, like, image, among, k: k === FIRST ? "" : k, ...options }).filter(([, value]) => value);
   history.pushState({ upload }, "", `?${new URLSearchParams(parts)}`);
   return show();
 }
@@ -84,11 +85,14 @@ async function show() {
   running = new AbortController();
   const { signal } = running;
   const wanted = wantedNow();
-  const { text = "", like = "", image = "", upload, k } = wanted;
+  const { text = "", like = "", image = "", upload, k, fold = "", threshold = "" } = wanted;
   const among = ["images", "texts"].find((kind) => kind === wanted.among) ?? (info.counts.images ? "images" : "texts");
   const file = uploads.get(upload);
   $("text").value = text;
   document.querySelector(`input[value=${among}]`).checked = true;
+  $("fold").checked = Boolean(fold);
+  $("threshold").checked = Boolean(threshold);
+  $("matches").hidden = !info.thresholds[`${text || !(like || file) ? "texts" : "images"} among ${among}`];
   document.title = [text || like || image, info.name].filter(Boolean).join(" · ");
   tell("");
   $("words").hidden = Boolean(text || like || image) || !info.words.length;
@@ -100,7 +104,7 @@ async function show() {
   if (!text && !like && !file) return clear();
   document.body.setAttribute("aria-busy", "true");
   try {
-    const address = `/api/search?${new URLSearchParams({ among, k, ...(text && { text }), ...(like && { like }) })}`;
+    const address = `/api/search?${new URLSearchParams({ among, k, ...(text && { text }), ...(like && { like }), ...(fold && { fold }), ...(threshold && { threshold }) })}`;
     const type = file?.type || "application/octet-stream";
     const options = file ? { method: "POST", body: file, headers: { "Content-Type": type } } : {};
     const found = await (await ask(address, { ...options, signal })).json();
@@ -130,11 +134,13 @@ function clear() {
   $("more").hidden = true;
 }
 
-function draw({ among, hits, unknown_words: unknown }, { text, like, image, k }, signal) {
+function draw({ among, hits, threshold, unknown_words: unknown }, { text, like, image, k }, signal) {
   const subject = text ? `“${text}”` : `the image ${like || image}`;
   const ignored = unknown.length ? ` Not known, and left out: ${unknown.join(", ")}.` : "";
   const count = hits.length === 1 ? among.slice(0, -1) : among;
-  $("status").textContent = `The ${hits.length} ${count} nearest to ${subject}, of ${info.counts[among].toLocaleString("en")}.${ignored}`;
+  const nearest = `The ${hits.length} ${count} nearest to ${subject}, of ${info.counts[among].toLocaleString("en")}`;
+  const least = threshold === null ? "" : ` with a score of ${threshold.toFixed(3)} or more`;
+  $("status").textContent = `${hits.length ? nearest : `No match for ${subject}: none of ${info.counts[among].toLocaleString("en")} ${among}`}${least}.${ignored}`;
   $("hits").className = among;
   $("hits").replaceChildren(...hits.map((hit) => (among === "images" ? imageItem(hit, signal) : textItem(hit))));
   $("more").hidden = hits.length < k || k >= info.limits.k || hits.length >= info.counts[among];
@@ -147,8 +153,10 @@ function element(tag, className, ...content) {
   return made;
 }
 
-function labels({ rank, score }) {
-  const [place, value] = [element("span", "rank", `${rank}`), element("span", "score", score.toFixed(3))];
+function labels({ rank, score, duplicates }) {
+  const more = duplicates.length ? ` +${duplicates.length}` : "";
+  const [place, value] = [element("span", "rank", `${rank}${more}`), element("span", "score", score.toFixed(3))];
+  if (more) place.title = `and near duplicates: ${duplicates.join(", ")}`;
   value.title = "score: mean cosine, from -1 to 1";
   return [place, value];
 }
@@ -241,6 +249,7 @@ $("name").onclick = (event) => {
 for (const radio of document.querySelectorAll("input[name=among]")) {
   radio.onchange = () => go({ ...wantedNow(), among: radio.value, k: FIRST });
 }
+for (const box of [$("fold"), $("threshold")]) box.onchange = () => go({ ...wantedNow(), among: chosenKind() });
 addEventListener("popstate", () => info && show());
 addEventListener("paste", (event) => searchWithFile([...event.clipboardData.files].find((file) => file.type.startsWith("image/"))));
 addEventListener("dragover", (event) => {
