@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
@@ -126,6 +126,45 @@ def retried(
             say(f"{names[key]}: its process was killed, {_CAUSE}; the others go on")
     lost = ", ".join(names[key] for key in left)
     raise LostWorker(f"{lost}: the process was killed {TRIES} times, {_CAUSE}: {advice}")
+
+
+def do_all(
+    function: Callable,
+    work: Mapping[Key, tuple],
+    names: Mapping[Key, str],
+    on_done: Callable[[Key, object], object],
+    say: Callable[[str], object],
+    *,
+    workers: int = 1,
+    scheduler: str = "",
+    advice: str,
+) -> None:
+    """Call ``function`` with each of ``work``'s arguments, several at a time, and those again whose process was killed.
+
+    Args:
+        names, say, advice: as for :func:`retried`.
+        on_done: is given each key with what the function returned, as soon as it is there.
+        workers, scheduler: as for :func:`open_executor`.
+
+    Raises:
+        LostWorker: as :func:`retried`; or whatever the function raised first, and then what waits is not begun any more.
+    """
+
+    def once(keys: Collection[Key], attempt: int) -> list[Key]:
+        lost = []
+        with open_executor(max(1, min(workers, len(keys)) - attempt), scheduler) as executor:
+            futures = {executor.submit(function, *work[key]): key for key in keys}
+            for future in as_completed(futures):
+                error = future.exception()
+                if error and not was_lost(error):
+                    raise error
+                if error:
+                    lost.append(futures[future])
+                else:
+                    on_done(futures[future], future.result())
+        return lost
+
+    retried(names, once, say, advice)
 
 
 def was_lost(error: BaseException) -> bool:

@@ -5,9 +5,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -17,7 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm.auto import tqdm
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.executors import SCHEDULER, LostWorker, open_executor, retried, was_lost
+from dcmq.core.executors import SCHEDULER, LostWorker, do_all
 from dcmq.core.paths import display_path, home
 from dcmq.core.registry import suggestion
 from dcmq.experiments.parameters import defaults
@@ -45,27 +44,28 @@ def run_notebooks(
     files = {name: notebook_file(name) for name in names}
     failures: dict[str, str] = {}
     with tqdm(total=len(files), unit="notebook") as bar:
+        waiting = set(files)
 
-        def once(some: Collection[str], attempt: int) -> list[str]:
-            lost = []
-            with open_executor(max(1, jobs - attempt), scheduler) as executor:
-                futures = {executor.submit(execute, files[name], dict(parameters)): name for name in some}
-                for future in as_completed(futures):
-                    name, error = futures[future], future.exception()
-                    if error and was_lost(error):
-                        lost.append(name)
-                        failures[name] = str(error)
-                        continue
-                    problem = f"{type(error).__name__}: {error}" if error else future.result()
-                    failures.pop(name, None)
-                    if problem:
-                        failures[name] = problem
-                    bar.set_postfix_str(f"{name} {'failed' if problem else 'done'}")
-                    bar.update()
-            return lost
+        def on_done(name: str, problem: str) -> None:
+            waiting.remove(name)
+            if problem:
+                failures[name] = problem
+            bar.set_postfix_str(f"{name} {'failed' if problem else 'done'}")
+            bar.update()
 
-        with suppress(LostWorker):  # its notebooks are among the failures
-            retried({name: name for name in files}, once, lambda line: bar.write(line, file=sys.stderr), "lower --jobs")
+        try:
+            do_all(
+                execute,
+                {name: (file, dict(parameters)) for name, file in files.items()},
+                {name: name for name in files},
+                on_done,
+                lambda line: bar.write(line, file=sys.stderr),
+                workers=jobs,
+                scheduler=scheduler,
+                advice="lower --jobs",
+            )
+        except LostWorker as error:
+            failures |= dict.fromkeys(sorted(waiting), str(error))
     return failures
 
 

@@ -2,8 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import as_completed
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 from dcmq.codes.ids import positions
 from dcmq.codes.pack import code_size
 from dcmq.core.errors import DcmqError
-from dcmq.core.executors import open_executor, retried, torch_threads, was_lost
+from dcmq.core.executors import do_all, torch_threads
 from dcmq.core.hashing import digest
 from dcmq.core.storage import CorruptFile, load_tensors, open_tensors, save_tensors
 from dcmq.search.duplicates import looks_of
@@ -94,7 +93,16 @@ def encode_in_parts(
     waiting = sum(len(part.listing) for part in parts.values())
     with tqdm(total=waiting, desc="images", unit="image", disable=waiting < 100) as bar:
         if len(parts) > 1 and (workers > 1 or scheduler):
-            _encode_elsewhere(parts, workers, scheduler, bar)
+            do_all(
+                _encode,
+                {file: (part,) for file, part in parts.items()},
+                {file: f"images from {part.listing.ids[0].decode()}" for file, part in parts.items()},
+                lambda file, _: bar.update(len(parts[file].listing)),
+                lambda line: bar.write(line, file=sys.stderr),
+                workers=workers,
+                scheduler=scheduler,
+                advice="lower --workers; what is encoded is kept",
+            )
         else:
             for part in parts.values():
                 _encode(part, bar.update)
@@ -106,25 +114,6 @@ def encode_in_parts(
             "build again (workers of a cluster must share that folder)"
         )
     return encoded
-
-
-def _encode_elsewhere(parts: dict[Path, _Part], workers: int, scheduler: str, bar: tqdm) -> None:
-    def once(files: Collection[Path], attempt: int) -> list[Path]:
-        lost = []
-        with open_executor(max(1, min(workers, len(files)) - attempt), scheduler) as executor:
-            futures = {executor.submit(_encode, parts[file]): file for file in files}
-            for future in as_completed(futures):
-                file, error = futures[future], future.exception()
-                if error and not was_lost(error):
-                    raise error
-                if error:
-                    lost.append(file)
-                else:
-                    bar.update(len(parts[file].listing))
-        return lost
-
-    names = {file: f"images from {part.listing.ids[0].decode()}" for file, part in parts.items()}
-    retried(names, once, lambda line: bar.write(line, file=sys.stderr), "lower --workers; what is encoded is kept")
 
 
 def _encode(part: _Part, on_images: Callable[[int], object] | None = None) -> None:

@@ -107,7 +107,7 @@ def test_an_interruption_leaves_no_notebook_running(home, monkeypatch):
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dcmq.reporting.run_notebooks.as_completed", interrupted)
+    monkeypatch.setattr("dcmq.core.executors.as_completed", interrupted)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_notebooks(["ablation_npc", "captions", "cost"], {}, jobs=1)
