@@ -30,11 +30,11 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(UV_INSTALL) '.[blip,cluster,faiss,onnx,serve,umap,test]'
+	$(UV_INSTALL) '.[blip,cluster,faiss,lance,onnx,serve,umap,test]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(UV_INSTALL) '.[blip,cluster,faiss,onnx,serve,umap,test,dev]'
+	$(UV_INSTALL) '.[blip,cluster,faiss,lance,onnx,serve,umap,test,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## the paper's Table 3 on generated images, in a few minutes

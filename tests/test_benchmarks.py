@@ -101,6 +101,23 @@ def test_quick_runs_of_search_and_growth_rank_exactly(tmp_path):
     assert "recall@100" in text and "search-time.png" in text and "growth-time.png" in text
 
 
+@pytest.mark.slow
+def test_a_quick_run_asks_databases(tmp_path):
+    for package in ("duckdb", "lance"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    main(["databases", "--quick", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "databases.json").read_text())["result"]
+    assert {who: len(times) for who, times in result["seconds"].items()} == {
+        "dcmq": 3, "Lance": 3, "DuckDB, file": 3, "DuckDB, table": 3,
+    }  # fmt: skip
+    assert 8 < result["bytes per item"]["parquet"] < result["bytes per item"]["Lance"]
+    assert "Lance: a query among 2,000" in (tmp_path / "README.md").read_text()
+    databases = benchmark("databases")
+    scores = np.ones(3)
+    with pytest.raises(DcmqError, match="scores of Lance differ"):
+        databases._check({"dcmq": (scores, scores), "Lance": (scores, scores + 0.1)})
+
+
 def test_an_exponent_is_the_slope_of_logarithms():
     growth = benchmark("growth")
     assert growth.exponent([10, 100, 1000], [3 * n**1.5 for n in (10, 100, 1000)]) == pytest.approx(1.5)

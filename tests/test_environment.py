@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-CONDA_NAMES = {"torch": "pytorch"}  # where conda-forge's name is not PyPI's
+CONDA_NAMES = {"torch": "pytorch", "duckdb": "python-duckdb"}  # where conda-forge's name is not PyPI's
 
 
 def pip_requirements() -> list[Requirement]:
@@ -67,6 +67,7 @@ def test_imports_of_the_package_are_declared():
         "open_clip": "open-clip-torch",
         "yaml": "pyyaml",
         "faiss": "faiss-cpu",
+        "lance": "pylance",
         "umap": "umap-learn",
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -76,6 +77,7 @@ def test_imports_of_the_package_are_declared():
         + extras["blip"]
         + extras["cluster"]
         + extras["faiss"]
+        + extras["lance"]
         + extras["onnx"]
         + extras["serve"]
         + extras["umap"]

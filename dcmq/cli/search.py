@@ -182,22 +182,56 @@ def query(
     epilog="""Examples:
 
   dcmq search export photos plain
-  dcmq search export photos plain-texts --kind texts --without-faiss"""
+  dcmq search export photos plain-texts --kind texts --without-faiss
+  dcmq search export photos photos.parquet --thumbnails    # for DuckDB, Qdrant, Milvus and others
+  dcmq search export photos photos.lance    # for LanceDB"""
 )
 def export(
     collection: Folder,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that does not exist yet.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder or file that does not exist yet.")],
     kind: Annotated[str, typer.Option(metavar="images|texts", help="What to export.")] = "images",
-    without_faiss: Annotated[bool, typer.Option("--without-faiss", help="Write no index.faiss.")] = False,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="npy|parquet|lance", help="What to write.", show_default="by OUT's suffix, else npy"
+        ),
+    ] = "",
+    without_faiss: Annotated[bool, typer.Option("--without-faiss", help="npy: write no index.faiss.")] = False,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", help="parquet, lance: a column of small JPEGs of the images.")
+    ] = False,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="parquet, lance: half the memory, scores rounded in their fourth digit.")
+    ] = False,
 ) -> None:
-    """Write codebooks, codes and ids as .npy files, and an index for faiss."""
+    """Write codebooks, codes and ids as .npy files with an index for faiss, or as a table for databases."""
     from dcmq.cli.console import require_known
     from dcmq.codes.export import export_index
     from dcmq.search.collection import KINDS, Collection
+    from dcmq.sharing.lance_export import export_lance
+    from dcmq.sharing.parquet_export import export_parquet
+    from dcmq.sharing.thumbnails import CollectionThumbnails
 
+    tables = {"parquet": export_parquet, "lance": export_lance}
+    suffix = out.suffix.removeprefix(".")
+    form = require_known(form or (suffix if suffix in tables else "npy"), ("npy", *tables), "--format")
     require_known(kind, KINDS, "--kind")
-    index = Collection(collection).load_index(kind)
-    print(f"{len(index)} {kind} written to {export_index(index, out, not without_faiss)}")
+    if form == "npy" and (thumbnails or float16):
+        raise typer.BadParameter(
+            "--format parquet or lance has this, npy has not", param_hint="'--thumbnails' / '--float16'"
+        )
+    if thumbnails and kind != "images":
+        raise typer.BadParameter("only images have thumbnails", param_hint="'--thumbnails'")
+    opened = Collection(collection)
+    index = opened.load_index(kind)
+    if form == "npy":
+        export_index(index, out, not without_faiss)
+    else:
+        made = CollectionThumbnails(opened) if thumbnails else None
+        tables[form](index, out, "float16" if float16 else "float32", made)
+        if made and made.missing:
+            print(f"no thumbnail   of {made.missing} that are no longer in {opened.source}", file=sys.stderr)
+    print(f"{len(index)} {kind} written to {out}")
 
 
 @app.command(

@@ -2,11 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from dcmq.codes.faiss_engines import has_fast_scan, inverted_index, product_index, require_faiss
+from dcmq.codes.ids import id_values
 from dcmq.codes.index import CodeIndex, default_nprobe
 from dcmq.core.errors import DcmqError
 
@@ -79,6 +81,16 @@ def export_index(index: CodeIndex, folder: Path | str, with_faiss: bool = True) 
     except OSError as error:
         raise DcmqError(f"export: cannot write {folder}: {error.strerror}") from None
     return folder
+
+
+def items_in_parts(index: CodeIndex, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ids and codes of the items of ``index``, ``size`` at a time, in the order in which they were added.
+
+    So only a part of an index that is mapped into memory is read from disk, and only a part of the ids is decoded.
+    """
+    for start in range(0, len(index), size):
+        rows = slice(start, start + size)
+        yield id_values(index._ids[rows]), np.ascontiguousarray(index.codes[rows])
 
 
 def faiss_index(index: CodeIndex):

@@ -4,6 +4,8 @@ import json
 import tarfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from commands import dcmq, run_command
 from finished_run import write_finished_run
@@ -122,6 +124,26 @@ def test_export_writes_plain_files(tmp_path, collection):
     assert np.load(tmp_path / "out" / "codes.npy").shape == (4, 4)
 
 
+def test_export_writes_tables_for_databases(tmp_path, images, collection):
+    (images / "c.webp").unlink()
+    result = dcmq("search", "export", collection, tmp_path / "c.parquet", "--thumbnails")
+    assert result.stdout == f"4 images written to {tmp_path / 'c.parquet'}\n"
+    assert "no thumbnail   of 1 that are no longer in" in result.stderr
+    table = pq.read_table(tmp_path / "c.parquet").to_pydict()
+    assert table["id"] == ["a.png", "b.JPG", "c.webp", "in ner/größe.png"]
+    assert [thumbnail is None for thumbnail in table["thumbnail"]] == [False, False, True, False]
+    run_command("search", "export", collection, tmp_path / "half", "--format", "parquet", "--float16")
+    schema = pq.read_schema(tmp_path / "half")
+    assert schema.names == ["id", "code", "decoded"] and schema.field("decoded").type.value_type == pa.float16()
+
+
+def test_export_writes_a_table_for_lance(tmp_path, collection):
+    lance = pytest.importorskip("lance", reason="lance is not installed: pip install 'dcmq[lance]'")
+    run_command("search", "export", collection, tmp_path / "c.lance", "--thumbnails")
+    table = lance.dataset(tmp_path / "c.lance")
+    assert table.count_rows("thumbnail IS NOT NULL") == 4 and table.describe_indices()
+
+
 def test_lists_are_built_on_request(tmp_path, images, run_folder):
     pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
     assert "of images: faster" in run_command(
@@ -148,6 +170,9 @@ def test_lists_are_built_on_request(tmp_path, images, run_folder):
         ("query {c} --text boat --engine lists", "call cluster"),
         ("query {c} --text boat --sheet {none}/x/../../notes.txt/sheet.png", "cannot write"),
         ("export {c} {p} --without-faiss", "not empty"),
+        ("export {c} {p} --format parquet", "is there already"),
+        ("export {c} {p}/a.png/x.parquet", "cannot write"),
+        ("export {c} {new}.parquet --kind texts", "the index is empty"),
         ("query {home} --text boat", "is no collection"),
     ],
 )
@@ -171,6 +196,10 @@ def test_a_mistake_is_one_line(tmp_path, images, collection, words, message):
         ("query c --text boat --among image", "did you mean images? (known: images, texts)"),
         ("query c --text boat --engine exakt", "did you mean exact?"),
         ("export c out --kind text", "did you mean texts?"),
+        ("export c out --format parkett", "did you mean parquet? (known: npy, parquet, lance)"),
+        ("export c out --thumbnails", "--format parquet or lance has this, npy has not"),
+        ("export c out.parquet --format npy --float16", "--format parquet or lance has this, npy has not"),
+        ("export c out.parquet --thumbnails --kind texts", "only images have thumbnails"),
     ],
 )
 def test_a_wrong_choice_is_answered_with_what_there_is(words, message):

@@ -1,14 +1,20 @@
 """The Python in the pages does what the pages say."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from finished_run import write_finished_run
+from galleries import assert_ranks_as, make_index
 
+from dcmq.codes.assign import unit_subvectors
 from dcmq.codes.engines import ENGINES
+from dcmq.codes.export import export_index
 from dcmq.codes.index import AUTO, CodeIndex
+from dcmq.core.errors import DcmqError
 from dcmq.data.scenes.load import load_scenes
 from dcmq.experiments.parameters import defaults, validated
 from dcmq.methods.base import METHODS
@@ -16,6 +22,10 @@ from dcmq.methods.dcmq.losses import LOSSES
 from dcmq.methods.dcmq.quantizer import QUANTIZERS
 from dcmq.methods.dcmq.targets import TARGETS
 from dcmq.networks.encoders import IMAGE_ENCODERS
+from dcmq.search.collection import Collection
+from dcmq.search.runs import model_of
+from dcmq.sharing.lance_export import export_lance
+from dcmq.sharing.parquet_export import export_parquet
 from dcmq.studies.registry import STUDIES
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +79,41 @@ def test_the_index_is_used_as_shown(tmp_path, monkeypatch):
     exec(examples("search.md")[0], names)
     assert names["scores"].shape == names["names"].shape == (3, 100)
     assert len(CodeIndex.load(tmp_path / "gallery.safetensors")) == 200 and names["index"].codes.shape[1] == 8
+
+
+def test_a_query_for_databases_is_made_as_shown(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Collection.create("photos", model_of(write_finished_run(home)))
+    exec(examples("databases.md")[0], names := {})
+    np.testing.assert_allclose(
+        np.linalg.norm(names["query"].reshape(len(names["student"].codebooks), -1), axis=1), 1, 1e-6
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A folder with an index as each of the files that databases read; the index, and an embedding to ask with."""
+    folder, (index, queries) = tmp_path_factory.mktemp("databases"), make_index(n=500)
+    export_parquet(index, folder / "photos.parquet")
+    for name, write in (("photos.lance", export_lance), ("plain", export_index)):
+        with suppress(DcmqError):  # the package is not installed
+            write(index, folder / name)
+    return folder, index, queries[:1]
+
+
+@pytest.mark.parametrize("example", [example for example in examples("databases.md") if "hits = " in example])
+def test_databases_are_asked_as_shown_and_rank_as_the_index_does(exported, monkeypatch, example):
+    folder, index, embedding = exported
+    monkeypatch.chdir(folder)
+    for module in re.findall(r"^(?:import|from) (\w+)", example, re.M):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    if "psycopg" in example:
+        pytest.skip("needs a server")
+    names = {"query": unit_subvectors(embedding, index.num_codebooks)[0].numpy()}
+    exec(example, names)
+    ids, scores = (np.array([part]) for part in zip(*names["hits"], strict=True))
+    assert ids.shape == (1, 10)
+    assert_ranks_as(index, embedding, ids, scores)
 
 
 def test_every_engine_is_explained():
