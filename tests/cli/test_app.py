@@ -55,7 +55,7 @@ def is_one_line(text):
 def test_there_are_the_commands_that_the_documents_name():
     assert {" ".join(path) for path in LEAVES} == {
         *("data prepare", "data verify", "data info", "teachers list", "teachers check"),
-        *("search build", "search query", "search export", "search info"),
+        *("search build", "search query", "search serve", "search export", "search info"),
         *("reports run", "reports page", "reports where"),
         *("runs list", "runs show", "runs compare", "runs clean"),
         *("push", "export"),
@@ -128,7 +128,7 @@ def test_without_a_command_the_help_is_shown():
 
 def wrong_calls():
     """A call of each command with an option that it does not have, and with a wrong value for each that has a type."""
-    values = {int: "many", "range": "0"}
+    values = {int: "many"}
     for path, command in LEAVES.items():
         needed = []
         for parameter in command.params:
@@ -139,7 +139,7 @@ def wrong_calls():
             yield pytest.param([*path], id=f"{words(path)} without arguments")
         for parameter in command.params:
             kind = parameter.type_descriptor
-            wrong = "perhaps" if kind.is_choice else "0" if kind.is_ranged else values.get(kind.annotation)
+            wrong = "perhaps" if kind.is_choice else "-1" if kind.is_ranged else values.get(kind.annotation)
             if wrong and parameter.param_type_name == "option" and not parameter.is_flag:
                 call = [*path, *needed, parameter.opts[0], wrong]
                 yield pytest.param(call, id=" ".join([words(path), parameter.opts[0], wrong]))
