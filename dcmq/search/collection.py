@@ -69,6 +69,7 @@ class Collection:
         if not (self.folder / MODEL).is_file():
             raise DcmqError(f"{self.folder} is no collection: build one with dcmq search build")
         self.model = PretrainedStudent.load(self.folder / MODEL)
+        self._files: ImageFiles | None = None  # read when it is needed first
         noted = self.folder / _SOURCE
         self.source = Path(noted.read_text(encoding="utf-8").strip()) if noted.is_file() else None  # of the images
 
@@ -131,6 +132,7 @@ class Collection:
             raise DcmqError(
                 f"{self.folder} has the images under {self.source}: name another collection for those in {source}"
             )
+        self._files = None  # somebody else may have built it since it was read
         listing, index, noted = list_images(source), self.load_index("images"), self._image_files()
         old = index.positions(listing.ids)  # of each image, its row in the index
         if moved and (old < 0).all():
@@ -169,7 +171,7 @@ class Collection:
         readable = np.setdiff1d(np.arange(len(listing)), unreadable)
         ImageFiles(listing.rows(readable), content[readable], look[readable]).save(self.folder / _FILES)
         (self.folder / _SOURCE).write_text(f"{source}\n", encoding="utf-8")
-        self.source = source
+        self.source, self._files = source, None
         shutil.rmtree(parts, ignore_errors=True)
         counts = (int((~again).sum()), int(replaced.sum()), int(gone.sum()))
         return ImageUpdate(*counts, id_values(listing.ids[unreadable]).tolist(), dict(listing.damaged))
@@ -188,7 +190,9 @@ class Collection:
         return self._image_files().listing
 
     def _image_files(self) -> ImageFiles:
-        return ImageFiles.load(self.folder / _FILES, self.root or Path())
+        if self._files is None:
+            self._files = ImageFiles.load(self.folder / _FILES, self.root or Path())
+        return self._files
 
     def add_texts(self, texts: Sequence[str]) -> tuple[int, list[str]]:
         """Add those of ``texts`` that are not in the collection yet.

@@ -11,7 +11,6 @@ import numpy as np
 from dcmq.codes.index import CodeIndex
 from dcmq.core.errors import DcmqError
 from dcmq.search.collection import KINDS, Collection
-from dcmq.search.image_files import ImageFiles
 from dcmq.search.sources import read_images
 from dcmq.search.thumbnails import make_thumbnail
 
@@ -29,8 +28,8 @@ class CollectionInMemory(Collection):
     def __init__(self, folder: Path | str):
         super().__init__(folder)
         self._indexes = {kind: Collection.load_index(self, kind) for kind in KINDS}
-        self._files = Collection._image_files(self)
-        if any(os.path.isabs(os.fsdecode(name)) for name in self._files.listing.ids.tolist()):
+        names = self._image_files().listing.ids
+        if any(os.path.isabs(os.fsdecode(name)) for name in names.tolist()):
             raise DcmqError(
                 f"{folder}: names of images are absolute paths, which a server would tell: build a collection of a list whose "
                 "paths are relative to it"
@@ -44,20 +43,17 @@ class CollectionInMemory(Collection):
     @property
     def has_image_files(self) -> bool:
         """True where the images can be shown: those of a data set have no files."""
-        return len(self._files.listing) > 0
+        return len(self._image_files().listing) > 0
 
     def read_image(self, name: str) -> bytes:
         """The bytes of one of the images. Raises FileNotFoundError where there is no such image, it cannot be read any more,
         or it is a link that leads out of the folder of images."""
-        listing, row = self._files.listing, self._rows.get(name)
+        listing, row = self._image_files().listing, self._rows.get(name)
         if row is not None and not (listing.volume[row] < 0 and _leads_out(listing.base, name)):
             with suppress(DcmqError):  # a tar or parquet file that was changed
                 if content := next(read_images(listing.rows(np.array([row])))):
                     return content
         raise FileNotFoundError(name)
-
-    def _image_files(self) -> ImageFiles:
-        return self._files
 
     def _thumbnail(self, name: str) -> bytes:
         small = make_thumbnail(self.read_image(name))
@@ -67,7 +63,7 @@ class CollectionInMemory(Collection):
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        return {name.decode(): row for row, name in enumerate(self._files.listing.ids.tolist())}
+        return {name.decode(): row for row, name in enumerate(self._image_files().listing.ids.tolist())}
 
 
 def _leads_out(base: Path, name: str) -> bool:
