@@ -1,8 +1,12 @@
-"""Image files decoded and resized once, into one memory-mapped array that every later run reads."""
+"""Image files decoded and resized once, into one memory-mapped array that every later run reads.
+
+Decoding goes on where it was ended: see :mod:`dcmq.core.slabs`.
+"""
 
 import hashlib
 import json
 import os
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +21,8 @@ from tqdm.auto import tqdm
 from dcmq.core.code import fingerprint
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
+from dcmq.core.shards import cluster_address, make_on_cluster
+from dcmq.core.slabs import Slabs, forget_slabs, hand_over, open_slabs
 from dcmq.core.storage import new_array, write_json
 from dcmq.data.resize import image_array
 
@@ -43,14 +49,17 @@ def decoded(
     """The images that can be decoded, (n, size, size, 3) uint8, memory-mapped; and the rows that cannot, with their
     files.
 
+    Threads of this process decode, or the workers of the cluster that ``$DCMQ_SCHEDULER`` names.
+
     Args:
         folder: where they are kept as ``images.npy``, and decoded again only if ``key`` is another than that they have
-            there.
+            there. A cluster's workers must see it, and the images.
         name: the data set's, for messages.
         read: a function of a row to its image, (H, W, 3) uint8, where images are not a file each.
 
     Raises:
-        DcmqError: more than ``BROKEN_LIMIT`` of the images cannot be decoded, or there is no space for them.
+        DcmqError: more than ``BROKEN_LIMIT`` of the images cannot be decoded, there is no space for them, or what
+            :func:`dcmq.core.shards.make_on_cluster` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, proof = folder / "images.npy", folder / "complete.json"
@@ -60,8 +69,9 @@ def decoded(
             proof.unlink(missing_ok=True)  # first, so that it never vouches for other images
             for old in folder.glob("images-*.npy"):  # smaller copies of the former images
                 old.unlink()
-            stored = {"key": key, "broken": _decode(paths, path, size, name, read)}
+            stored = {"key": key, "broken": _decode(paths, path, key, size, name, read)}
             write_json(proof, stored)
+        forget_slabs(folder)
     return np.load(path, mmap_mode="r"), {int(row): str(file) for row, file in stored["broken"].items()}
 
 
@@ -79,20 +89,18 @@ def repeated(paths: Sequence[Path]) -> list[int]:
     return [row for row in suspects if times[hashes[row]] >= REPEATS]
 
 
-def _decode(paths: Sequence[Path], path: Path, size: int, name: str, read) -> dict[int, str]:
+def _decode(paths: Sequence[Path], path: Path, key: str, size: int, name: str, read) -> dict[int, str]:
     """Write the file ``path`` of all images that can be decoded; returns the rows that cannot, with their files."""
-    with new_array(path, (len(paths), size, size, 3)) as store, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-
-        def decode(row: int) -> bool:
-            try:
-                with Image.fromarray(read(row)) if read else Image.open(paths[row]) as image:
-                    store[row] = image_array(image, size)
-            except UNREADABLE:
-                return False
-            return True
-
-        bar = tqdm(pool.map(decode, range(len(paths))), total=len(paths), desc="decoding images", unit="image")
-        broken = {row: str(paths[row]) for row, readable in enumerate(bar) if not readable}
+    with open_slabs(path, (len(paths), size, size, 3), key) as slabs:
+        for slab in slabs.todo():
+            slabs.take(slab)  # a worker made it before the process ended that wanted it
+        left, scheduler = slabs.todo(), "" if read else cluster_address()
+        done = len(paths) - sum(map(len, left.values()))
+        with tqdm(total=len(paths), initial=done, desc="decoding images", unit="image") as bar:
+            if scheduler and len(left) > 1:
+                _decode_elsewhere(slabs, paths, size, scheduler, bar)
+            _decode_here(slabs, paths, size, read, bar)
+        broken = {row: str(paths[row]) for slab in slabs.all for row in slabs.missing[slab]}
         if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
             first = next(iter(broken.values()))
             raise DcmqError(f"{name}: {len(broken)} of {len(paths)} images cannot be decoded (first: {first})")
@@ -104,3 +112,66 @@ def _decode(paths: Sequence[Path], path: Path, size: int, name: str, read) -> di
             for start in range(0, len(kept), 256):
                 store[start : start + 256] = whole[kept[start : start + 256]]
     return broken
+
+
+def _decode_here(slabs: Slabs, paths: Sequence[Path], size: int, read, bar: tqdm) -> None:
+    """Decode what is left by threads, which run at once because Pillow holds no lock of the interpreter's."""
+
+    def decode(row: int) -> bool:
+        pixels = _pixels(lambda: Image.fromarray(read(row)) if read else Image.open(paths[row]), size)
+        if pixels is not None:
+            slabs.store[row] = pixels
+        return pixels is not None
+
+    todo, pool = slabs.todo(), ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        results = pool.map(decode, [row for rows in todo.values() for row in rows])
+        for slab, rows in todo.items():
+            broken = []
+            for row, readable in zip(rows, results, strict=False):
+                bar.update()
+                if not readable:
+                    broken.append(row)
+            slabs.prove(slab, broken)  # meanwhile the threads go on
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode_elsewhere(slabs: Slabs, paths: Sequence[Path], size: int, scheduler: str, bar: tqdm) -> None:
+    """Decode by a cluster the slabs that are not done. An image that a worker cannot read is left to this process."""
+    files = {slabs.file(slab): slab for slab in slabs.todo() if slab not in slabs.missing}
+
+    def done(file: Path) -> None:
+        slab = files[file]
+        slabs.take(slab)
+        bar.update(len(slab) - len(slabs.missing.get(slab, slab)))
+
+    make_on_cluster(
+        _decode_slab,
+        {file: ([paths[row] for row in slab], size) for file, slab in files.items()},
+        {file: f"images from {paths[slab.start]}" for file, slab in files.items()},
+        scheduler,
+        done,
+        lambda line: bar.write(line, file=sys.stderr),
+    )
+
+
+def _decode_slab(file: Path, paths: Sequence[Path], size: int) -> None:
+    """Decode ``paths`` into ``file``, as a worker of a cluster does."""
+    images, readable = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros(len(paths), bool)
+    for row, path in enumerate(paths):
+        pixels = _pixels(lambda path=path: Image.open(path), size)
+        if pixels is not None:
+            images[row], readable[row] = pixels, True
+    if not any(path.is_file() for path in paths):
+        raise DcmqError(f"a worker of the cluster sees no file {paths[0]}: it must see the folder of images")
+    hand_over(file, images, readable)
+
+
+def _pixels(opened: Callable[[], Image.Image], size: int) -> np.ndarray | None:
+    """(size, size, 3) uint8; None of an image that cannot be decoded."""
+    try:
+        with opened() as image:
+            return image_array(image, size)
+    except UNREADABLE:
+        return None

@@ -168,9 +168,9 @@ def _without(source: Source, rows: Sequence[int], reason: str, message: str) -> 
 
 
 def _decoded_bytes(source: Source, size: int, folder: Path) -> int:
-    """The bytes that decoding still needs: none where a file of that size lies already."""
-    needed, path = len(source.files) * size * size * 3, folder / "images.npy"
-    return 0 if path.is_file() and path.stat().st_size >= needed else needed
+    """The bytes that decoding still needs: none where a file of that size lies already, whole or begun."""
+    needed, files = len(source.files) * size * size * 3, (folder / "images.npy", folder / "images.part")
+    return 0 if any(file.is_file() and file.stat().st_size >= needed for file in files) else needed
 
 
 def _split(source: Source, folder: Path, choices: dict) -> Split:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from dcmq.core.executors import mend_main
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.datasets import load_dataset
+from dcmq.experiments.teacher_shards import embed_in_shards
 from dcmq.teachers.base import TeacherEmbeddings
-from dcmq.teachers.embeddings import embed
 from dcmq.teachers.registry import resolve_teacher
 
 
@@ -26,7 +26,7 @@ class ExperimentSetup:
     def load(self) -> tuple[RetrievalDataset, TeacherEmbeddings]:
         """The data and the teacher's embeddings of it, from the cache if they were made before."""
         whole = self._whole()
-        return self._view(whole), embed(resolve_teacher(self.teacher, self.dataset), whole)
+        return self._view(whole), embed_in_shards(resolve_teacher(self.teacher, self.dataset), whole)
 
     def data(self) -> RetrievalDataset:
         """The data alone."""
