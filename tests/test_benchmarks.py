@@ -127,9 +127,9 @@ def test_without_a_gpu_the_table_says_so(monkeypatch):
     gpu = benchmark("gpu")
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
     rows = gpu.comparisons(gpu.measure(quick=True))
-    assert len(rows) == 4 and all(row.ours == "not measured: no GPU here" for row in rows)
+    assert len(rows) == 5 and all(row.ours == "not measured: no GPU here" for row in rows)
     result = {"gpu": "G", "with": {name: [1.0] for name in gpu._WORK}, "without": {name: [3.0] for name in gpu._WORK}}
-    assert [row.ratio for row in gpu.comparisons(result)] == ["3.00"] * 4
+    assert [row.ratio for row in gpu.comparisons(result)] == ["3.00"] * 5
 
 
 def test_without_a_browser_the_table_says_so(monkeypatch):
