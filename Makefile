@@ -47,7 +47,7 @@ lab: $(VENV)/.installed ## JupyterLab in the browser, at the quickstart
 	$(IN_VENV) jupyter lab --ContentsManager.pre_save_hook=dcmq.reporting.clean_notebooks.clean_on_save notebooks/quickstart.ipynb
 
 # pytest's own settings stand in pyproject.toml: two processes of one thread each, and the longest 15 tests at the end.
-test: $(VENV)/.installed-test ## all tests, the notebooks among them (half an hour)
+test: $(VENV)/.installed-test ## all tests, the notebooks among them (three quarters of an hour)
 	$(IN_VENV) pytest --nbval
 
 test-fast: $(VENV)/.installed-test ## what neither trains nor runs a notebook (a minute and a half)
