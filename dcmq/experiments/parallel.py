@@ -21,6 +21,7 @@ from dcmq.experiments.run_files import RECORD
 from dcmq.experiments.runs import TrainedElsewhere, epochs_done, run, run_folder
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.teachers.base import TeacherEmbeddings
+from dcmq.training.processes import world_size
 
 Run = tuple[RunConfig, ExperimentSetup]
 _POLL = 0.5  # seconds between two looks at what others have done
@@ -33,7 +34,8 @@ def run_all(runs: Iterable[Run], workers: int = 2, r: int = 5000, scheduler: str
 
     Each run keeps to ``config.threads`` CPU threads, so ``workers`` changes the time and not the result. Where a process is
     killed, the others go on, and what it trained is tried again afterwards, at most twice, with a process fewer each time. A run
-    that somebody else is at, on any machine that shares the folder of runs, is left for later.
+    that somebody else is at, on any machine that shares the folder of runs, is left for later. Under ``torchrun``, its processes
+    train each run together, one after the other.
 
     Args:
         scheduler: address of a Dask scheduler whose workers train, in the place of ``workers`` processes of this machine; they
@@ -44,6 +46,8 @@ def run_all(runs: Iterable[Run], workers: int = 2, r: int = 5000, scheduler: str
             process is left. In each case nothing that was trained is lost.
     """
     runs, load, scheduler = list(runs), _loader(), scheduler_address(scheduler)
+    if world_size() > 1:
+        workers, scheduler = 1, ""
     keys = [run_key(config, *load(setup)) for config, setup in runs]
     keyed = dict(zip(keys, runs, strict=True))  # each once, however often it is asked for
     files = {key: run_folder(config, key) / RECORD for key, (config, _) in keyed.items()}

@@ -1,6 +1,5 @@
 """Runs that are recorded, found again and never repeated: the only way notebooks train."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -20,13 +19,14 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import evaluation_fingerprint, run_key
 from dcmq.experiments.records import finished_record, make_record
 from dcmq.experiments.run_files import CHECKPOINT, INPUTS, RECORD, folder_name
-from dcmq.methods.base import FitTask
+from dcmq.methods.base import FitResult, FitTask
 from dcmq.methods.dcmq.student import Student
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.methods.registry import METHODS
 from dcmq.retrieval import evaluate as evaluation
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
+from dcmq.training.processes import by_first
 
 
 class TrainedElsewhere(Exception):
@@ -45,7 +45,7 @@ def run(
 
     Training goes on from the last epoch that was finished. A run that is trained is only measured again, where ``r`` or the
     code that measures has changed. The record is kept as ``record.json`` in :func:`run_folder`; a run that stands in a report
-    under ``$DCMQ_PUBLISHED`` is not repeated either.
+    under ``$DCMQ_PUBLISHED`` is not repeated either. Under ``torchrun`` all its processes train the run together.
 
     Args:
         on_epoch_end: called after each epoch that is trained now.
@@ -58,38 +58,50 @@ def run(
     """
     key = run_key(config, dataset, teacher)
     record_file = run_folder(config, key) / RECORD
-    if finished := finished_record(key, record_file, r):
-        return finished
+
+    def finished() -> dict | None:
+        return finished_record(key, record_file, r)
+
+    if record := by_first(finished):
+        return record
     folder = _prepared_folder(config, key, dataset)
     with _locked(folder, wait):
-        if finished := finished_record(key, record_file, r):  # by the process that had the lock
-            return finished
+        if record := by_first(finished):  # by the process that had the lock
+            return record
         with torch_threads(config.threads), _global_randomness(config.seed):
-            fitted = METHODS[config.method].fit(
-                FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
-            )
-            start = time.perf_counter()
-            metrics = evaluation.evaluate(fitted.retriever, dataset, r)
-        seconds = round(time.perf_counter() - start, 2)
-        if run_key(config, dataset, teacher) != key:
-            raise DcmqError(
-                f"{config.label}: a part of your own changed what it reads while it was trained, so the run could not be "
-                "recognised again: let it read only what stays the same"
-            )
-        measured = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
-        record = make_record(config, dataset, teacher, key, fitted, measured)
-        if int(os.environ.get("RANK", 0)) == 0:
-            write_json(record_file, record)
+            task = FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
+            fitted = METHODS[config.method].fit(task)
+            return by_first(lambda: _measured(task, fitted, record_file, r))
+
+
+def _measured(task: FitTask, fitted: FitResult, record_file: Path, r: int) -> dict:
+    """The record of a run that is trained, evaluated now and written."""
+    config, start = task.config, time.perf_counter()
+    metrics = evaluation.evaluate(fitted.retriever, task.dataset, r)
+    seconds = round(time.perf_counter() - start, 2)
+    if run_key(config, task.dataset, task.teacher) != task.key:
+        raise DcmqError(
+            f"{config.label}: a part of your own changed what it reads while it was trained, so the run could not be "
+            "recognised again: let it read only what stays the same"
+        )
+    measured = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
+    record = make_record(config, task.dataset, task.teacher, task.key, fitted, measured)
+    write_json(record_file, record)
     return record
 
 
 @contextmanager
 def _locked(folder: Path, wait: bool):
+    """Hold the run's folder, for all processes that train it together."""
     lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TrainedElsewhere(folder.name) from None
+
+    def acquire() -> None:
+        try:
+            lock.acquire()
+        except Timeout:
+            raise TrainedElsewhere(folder.name) from None
+
+    by_first(acquire)
     try:
         yield
     finally:
@@ -134,7 +146,7 @@ def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: Tea
     """The student of a run of DCMQ, trained now if need be."""
     key = run_key(config, dataset, teacher)
     folder = _prepared_folder(config, key, dataset)
-    with FileLock(folder / ".lock"), torch_threads(config.threads):
+    with _locked(folder, wait=True), torch_threads(config.threads):
         return Trainer(config, dataset, teacher, checkpoint_file(folder), key).run()
 
 

@@ -117,5 +117,5 @@ def fit_network(
         count_parameters(network),
         trainer.seconds,
         trainer.history,
-        str(trainer.fabric.device),
+        f"{trainer.fabric.world_size} x {trainer.fabric.device}" if trainer.fabric.world_size > 1 else str(trainer.fabric.device),
     )

@@ -68,14 +68,12 @@ class Trainer(HashTrainer):
         return losses
 
     def _image_terms(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
-        with self.fabric.autocast():
-            own = self.network.encode_images(images)
-        return self._terms(rows, own.float(), self.buffers.image, self.buffers.text)
+        own = self.in_parts(self.network.encode_images, images)
+        return self._terms(rows, own, self.buffers.image, self.buffers.text)
 
     def _text_terms(self, rows: Tensor, _) -> dict[str, Tensor]:
-        with self.fabric.autocast():
-            own = self.network.encode_texts(self.text_batch(rows))
-        return self._terms(rows, own.float(), self.buffers.text, self.buffers.image)
+        own = self.in_parts(self.network.encode_texts, self.text_batch(rows))
+        return self._terms(rows, own, self.buffers.text, self.buffers.image)
 
     def _terms(self, rows: Tensor, own: Tensor, buffer: Tensor, others: Tensor) -> dict[str, Tensor]:
         place = self.place[rows].to(own.device)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.methods.base import METHODS, FitResult, FitTask, fit_network, register_method
 from dcmq.networks.dual_encoder import DualEncoder
@@ -65,7 +64,7 @@ def share_a_label(labels: Tensor, others: Tensor) -> Tensor:
 
 
 class HashTrainer(EpochTrainer):
-    """A run of a hashing method, in one process. Subclasses give the loss of a batch, and more to learn if need be.
+    """A run of a hashing method. Subclasses give the loss of a batch, and more to learn if need be.
 
     Args:
         task: what to train on.
@@ -82,10 +81,7 @@ class HashTrainer(EpochTrainer):
         self.state: nn.Module = self.network
         self.optimizers: list[torch.optim.Optimizer] = []
         self.prepare()
-
-    def strategy(self):
-        """Refused: the hashing methods train in one process."""
-        raise DcmqError(f"{self.config.method} trains in one process: run it without torchrun")
+        self.optimizers = [self.fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
 
     def make_network(self) -> DualEncoder:
         """Encoders with one output per bit."""
@@ -104,28 +100,27 @@ class HashTrainer(EpochTrainer):
         self.network.train()
 
         def terms(rows: Tensor, images: Tensor) -> dict[str, Tensor]:
-            with self.fabric.autocast():
-                image, text = self.network.encode_images(images), self.network.encode_texts(self.text_batch(rows))
-            return self.loss(rows, image.float(), text.float())
+            return self.loss(rows, *self.in_parts(self._encode, images, self.text_batch(rows)))
 
         return self.each_batch(number, 0, self.optimizers[0], terms)
+
+    def _encode(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.encode_images(images), self.network.encode_texts(texts)
 
     def each_batch(self, number: int, part: int, optimizer, terms) -> dict[str, float]:
         """Take an optimizer step for each batch of the shuffled training samples; returns the mean of each term over samples.
 
         Args:
             part: of the epoch, so that each has its own order.
-            terms: a function of (rows, images) to the terms of the loss.
+            terms: a function of (rows, images) of a batch to the terms of the loss, see :meth:`in_parts`.
         """
         order, changes = (random_stream(self.config.seed, number, 10 + 2 * part + i) for i in range(2))
         sums, seen = {}, 0
-        for rows in epoch_batches(self.dataset.split.train, self.config.batch_size, order):
+        for rows in epoch_batches(self.dataset.split.train, self.config.batch_size, order, self.fabric.world_size):
             images = torch.from_numpy(self.images[rows.numpy()])
             images = augment(images, self.config.augment, changes)
-            found = terms(rows, images.to(self.fabric.device))
-            optimizer.zero_grad()
-            self.require_finite(sum(found.values())).backward()
-            optimizer.step()
+            found = terms(rows, images)
+            self.minimize(found, optimizer)
             seen += len(rows)
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
@@ -133,7 +128,7 @@ class HashTrainer(EpochTrainer):
 
     def text_batch(self, rows: Tensor) -> Tensor:
         """The text encoder's input of ``rows``."""
-        return self.texts(rows.numpy()).to(self.fabric.device)
+        return self.texts(rows.numpy())
 
     def similar(self, rows: Tensor, others: Tensor | None = None) -> Tensor:
         """S of ``rows`` and ``others`` (default: the same), made when it is needed: never n x n at once."""

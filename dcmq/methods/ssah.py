@@ -195,8 +195,8 @@ class Trainer(HashTrainer):
         with torch.no_grad():
             label = self.helpers["label"](self._labels(rows))[0]
             features = {
-                "image": self.network.image_outputs(images)[0],
-                "text": self.network.text_outputs(self.text_batch(rows))[0],
+                "image": self.in_parts(self.network.image_outputs, images)[0],
+                "text": self.in_parts(self.network.text_outputs, self.text_batch(rows))[0],
             }
         return {
             name: (_adversarial_loss(self.helpers[name], label, 1) + _adversarial_loss(self.helpers[name], feature, 0))
@@ -205,17 +205,12 @@ class Trainer(HashTrainer):
         }
 
     def _image_terms(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
-        with self.fabric.autocast():
-            outputs = self.network.image_outputs(images)
-        return self._encoder_terms("image", rows, outputs)
+        return self._encoder_terms("image", rows, self.in_parts(self.network.image_outputs, images))
 
     def _text_terms(self, rows: Tensor, _) -> dict[str, Tensor]:
-        with self.fabric.autocast():
-            outputs = self.network.text_outputs(self.text_batch(rows))
-        return self._encoder_terms("text", rows, outputs)
+        return self._encoder_terms("text", rows, self.in_parts(self.network.text_outputs, self.text_batch(rows)))
 
     def _encoder_terms(self, name: str, rows: Tensor, outputs) -> dict[str, Tensor]:
-        outputs = tuple(part.float() for part in outputs)
         labels = self._labels(rows)
         with torch.no_grad():
             label_outputs = self.helpers["label"](labels)[:2]

@@ -1,11 +1,11 @@
 """The loop over epochs that any method trains in, with checkpoints from which a run goes on to the same result."""
 
-import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,10 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.networks.dual_encoder import DualEncoder
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.optimizer import lr_factor
+from dcmq.training.processes import open_fabric
 from dcmq.training.seeds import global_randomness
+
+T = TypeVar("T")  # of encoders' outputs
 
 
 @dataclass(frozen=True)
@@ -55,22 +58,9 @@ class EpochTrainer(ABC):
     ):
         self.config, self.dataset, self.teacher = config, dataset, teacher
         self.checkpoint, self.key = Path(checkpoint), key
-        from lightning_fabric import Fabric  # takes seconds, which those whose runs are finished need not wait
-
-        processes = int(os.environ.get("WORLD_SIZE", 1))
-        self.fabric = Fabric(
-            devices=processes if processes > 1 else 1,
-            accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            strategy=self.strategy() if processes > 1 else "auto",
-            precision=config.precision,
-        )
-        self.fabric.launch()
+        self.fabric = open_fabric(config.precision)
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
-
-    @abstractmethod
-    def strategy(self):
-        """The strategy of lightning_fabric by which several processes work together. Raises DcmqError where they cannot."""
 
     @abstractmethod
     def epoch(self, number: int) -> dict[str, float]:
@@ -93,12 +83,51 @@ class EpochTrainer(ABC):
                     group["lr"] = config.learning_rate * group["lr_factor"] * factor
             with global_randomness(config.seed, number, self.fabric.global_rank):
                 losses = self.epoch(number)
+            self._share_statistics()
             self.seconds += time.perf_counter() - start
             self.history.append(losses)
             self._save()
             if on_epoch_end:
                 on_epoch_end(Progress(number + 1, epochs, losses))
         return self.network.eval()
+
+    def in_parts(self, encode: Callable[..., T], *inputs: Tensor | None) -> T:
+        """The outputs (b, ...) of ``encode`` for a batch, float32, in the run's precision. Of several processes each computes a
+        part of the rows, and all get the whole, so that a loss sees every pair of the batch.
+
+        Args:
+            encode: gives a tensor or a tuple of them; gradients go through it.
+            inputs: (b, ...) each, the same in all processes, or None.
+        """
+        fabric = self.fabric
+        parts = (x if x is None else x.chunk(fabric.world_size)[fabric.global_rank].to(fabric.device) for x in inputs)
+        with fabric.autocast():
+            outputs = encode(*parts)
+        return tuple(map(self._whole, outputs)) if isinstance(outputs, tuple) else self._whole(outputs)
+
+    def _whole(self, part: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return part.float()
+        return self.fabric.all_gather(part.float(), sync_grads=torch.is_grad_enabled()).flatten(0, 1)
+
+    def minimize(self, terms: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """Take a step of ``optimizer`` down the gradient of the sum of ``terms``. Raises DcmqError if it is not finite."""
+        loss = self.require_finite(sum(terms.values()))
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self.fabric.world_size > 1:  # of what was encoded in parts, each has the gradient of its rows times their number
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            mean = self.fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
+            for gradient, values in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(values.view_as(gradient))
+        optimizer.step()
+
+    def _share_statistics(self) -> None:
+        """Let all processes have the mean of their batch statistics, as each has seen other images."""
+        if self.fabric.world_size > 1:
+            for buffer in self.network.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.fabric.all_reduce(buffer, reduce_op="mean"))
 
     def require_finite(self, loss: Tensor) -> Tensor:
         """The ``loss`` itself. Raises DcmqError if it is not finite."""

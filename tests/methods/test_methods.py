@@ -109,12 +109,6 @@ def test_captions_are_not_read_where_nobody_can(tmp_path):
         METHODS["teacher-captions"].fit(given)
 
 
-def test_hashing_in_several_processes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(DcmqError, match="CMHH trains in one process"):
-        METHODS["CMHH"].fit(task_of("CMHH", tmp_path))
-
-
 def test_every_row_says_what_it_is():
     for name, row in METHODS.items():
         assert row.name == name and row.reference and row.note

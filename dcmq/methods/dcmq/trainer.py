@@ -1,5 +1,6 @@
 """Training of DCMQ's student (§3.3-3.4)."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,20 +36,14 @@ class Trainer(EpochTrainer):
         self, config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings, checkpoint: Path, key: str
     ):
         super().__init__(config, dataset, teacher, checkpoint, key)
-        self.network = make_student(config, dataset.bow.shape[1]).to(memory_format=torch.channels_last)
-        self.images, self.texts = image_inputs(self.network.eval(), dataset), text_inputs(self.network, dataset)
-        self.module, optimizer = self.fabric.setup(self.network, adam(self.network, config))
-        self.state, self.optimizers = self.network, [optimizer]
+        network = make_student(config, dataset.bow.shape[1]).to(memory_format=torch.channels_last)
+        self.images, self.texts = image_inputs(network.eval(), dataset), text_inputs(network, dataset)
+        self.state = self.network = network.to(self.fabric.device)
+        self.optimizers = [self.fabric.setup_optimizers(adam(network, config))]
         self.rows = dataset.split.train if config.train_on == "train" else dataset.split.gallery
         self.teacher_text = text_vectors(teacher, dataset, config.teacher_text)
         self.labels = self._labels()
         self.bounds = self._bounds()
-
-    def strategy(self):
-        """Trained separately, each phase leaves one part without gradients."""
-        from lightning_fabric.strategies import DDPStrategy  # takes seconds
-
-        return DDPStrategy(find_unused_parameters=self.config.schedule == "separate")
 
     @property
     def part(self) -> str:
@@ -59,7 +54,7 @@ class Trainer(EpochTrainer):
 
     def epoch(self, number: int) -> dict[str, float]:
         """One pass over the training samples, see :class:`EpochTrainer`."""
-        self.module.train()
+        self.network.train()
         if self.part == "codebooks":  # no batch statistics move either
             self.network.image_encoder.eval()
             self.network.text_encoder.eval()
@@ -80,38 +75,25 @@ class Trainer(EpochTrainer):
         """
         embeddings = self.embed(rows, noise, changes)
         terms = self.losses(rows, *embeddings, self.target(rows))
-        loss = self.require_finite(sum(terms.values()))
-        (optimizer,) = self.optimizers
-        optimizer.zero_grad()
-        self.fabric.backward(loss)
-        optimizer.step()
+        self.minimize(terms, self.optimizers[0])
         return {name: value.item() for name, value in terms.items()}
 
-    def embed(self, rows: Tensor, noise: torch.Generator, changes: torch.Generator) -> list[Tensor]:
+    def embed(self, rows: Tensor, noise: torch.Generator, changes: torch.Generator) -> tuple[Tensor, ...]:
         """Continuous and quantized embeddings of the global batch, image then text, each (b, D) float32.
 
         Args:
             noise: stream of the Gumbel noise (Eq. 5). changes: stream of the augmentation.
         """
-        config, device = self.config.student, self.fabric.device
+        config = self.config.student
         shape = (len(rows), config.num_codebooks, config.num_codewords)
         noises = [gumbel_noise(shape, noise) for _ in range(2)]  # drawn in any case: what follows in the stream stays
         images = torch.from_numpy(self.images[rows.numpy()])
         images = augment(images, self.config.augment, changes)
-        images, texts, image_noise, text_noise = (
-            part.chunk(self.fabric.world_size)[self.fabric.global_rank].to(device)
-            for part in (images, self.texts(rows.numpy()), *noises)
+        used = (
+            drawn if config.gumbel_on in ("both", name) else None
+            for name, drawn in zip(("image", "text"), noises, strict=True)
         )
-        embeddings = self.module(
-            images,
-            texts,
-            image_noise if config.gumbel_on in ("both", "image") else None,
-            text_noise if config.gumbel_on in ("both", "text") else None,
-            self.part,
-        )
-        if self.fabric.world_size > 1:
-            embeddings = [self.fabric.all_gather(e, sync_grads=True).flatten(0, 1) for e in embeddings]
-        return embeddings
+        return self.in_parts(partial(self.network, part=self.part), images, self.texts(rows.numpy()), *used)
 
     def target(self, rows: Tensor) -> Tensor:
         """``S_hat`` (b, b) of the global batch ``rows``: what the registered target makes of similarities and labels."""
