@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dcmq.config import StudentConfig, TrainConfig
-from dcmq.core.storage import new_array
+from dcmq.core.arrays import new_array
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.datasets import load_dataset
 from dcmq.data.splits import draw_split

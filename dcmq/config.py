@@ -1,21 +1,23 @@
 """Validated settings of a run. Unknown keys are refused; every field says whether the paper states it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dcmq.codes.bits import codebooks_for_bits
 from dcmq.core.errors import DcmqError
 
+Width = Annotated[int, Field(gt=0, le=65536)]  # of a layer
+
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EncodersConfig(_Settings):
     """The two encoders, which all methods share, and the length of the code that they end in."""
 
-    bits: int = Field(64, gt=0, description="per item; stated: 32, 64, 128, and 8, 16 in Table 6")
+    bits: int = Field(64, gt=0, le=65536, description="per item; stated: 32, 64, 128, and 8, 16 in Table 6")
     image_encoder: str = Field(
         "resnet18", description="resnet18 is stated; Table 7 has others; see dcmq.networks.encoders"
     )
@@ -24,13 +26,13 @@ class EncodersConfig(_Settings):
         "",
         description="ours: pretrained layers up to this one are not trained, and run once per image; '' trains all layers",
     )
-    image_size: int = Field(224, ge=16, description="pixels a side, unknown")
+    image_size: int = Field(224, ge=16, le=4096, description="pixels a side, unknown")
     text_encoder: str = Field(
         "mlp", description="mlp is stated; Fig. 7, 8: CLIP's transformer, here small_clip or open_clip:ARCH"
     )
     text_input: Literal["bow", "caption", "tags"] = Field("bow", description="what it reads; bow (stated) for mlp only")
     text_weights: str = Field("", description="'' random, a bundled teacher, an open_clip tag, or a checkpoint file")
-    text_hidden: tuple[int, int] = Field((4096, 1024), description="widths of the MLP, unknown")
+    text_hidden: tuple[Width, Width] = Field((4096, 1024), description="widths of the MLP, unknown")
 
     def model_post_init(self, _context) -> None:
         """Refuse text that its encoder cannot read, and frozen layers that nobody trained."""
@@ -48,12 +50,14 @@ class StudentConfig(EncodersConfig):
     """DCMQ's student: the encoders and the quantizer behind them."""
 
     quantizer: str = Field("pqg", description="Eq. 2 to 5 (stated); straight_through (ours), or your own")
-    num_codewords: int = Field(16, description="K, inferred")
-    subvector_dim: int = Field(16, gt=0, description="D / M, ours")
-    codebook_scale: float = Field(1.0, gt=0, description="factor on the initial codewords, ours")
-    tau_q: float = Field(0.2, gt=0, description="soft assignment, inferred")
-    tau_g: float = Field(1.0, gt=0, description="Gumbel assignment, inferred")
-    gumbel_weight: float = Field(1.0, ge=0, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)")
+    num_codewords: int = Field(16, ge=2, le=65536, description="K, inferred")
+    subvector_dim: int = Field(16, gt=0, le=65536, description="D / M, ours")
+    codebook_scale: float = Field(1.0, gt=0, le=1e6, description="factor on the initial codewords, ours")
+    tau_q: float = Field(0.2, ge=1e-6, le=1e6, description="soft assignment, inferred")
+    tau_g: float = Field(1.0, ge=1e-6, le=1e6, description="Gumbel assignment, inferred")
+    gumbel_weight: float = Field(
+        1.0, ge=0, le=1e6, description="lambda; stated 1.0 (MIRFlickr, NUS-WIDE), 0.5 (MS COCO)"
+    )
     gumbel_form: Literal["raw", "scaled"] = Field("raw", description="reading of Eq. 5")
     gumbel_on: Literal["both", "image", "text"] = Field("both", description="modalities that get noise; both is stated")
     codebooks: Literal["shared", "per-modality"] = Field(
@@ -77,11 +81,20 @@ class RunConfig(_Settings):
 
     method: str
     student: EncodersConfig
-    epochs: int = Field(20, gt=0, description="stated")
-    batch_size: int = Field(128, ge=2, description="of all processes together, inferred")
-    learning_rate: float = Field(3e-4, gt=0, description="Adam, inferred")
-    backbone_lr_factor: float = Field(1.0, gt=0, description="factor on the pretrained layers' learning rate, ours")
-    weight_decay: float = Field(0.0, ge=0, description="Adam's L2, ours; the author's public code has 1e-5")
+    epochs: int = Field(20, gt=0, le=10**6, description="stated")
+    batch_size: int = Field(
+        128,
+        ge=3,
+        le=10**6,
+        description="of all processes together, inferred; of 2, one sample of an odd number would be left alone",
+    )
+    learning_rate: float = Field(
+        3e-4, gt=0, le=10, description="Adam's, by which each weight moves in a step, inferred"
+    )
+    backbone_lr_factor: float = Field(
+        1.0, gt=0, le=1e6, description="factor on the pretrained layers' learning rate, ours"
+    )
+    weight_decay: float = Field(0.0, ge=0, le=10, description="Adam's L2, ours; the author's public code has 1e-5")
     lr_schedule: Literal["step", "cosine", "flat_cosine"] = Field(
         "step",
         description="step, to a tenth at half time, is stated; cosine from the start, flat_cosine from half time on",
@@ -91,8 +104,8 @@ class RunConfig(_Settings):
         "", description="of training images, ours: mirrored and shifted, or as SimCLR does; '' leaves them"
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="encoders only")
-    threads: int = Field(1, ge=1, description="CPU threads of a run; part of the result's last bits")
-    seed: int = Field(0, ge=0, description="initial weights, order of samples, noise")
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads of a run; part of the result's last bits")
+    seed: int = Field(0, ge=0, lt=2**31, description="initial weights, order of samples, noise")
 
     def model_post_init(self, _context) -> None:
         """Refuse augmentation where layers see each image once, and a run that is all warm-up."""
@@ -140,8 +153,8 @@ class TrainConfig(RunConfig):
         description="Eq. 6 and 7 (stated); distillation_text, distillation_image, distillation_intra (ours), or your own",
     )
     npc_scope: Literal["batch", "row", "dataset"] = Field("batch", description="inferred")
-    tau: float = Field(0.2, gt=0, description="of targets and logits, inferred")
-    tau_target: float | None = Field(None, gt=0, description="of targets alone, ours; none: tau")
+    tau: float = Field(0.2, ge=1e-6, le=1e6, description="of targets and logits, inferred")
+    tau_target: float | None = Field(None, ge=1e-6, le=1e6, description="of targets alone, ours; none: tau")
     schedule: Literal["joint", "separate"] = Field(
         "joint",
         description="joint is stated; separate (Table 8): the encoders first, then as many epochs the codebooks",

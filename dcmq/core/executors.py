@@ -28,8 +28,19 @@ class LostWorker(DcmqError):
 
 
 def scheduler_address(given: str = "") -> str:
-    """The address of the scheduler: ``given``, or what ``$DCMQ_SCHEDULER`` names; empty for this machine alone."""
-    return given or os.environ.get(SCHEDULER, "")
+    """The address of the scheduler: ``given``, or what ``$DCMQ_SCHEDULER`` names; empty for this machine alone, and in a task of a
+    cluster where none is given: one that waits for other workers might wait for ever."""
+    return given or ("" if _is_task() else os.environ.get(SCHEDULER, ""))
+
+
+def _is_task() -> bool:
+    if "distributed" not in sys.modules:
+        return False
+    try:
+        sys.modules["distributed"].get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def open_executor(workers: int, scheduler: str = "") -> AbstractContextManager[Executor]:

@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 
+from dcmq.core.errors import DcmqError
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def home() -> Path:
-    """``$DCMQ_HOME``; else the checkout the package is imported from; else ``~/.dcmq``."""
-    if "DCMQ_HOME" in os.environ:
-        return Path(os.environ["DCMQ_HOME"]).expanduser().resolve()
+    """``$DCMQ_HOME``, unless it is empty; else the checkout the package is imported from; else ``~/.dcmq``."""
+    if chosen := os.environ.get("DCMQ_HOME"):
+        return Path(chosen).expanduser().resolve()
     checkout = _PACKAGE.parent
     return checkout if (checkout / "pyproject.toml").is_file() else Path.home() / ".dcmq"
 
@@ -31,7 +33,10 @@ def reports_dir() -> Path:
 
 
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DcmqError(f"cannot make the folder {folder}: {error.strerror}; set DCMQ_HOME to one you can write") from None
     return folder
 
 

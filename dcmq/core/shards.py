@@ -1,25 +1,12 @@
 """Files that the workers of a cluster make: each is the proof that a piece of work is done, whoever did it."""
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.executors import do_all, scheduler_address
+from dcmq.core.executors import do_all
 from dcmq.core.paths import display_path
-
-
-def cluster_address() -> str:
-    """The address of the scheduler that ``$DCMQ_SCHEDULER`` names; empty where it names none, and in a task of a
-    cluster: one that waits for other workers might wait for ever."""
-    if "distributed" in sys.modules:
-        try:
-            sys.modules["distributed"].get_worker()
-        except ValueError:  # this is no task
-            return scheduler_address()
-        return ""
-    return scheduler_address()
 
 
 def make_on_cluster(

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from dcmq.core.storage import CorruptFile, load_tensors, new_array, save_tensors, write_json
+from dcmq.core.arrays import allocate, finish
+from dcmq.core.storage import CorruptFile, load_tensors, save_tensors, write_json
 
 _FOLDER = "slabs-"  # with a key behind it, the folder of the small files
 _ROWS, _BYTES = 4096, 1 << 26  # the most of a slab: what an end in the middle costs, and the memory of who makes one
@@ -97,21 +98,20 @@ def open_slabs(path: Path, shape: tuple[int, ...], key: str) -> Iterator[Slabs]:
     What proves that slabs are done stays beside ``path`` until :func:`forget_slabs`.
 
     Raises:
-        DcmqError: as :func:`dcmq.core.storage.new_array`.
+        DcmqError: as :func:`dcmq.core.arrays.allocate`.
     """
     part, folder = path.with_suffix(".part"), path.parent / f"{_FOLDER}{key}"
     begun = next((file for file in (part, path) if folder.is_dir() and _has_shape(file, shape)), None)
     if begun is None:
         forget_slabs(path.parent)
-        with new_array(path, shape) as store:
-            folder.mkdir()  # after its space is taken: a write to a memory map on a full disk kills the process
-            yield Slabs(store, folder)
-        return
-    os.replace(begun, part)
-    store = np.lib.format.open_memmap(part, "r+")
+        store = allocate(part, shape)
+        folder.mkdir()  # after its space is taken, so that what is here was begun
+    else:
+        os.replace(begun, part)
+        store = np.lib.format.open_memmap(part, "r+")
     yield Slabs(store, folder)
     store.flush()
-    os.replace(part, path)
+    finish(part, path)
 
 
 def forget_slabs(folder: Path) -> None:

@@ -4,18 +4,23 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.paths import home
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as tempfile.mkstemp names what atomic_write writes
+_LONGEST = 200  # letters of a name that its temporary file repeats: with what is added, no file system takes many more
 
 
 class CorruptFile(DcmqError):
@@ -32,7 +37,7 @@ def atomic_write(path: Path | str, content: bytes) -> None:
     handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_LONGEST]}.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -42,40 +47,66 @@ def atomic_write(path: Path | str, content: bytes) -> None:
     except OSError as error:
         if handle is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
 @contextmanager
-def new_array(path: Path, shape: tuple[int, ...], dtype=np.uint8) -> Iterator[np.memmap]:
-    """A memory-mapped array to fill, which becomes the ``.npy`` file ``path`` when the block ends without error.
+def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold the lock file ``path`` in the block: nobody else, in any process, holds it then. What is only read needs no lock: look
+    before you ask for one.
+
+    Args:
+        timeout: seconds to wait for somebody who holds it; below 0 as long as it takes.
 
     Raises:
-        DcmqError: the disk is full or the folder cannot be written; said before the block runs, because a write to a
-            memory map on a full disk kills the process.
+        filelock.Timeout: somebody still holds it.
+        DcmqError: the folder cannot be written.
     """
-    temporary = path.with_suffix(".part")
+    lock = FileLock(path, timeout=timeout)
     try:
-        array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-        if hasattr(os, "posix_fallocate"):
-            with temporary.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
-    yield array
-    array.flush()
-    os.replace(temporary, path)
+        raise unwritable(path, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _unwritable(path: Path, error: OSError) -> DcmqError:
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left in ``folder`` of files that :func:`atomic_write` had not moved to their places. The caller
+    sees that nobody writes there."""
+    for file in folder.glob(".*.*"):
+        if _TEMPORARY.fullmatch(file.name) and file.is_file():
+            file.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> DcmqError:
+    """The error, in a line, of a file or folder that cannot be written."""
     if error.errno == errno.ENOSPC:
-        return DcmqError(f"no space left to write {path}: free some, or set DCMQ_HOME to another disk")
-    return DcmqError(f"cannot write {path}: {error.strerror}; set DCMQ_HOME to a folder you can write")
+        return DcmqError(f"no space left to write {path}: free some, or {_elsewhere(path, 'another disk')}")
+    return DcmqError(f"cannot write {path}: {error.strerror}; {_elsewhere(path, 'a folder you can write')}")
+
+
+def _elsewhere(path: Path, place: str) -> str:
+    governed = Path(path).absolute().is_relative_to(home())
+    return f"set DCMQ_HOME to {place}" if governed else f"choose {place}"
 
 
 def write_json(path: Path | str, content) -> None:
     """Write ``content`` as indented JSON, atomically. NaN is refused."""
     atomic_write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path | str):
+    """The content of a JSON file. Raises CorruptFile where it is none."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptFile(f"{path} cannot be read ({str(error)[:100]}): delete it and run again") from None
 
 
 def save_tensors(path: Path | str, tensors: dict, meta: dict[str, str] | None = None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 class LazyImages:
     """An array of ``shape`` (n, H, W, 3), uint8, which ``make`` makes when it is first looked at.
 
-    ``numpy.asanyarray`` gives the array itself.
+    ``numpy.asanyarray`` gives the array itself, ``numpy.array`` a copy.
     """
 
     dtype = np.dtype(np.uint8)
@@ -28,4 +28,6 @@ class LazyImages:
         return self._array[rows]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return self._array if dtype is None else self._array.astype(dtype)
+        if copy is None and dtype in (None, self.dtype):
+            return self._array
+        return np.array(self._array, dtype=dtype, copy=copy)

@@ -21,7 +21,7 @@ from dcmq.experiments.run_files import RECORD
 from dcmq.experiments.runs import TrainedElsewhere, epochs_done, run, run_folder
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.teachers.base import TeacherEmbeddings
-from dcmq.training.processes import world_size
+from dcmq.training.processes import is_first, world_size
 
 Run = tuple[RunConfig, ExperimentSetup]
 _POLL = 0.5  # seconds between two looks at what others have done
@@ -74,7 +74,7 @@ class _Bar:
 
     def __init__(self, runs: Mapping[str, Run]):
         self._epochs = {run_folder(config, key): config.total_epochs for key, (config, _) in runs.items()}
-        self._bar = tqdm(total=sum(self._epochs.values()), unit="epoch", desc="training", disable=not runs)
+        self._bar = tqdm(total=sum(self._epochs.values()), unit="epoch", desc="training", disable=not runs or not is_first())
 
     def __enter__(self) -> "_Bar":
         self.look()

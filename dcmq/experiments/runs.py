@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from safetensors import SafetensorError, safe_open
 
 from dcmq.config import RunConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.executors import torch_threads
 from dcmq.core.paths import runs_dir
-from dcmq.core.storage import write_json
+from dcmq.core.sealed import sealed
+from dcmq.core.storage import locked, sweep, write_json
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import evaluation_fingerprint, run_key
 from dcmq.experiments.records import finished_record, make_record
@@ -86,26 +87,24 @@ def _measured(task: FitTask, fitted: FitResult, record_file: Path, r: int) -> di
         )
     measured = {"R": r, "code": evaluation_fingerprint(), "seconds": seconds, **metrics}
     record = make_record(config, task.dataset, task.teacher, task.key, fitted, measured)
-    write_json(record_file, record)
+    write_json(record_file, sealed(record))
     return record
 
 
 @contextmanager
 def _locked(folder: Path, wait: bool):
     """Hold the run's folder, for all processes that train it together."""
-    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+    with ExitStack() as held:
 
-    def acquire() -> None:
-        try:
-            lock.acquire()
-        except Timeout:
-            raise TrainedElsewhere(folder.name) from None
+        def acquire() -> None:
+            try:
+                held.enter_context(locked(folder / ".lock", -1 if wait else 0))
+            except Timeout:
+                raise TrainedElsewhere(folder.name) from None
+            sweep(folder)
 
-    by_first(acquire)
-    try:
+        by_first(acquire)
         yield
-    finally:
-        lock.release()
 
 
 def checkpoint_file(folder: Path) -> Path:
@@ -138,7 +137,7 @@ def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> 
             "dataset_image_size": dataset.images.shape[1],
             "word_pattern": dataset.word_pattern,
         }
-        write_json(folder / INPUTS, inputs)
+        write_json(folder / INPUTS, sealed(inputs))
     return folder
 
 

@@ -1,19 +1,19 @@
 """Inputs of a network: images at its size, or the outputs of its frozen layers, made once; bags of words or tokens."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dcmq.core.arrays import cached_array
 from dcmq.core.code import fingerprint
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
-from dcmq.core.storage import new_array
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.resize import resize
 from dcmq.networks.clip import clip_tokenizer
@@ -36,33 +36,26 @@ def image_inputs(network: DualEncoder, dataset: RetrievalDataset) -> np.ndarray:
     weights = network.frozen.state_dict().values()
     code = fingerprint("dcmq.networks.dual_encoder")
     key = digest(dataset.fingerprint, dataset.image_code, code, config.image_size, config.frozen, *weights)
-    path = cache_dir() / "features" / f"{key}.npy"
-    path.parent.mkdir(exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.is_file():
-            _write_features(path, network, images)
-    return np.load(path, mmap_mode="r")
-
-
-@torch.no_grad()
-def _write_features(path: Path, network: DualEncoder, images: np.ndarray) -> None:
     device = next(network.parameters()).device
 
-    def outputs(start: int) -> np.ndarray:
-        part = torch.from_numpy(np.array(images[start : start + _BATCH])).to(device)
+    @torch.no_grad()
+    def outputs(start: int, stop: int) -> np.ndarray:
+        part = torch.from_numpy(np.array(images[start:stop])).to(device)
         return network.frozen_outputs(part).cpu().half().numpy()
 
-    shape = (len(images), *outputs(0).shape[1:])
-    with new_array(path, shape, np.float16) as store:
+    def fill(store: np.ndarray) -> None:
         for start in tqdm(range(0, len(images), _BATCH), desc="frozen layers", unit="batch"):
-            store[start : start + _BATCH] = outputs(start)
+            store[start : start + _BATCH] = outputs(start, start + _BATCH)
+
+    shape = (len(images), *outputs(0, 1).shape[1:])
+    return cached_array(cache_dir() / "features" / f"{key}.npy", shape, fill, np.float16)
 
 
 def resized_images(images: np.ndarray, size: int) -> np.ndarray:
     """All images of a data set, (n, H, W, 3) uint8, at ``size``.
 
-    Memory-mapped images are resized once, to a file beside theirs whose name holds the fingerprint of the code that
-    resizes; others are resized in memory.
+    Memory-mapped images are resized once, to a file whose name holds the fingerprint of the code that resizes: beside theirs, or in
+    the cache where their folder cannot be written. Others are resized in memory.
 
     Raises:
         DcmqError: the file cannot be written.
@@ -75,15 +68,10 @@ def resized_images(images: np.ndarray, size: int) -> np.ndarray:
         return _fill(np.empty(shape, np.uint8), images, size)
     source = Path(images.filename)
     path = source.with_name(f"{source.stem}-{size}-{fingerprint('dcmq.data.resize')}.npy")
-    with FileLock(source.with_name(".lock")):
-        try:
-            if np.load(path, mmap_mode="r").shape == shape:
-                return np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError):
-            pass  # absent, cut short, or no array: it is written again
-        with new_array(path, shape) as store:
-            _fill(store, images, size)
-    return np.load(path, mmap_mode="r")
+    if not path.is_file() and not os.access(source.parent, os.W_OK):
+        state = source.stat()
+        path = cache_dir() / "resized" / digest(str(source), state.st_size, state.st_mtime_ns) / path.name
+    return cached_array(path, shape, lambda store: _fill(store, images, size))
 
 
 def _fill(store: np.ndarray, images: np.ndarray, size: int) -> np.ndarray:

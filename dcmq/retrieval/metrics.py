@@ -96,8 +96,10 @@ def evaluate_ranking(
         chunk: queries that a thread scores at a time.
 
     Raises:
-        DcmqError: no query, an empty gallery, or a score that is not a number.
+        DcmqError: no query, an empty gallery, labels that are no two such matrices, scores of another shape, or one that is not a
+            number.
     """
+    query_labels, gallery_labels = _label_matrices(query_labels, gallery_labels)
     num_queries, n = len(query_labels), len(gallery_labels)
     if not num_queries or not n:
         raise DcmqError(f"nothing to rank: {num_queries} queries, {n} gallery items; check the split")
@@ -114,7 +116,10 @@ def evaluate_ranking(
     )
 
     def measure(rows: slice) -> None:
-        scores = np.ascontiguousarray(score(rows).detach().float().numpy())  # columns of scores would leave the cache
+        scores = torch.as_tensor(score(rows)).detach().float().numpy()
+        if scores.shape != (rows.stop - rows.start, n):
+            raise DcmqError(f"scores are {scores.shape}, not {(rows.stop - rows.start, n)}: one for each query and gallery item")
+        scores = np.ascontiguousarray(scores)  # columns of scores would leave the cache
         if np.isnan(scores.min()):
             raise DcmqError(f"scores of queries {rows.start}..{rows.stop - 1} hold NaN: the embeddings are broken")
         for query, query_scores in enumerate(scores, rows.start):
@@ -154,6 +159,18 @@ def evaluate_ranking(
     )
 
 
+def _label_matrices(query_labels: Tensor, gallery_labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as tensors. Raises DcmqError where they are not (q, C) and (g, C)."""
+    both = torch.as_tensor(query_labels), torch.as_tensor(gallery_labels)
+    shapes = [tuple(labels.shape) for labels in both]
+    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
+        raise DcmqError(
+            f"labels are {shapes[0]} and {shapes[1]}, not (queries, classes) and (gallery, classes) of 0 and 1: numbers of "
+            "classes have to be one-hot first"
+        )
+    return both
+
+
 def _in_threads(work: Callable[[slice], None], chunks: list[slice], threads: int) -> None:
     """Call ``work`` on every chunk; of several threads each leaves torch one, as sorting needs no torch."""
     if threads == 1:
@@ -178,15 +195,18 @@ def precision_recall_by_radius(
 
     Args:
         score: for a slice of queries, minus their (b, g) Hamming distances.
-        query_labels, gallery_labels: true labels, (q, C) and (g, C) 0/1.
+        query_labels, gallery_labels: true labels, (q, C) and (g, C), above 0 where an item has the class.
+
+    Raises:
+        DcmqError: labels that are no two such matrices.
     """
+    queries, gallery = (labels.gt(0).float() for labels in _label_matrices(query_labels, gallery_labels))
     pairs, hits = torch.zeros(largest + 1, dtype=torch.long), torch.zeros(largest + 1, dtype=torch.long)
-    gallery = gallery_labels.float()
-    for start in range(0, len(query_labels), chunk):
-        rows = slice(start, min(start + chunk, len(query_labels)))
+    for start in range(0, len(queries), chunk):
+        rows = slice(start, min(start + chunk, len(queries)))
         distance = (-score(rows)).long()
         pairs += torch.bincount(distance.flatten(), minlength=largest + 1)
-        hits += torch.bincount(distance[query_labels[rows].float() @ gallery.T > 0], minlength=largest + 1)
+        hits += torch.bincount(distance[queries[rows] @ gallery.T > 0], minlength=largest + 1)
     pairs, hits = pairs.cumsum(0), hits.cumsum(0)
     return {
         "precision": (hits / pairs.clamp_min(1)).tolist(),

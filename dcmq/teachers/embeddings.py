@@ -1,15 +1,16 @@
 """A teacher's embeddings of a data set, computed once and kept."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
-from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
+from dcmq.core.storage import CorruptFile, load_tensors, locked, save_tensors
 from dcmq.core.user_code import code_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.lazy_images import LazyImages
@@ -65,16 +66,26 @@ def kept(key: str, make: Callable[[], dict[str, Tensor]], teacher: str, facts: d
         DcmqError: the ``teacher`` gave a number that is none.
     """
     path = cache_dir() / "embeddings" / f"{key}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        try:
-            tensors, _ = load_tensors(path)
-        except CorruptFile:  # an absent file is one, too
-            tensors = make()
-            if not all(vectors.isfinite().all() for vectors in tensors.values()):
-                raise DcmqError(f"teacher {teacher} gave NaN: its weights or preprocessing are broken") from None
-            save_tensors(path, tensors, facts)
+    tensors = _found(path)
+    if tensors is None:
+        with locked(path.with_suffix(".lock")):
+            tensors = _found(path)  # by the process that had the lock
+            if tensors is None:
+                tensors = make()
+                if not all(vectors.isfinite().all() for vectors in tensors.values()):
+                    raise DcmqError(f"teacher {teacher} gave NaN: its weights or preprocessing are broken")
+                save_tensors(path, tensors, facts)
     return tensors
+
+
+def _found(path: Path) -> dict[str, Tensor] | None:
+    if not path.is_file():
+        return None
+    try:
+        return load_tensors(path)[0]
+    except CorruptFile:
+        print(f"{path} is damaged: it is made again", file=sys.stderr)
+        return None
 
 
 def _full(vectors: Tensor) -> Tensor:

@@ -77,3 +77,17 @@ def test_a_piece_that_is_always_killed_or_raises_is_named(tmp_path):
         do_all(always_killed, {0: ()}, {0: "the large one"}, print, print, advice="add memory")
     with pytest.raises(ValueError, match="no such thing"):
         do_all(raises, {0: ("no such thing",)}, {0: "a"}, print, print, advice="")
+
+
+@pytest.mark.slow
+def test_a_task_of_a_cluster_asks_no_other_worker(monkeypatch):
+    """Its worker would wait for itself where the cluster has no other."""
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    monkeypatch.delenv("DCMQ_SCHEDULER", raising=False)
+    assert scheduler_address() == ""
+    options = dict(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50)
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        monkeypatch.setenv("DCMQ_SCHEDULER", cluster.scheduler_address)
+        assert scheduler_address() == cluster.scheduler_address
+        assert client.submit(scheduler_address, pure=False).result(timeout=60) == ""
+        assert scheduler_address() == cluster.scheduler_address

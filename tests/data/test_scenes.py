@@ -74,9 +74,9 @@ def test_the_background_of_a_row_is_that_of_its_scene():
 def test_nothing_is_drawn_before_it_is_looked_at(home):
     data = load_dataset("scenes", **SMALL)
     assert data.images.shape == (100, 64, 64, 3) and len(data.images) == 100
-    assert not list(home.rglob("images.npy"))
+    assert not list(home.rglob("*.npy"))
     assert np.array_equal(data.images[7], make_scene("0:7").image)
-    assert list(home.rglob("images.npy"))
+    assert list(home.rglob("*.npy"))
 
 
 def test_lazy_images_are_made_once_and_are_the_array_itself():
@@ -91,6 +91,9 @@ def test_lazy_images_are_made_once_and_are_the_array_itself():
     assert np.asanyarray(images) is made[0] and np.shares_memory(images[1:], made[0])
     assert np.array_equal(images[np.array([1, 0])], made[0][::-1]) and len(made) == 1
     assert np.asarray(images, np.float32).dtype == np.float32
+    copy = np.array(images)
+    copy[:] = 0
+    assert images[1].any() and not np.shares_memory(copy, made[0])
 
 
 def test_pictures_that_a_backbone_learns_from_are_none_of_the_benchmark():

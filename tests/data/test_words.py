@@ -1,13 +1,17 @@
 """Words are cut alike for training and for search."""
 
+import unicodedata
+
 import miniature
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.data.bow import bag_of_words
 from dcmq.data.datasets import load_dataset
-from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS, words
+from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS, folded, unspaced_script, words
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.pretrained import PretrainedStudent
 
@@ -15,13 +19,48 @@ from dcmq.search.pretrained import PretrainedStudent
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        (LATIN, ["project", "red", "gr", "boat", "red"]),
-        (LETTERS, ["project", "red", "größe", "boat", "red", "写真"]),
-        (LETTERS_AND_DIGITS, ["project365", "red", "größe", "boat_2", "red", "写真"]),
+        (LATIN, ["project", "red", "tr", "ume", "boat", "red"]),
+        (LETTERS, ["project", "red", "träume", "boat", "red", "写真"]),
+        (LETTERS_AND_DIGITS, ["project365", "red", "träume", "boat_2", "red", "写真"]),
     ],
 )
 def test_words_of_a_text_by_each_pattern(pattern, expected):
-    assert words("Project365 RED größe, a boat_2 red 写真", pattern) == expected
+    assert words("Project365 RED Träume, a boat_2 red 写真", pattern) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("हरा घर और नीली नाव", ["हरा", "घर", "और", "नीली", "नाव"]),  # Hindi, with vowel signs and a virama
+        ("பச்சை வட்டம்", ["பச்சை", "வட்டம்"]),  # Tamil
+        ("قِطَّةٌ حَمْراءُ", ["قِطَّةٌ", "حَمْراءُ"]),  # Arabic with vowel marks
+        ("שָׁלוֹם", ["שָׁלוֹם"]),  # vowelled Hebrew
+        ("별 하늘", ["별", "하늘"]),  # a syllable of Hangul is a word
+        ("a b é", []),  # single letters are none
+        ("pl\u200bain so\u00adft \ufeffred", ["plain", "soft", "red"]),  # what has no width
+        ("İnci STRASSE Straße", ["i̇nci", "strasse", "strasse"]),
+        ("ＲＥＤ ﬁsh", ["red", "fish"]),  # full width, ligatures
+        ("moon2 red_boat", ["moon", "red", "boat"]),
+    ],
+)
+def test_words_of_any_language_keep_their_marks(text, expected):
+    expected = [folded(word) for word in expected]
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert words(unicodedata.normalize(form, text), LETTERS) == expected
+
+
+def test_a_script_without_spaces_is_named():
+    assert unspaced_script("สีแดง") == "Thai" and unspaced_script("a 赤い ship") == "Chinese"
+    assert unspaced_script("ひらがな") == "Hiragana"
+    assert unspaced_script("हरा घर red 별") == ""
+
+
+@given(st.text(), st.sampled_from([LATIN, LETTERS, LETTERS_AND_DIGITS]))
+def test_words_are_parts_of_the_folded_text_in_order_and_do_not_change_when_cut_again(text, pattern):
+    found, rest = words(text, pattern), folded(text)
+    for word in found:
+        rest = rest[rest.index(word) + len(word) :]
+        assert words(word, pattern) == [word]
 
 
 @pytest.mark.parametrize("pattern", [LATIN, LETTERS])

@@ -180,3 +180,26 @@ def test_each_querys_ap_is_written_in_thousandths():
     assert set(lines) == {"mAP@10 (hits)", "mAP@all"}
     values = np.array(lines["mAP@all"].split(), int) / 1000
     assert values.mean() == pytest.approx(result.map_at_all, abs=5e-4)
+
+
+def test_labels_and_scores_of_another_shape_are_refused_and_never_measured():
+    one_hot = torch.eye(3)
+    numbers, scores = torch.arange(3), torch.eye(3)
+    with pytest.raises(DcmqError, match=r"labels are \(3,\) and \(3,\).*one-hot"):
+        evaluate_ranking(lambda rows: scores[rows], numbers, numbers)
+    with pytest.raises(DcmqError, match=r"labels are \(3, 3\) and \(3, 2\)"):
+        evaluate_ranking(lambda rows: scores[rows], one_hot, one_hot[:, :2])
+    with pytest.raises(DcmqError, match=r"scores are \(3, 2\), not \(3, 3\)"):
+        evaluate_ranking(lambda rows: scores[rows, :2], one_hot, one_hot)
+    with pytest.raises(DcmqError, match=r"labels are \(3,\)"):
+        precision_recall_by_radius(lambda rows: scores[rows], numbers, one_hot, 2)
+
+
+def test_arrays_are_read_as_tensors_are_and_minus_one_is_no_label():
+    labels, scores = torch.eye(3), torch.eye(3)
+    wanted = evaluate_ranking(lambda rows: scores[rows], labels, labels).to_dict()
+    assert evaluate_ranking(lambda rows: scores.numpy()[rows], labels.numpy(), labels.numpy()).to_dict() == wanted
+    signed = 2 * labels - 1
+    assert evaluate_ranking(lambda rows: scores[rows], signed, signed).to_dict() == wanted
+    distances = lambda rows: -(1 - scores[rows])  # noqa: E731
+    assert precision_recall_by_radius(distances, signed, signed, 1) == precision_recall_by_radius(distances, labels, labels, 1)

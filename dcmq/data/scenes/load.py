@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from tqdm.auto import tqdm
 
+from dcmq.core.arrays import cached_array
 from dcmq.core.code import fingerprint
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
-from dcmq.core.storage import new_array, write_json
 from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import DatasetEntry, register_dataset
 from dcmq.data.dataset import RetrievalDataset
@@ -128,29 +126,11 @@ def _stored_split(split: Split, key: str) -> Split:
 
 
 def _images(seed: int, n: int) -> np.ndarray:
-    """The first ``n`` images of ``seed``, memory-mapped; drawn again unless the cached file is whole."""
-    folder = cache_dir() / f"scenes-{VERSION}-{seed}-{n}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path, proof = folder / "images.npy", folder / "complete.json"
-    with FileLock(folder / ".lock"):
-        if not (proof.is_file() and path.is_file() and _same_ends(path, seed, n)):
-            names = [f"{seed}:{i}" for i in range(n)]
-            with new_array(path, (n, SIDE, SIDE, 3)) as images:
-                _draw_all(names, images)
-            write_json(proof, {"images": n, "version": VERSION})
-    return np.load(path, mmap_mode="r")
-
-
-def _same_ends(path: Path, seed: int, n: int) -> bool:
-    """True where a cached file has the right shape and its first, middle and last images: not so of cut files and other
-    versions."""
-    try:
-        images = np.load(path, mmap_mode="r")
-    except (ValueError, OSError, EOFError):
-        return False
-    return images.shape == (n, SIDE, SIDE, 3) and all(
-        np.array_equal(images[i], make_scene(f"{seed}:{i}").image) for i in {0, n // 2, n - 1}
-    )
+    """The first ``n`` images of ``seed``, memory-mapped; drawn where the cache does not have them."""
+    names = [f"{seed}:{i}" for i in range(n)]
+    code = fingerprint("dcmq.data.scenes.sample")
+    path = cache_dir() / "scenes" / f"{VERSION}-{seed}-{n}-{code}.npy"
+    return cached_array(path, (n, SIDE, SIDE, 3), lambda images: _draw_all(names, images))
 
 
 def _draw_all(names: list[str], images: np.ndarray) -> np.ndarray:
