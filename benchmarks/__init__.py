@@ -13,7 +13,7 @@ A benchmark is a module here, named in :data:`BENCHMARKS`, with
 from importlib import import_module
 from types import ModuleType
 
-BENCHMARKS = ("search", "evaluation", "training", "growth", "server", "slider", "gpu", "onnx", "databases")
+BENCHMARKS = ("search", "evaluation", "training", "growth", "server", "slider", "gpu", "onnx", "databases", "full_size")
 
 
 def benchmark(name: str) -> ModuleType:

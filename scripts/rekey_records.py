@@ -85,7 +85,7 @@ def repeated(record: dict, given: argparse.Namespace) -> dict | None:
     if name != "scenes" and name not in given.data:
         return None
     config = settings_of(record)
-    if config.student.backbone_weights:
+    if not at_hand(config.student.backbone_weights, record["backbone"]):
         file = given.weights.get(Path(config.student.backbone_weights).name)
         if file is None:
             return None
@@ -93,6 +93,14 @@ def repeated(record: dict, given: argparse.Namespace) -> dict | None:
     teacher = given.teacher.get(name, record["teacher"]["name"])
     setup = ExperimentSetup(name, teacher, given.data.get(name, ""), options, choices.get("view") == "validation")
     return run(config, *setup.load(), r=record["evaluation"]["R"])
+
+
+def at_hand(weights: str, fingerprint: str) -> bool:
+    """True where the ``weights`` of a backbone, by the name in a record, are those of the record."""
+    try:
+        return weights_fingerprint(weights) == fingerprint
+    except DcmqError:
+        return False
 
 
 def prove(records: list[dict], given: argparse.Namespace) -> bool:
