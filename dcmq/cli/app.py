@@ -13,9 +13,11 @@ from typer.core import TyperGroup
 
 import dcmq
 from dcmq.cli import data, export, push, reports, runs, search, teachers
+from dcmq.cli.console import print_what_there_is, visible
 from dcmq.core.errors import DcmqError
 
 FAILED, INTERRUPTED = 1, 130  # exit codes, the second as shells have it for Ctrl-C
+_SHOWN = 60  # letters of a name that is too long
 
 
 class OneLineErrors(TyperGroup):
@@ -43,6 +45,7 @@ class OneLineErrors(TyperGroup):
 
     def main(self, *args, standalone_mode: bool = True, **extra) -> object:
         """Read the command line and run it. A wrong call is one line and exit code 2."""
+        print_what_there_is()
         try:
             result = super().main(*args, standalone_mode=False, **extra)
         except typer.TyperException as error:
@@ -59,7 +62,7 @@ class OneLineErrors(TyperGroup):
 def _one_line_notes() -> Iterator[None]:
     """Warnings as lines of their message alone."""
     before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *_, **__: f"note         {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"note         {visible(message)}\n"
     try:
         yield
     finally:
@@ -71,12 +74,15 @@ def _file_error(error: OSError) -> str:
         return f"{error.filename}: no permission; change that, or choose another folder"
     if error.errno == errno.ENOSPC:
         return f"{error.filename or 'the disk is full'}: no space left; free some, or choose another disk"
+    if error.errno == errno.ENAMETOOLONG:
+        name = os.fsdecode(error.filename)
+        return f"{name[:_SHOWN]}...: a name of {len(name)} letters, too long for a file or folder; choose a shorter one"
     return f"{error.filename}: {error.strerror or type(error).__name__}"
 
 
 def _say(message: str) -> None:
     """One line on stderr, whatever the message holds."""
-    print(" ".join(message.split()), file=sys.stderr)
+    print(visible(" ".join(message.split())), file=sys.stderr)
 
 
 app = typer.Typer(

@@ -1,5 +1,7 @@
 """``dcmq data``: prepare a data set once, verify what was prepared, say what it is."""
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,21 +52,50 @@ def prepare(
     table: Annotated[
         str, typer.Option(metavar="FILE", help="folder: the table, where there are several.", show_default=False)
     ] = "",
+    text_column: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME", help="folder: the column of texts, or several, of another name.", show_default=False
+        ),
+    ] = "",
+    separator: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="folder: cut labels at this character, or at each of several; none where a cell is one label.",
+            show_default="as found",
+        ),
+    ] = "",
+    fold_case: Annotated[
+        bool, typer.Option("--fold-case", help="folder: take labels that differ by case, or look alike, as one.")
+    ] = False,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="folder: read images that lie out of DIR, too.")
+    ] = False,
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out samples whose image is not on disk.")
     ] = False,
 ) -> None:
-    """Read the official layout of a data set, or your own table, check its counts, and decode its images."""
+    """Read the official layout of a data set, or your own table, check its counts, and decode its images.
+
+    Images of more than 64 million pixels are left out and named, but for JPEGs of up to 178 million."""
     from dcmq.data import datasets
     from dcmq.data.prepare import prepare as prepare_folder
     from dcmq.data.summary import prepared_summary
 
     full_name = datasets.preparable(name)
     if download:
-        datasets.download(full_name, root.expanduser())
+        datasets.download(full_name, Path(os.path.expanduser(root)))
     files = datasets.data_folder(str(root), full_name)
-    folder = out.expanduser() if out else files / "prepared" / full_name.replace(":", "-")
-    options = datasets.ReadOptions(tuple(filter(None, ignore_classes.split(","))), table)
+    folder = Path(os.path.expanduser(out)) if out else files / "prepared" / full_name.replace(":", "-")
+    options = datasets.ReadOptions(
+        ignore_classes=tuple(filter(None, ignore_classes.split(","))),
+        table=table,
+        separator=separator,
+        fold_case=fold_case,
+        text_column=text_column,
+        allow_outside=allow_outside,
+    )
     about = prepare_folder(
         datasets.read_source(full_name, files, options, ready_made=mat),
         folder.resolve(),
@@ -77,7 +108,7 @@ def prepare(
         skip_missing=skip_missing,
     )
     print(prepared_summary(folder, about))
-    print(f"{'use it':<12} -p dataset {full_name} -p data_root {folder}")
+    print(f"{'use it':<12} -p dataset {full_name} -p data_root {shlex.quote(str(folder))}")
 
 
 @app.command(

@@ -10,7 +10,11 @@ from typing import Annotated
 
 import typer
 
+from dcmq.cli.console import quoted, require_known, visible
+
 app = typer.Typer(no_args_is_help=True, help="Search images and texts of your own with a trained student.")
+
+_NAMED = 10  # names of what was left out that are printed
 
 Folder = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder of the searchable collection.")]
 
@@ -57,7 +61,11 @@ def build(
         raise typer.BadParameter("say what to encode", param_hint="'--images' or '--texts'")
     from dcmq.core.errors import DcmqError
     from dcmq.search.collection import KINDS, Collection
+    from dcmq.search.sources import absolute_source, require_source
 
+    if images is not None:
+        require_source(absolute_source(images))
+    lines = [] if texts is None else _text(texts, "--texts").splitlines()
     if run:
         from dcmq.experiments.run_list import find_run_folder
         from dcmq.search.runs import model_of
@@ -69,14 +77,15 @@ def build(
         before = opened.source
         update = opened.update_images(images, workers, scheduler)
         if before not in (None, opened.source):
-            print(f"{'moved':<10} the images are in {opened.source} now, and no longer in {before}")
+            print(f"{'moved':<10} the images are in {visible(opened.source)} now, and no longer in {visible(before)}")
         counts = f"{update.added} added, {update.replaced} replaced, {update.removed} forgotten because they are gone"
         print(f"{'images':<10} {counts}, {len(opened.load_index('images'))} in all")
-        if broken := update.unreadable:
-            more = " ..." * (len(broken) > 10)
-            print(f"{'left out':<10} {len(broken)} that cannot be read: {', '.join(broken[:10])}{more}")
+        if update.unreadable:
+            print(f"{'left out':<10} {_named(update.unreadable, 'that cannot be read')}")
+        for reason, names in update.passed_over.items():
+            print(f"{'left out':<10} {_named(names, reason)}")
     if texts is not None:
-        added, unread = opened.add_texts(_lines(texts, "--texts"))
+        added, unread = opened.add_texts([line for line in (" ".join(line.split()) for line in lines) if line])
         print(f"{'texts':<10} {added} added, {len(opened.load_index('texts'))} in all")
         if unread:
             print(f"{'left out':<10} {len(unread)} without a word that the student knows, such as {unread[0]!r}")
@@ -87,10 +96,10 @@ def build(
                 index.cluster()
                 opened.save_index(kind, index)
                 print(f"{'lists':<10} {index.nlist} of {kind}: faster, and no longer exact")
-    print(f"{'search it':<10} dcmq search query {collection} --text 'WORDS'")
+    print(f"{'search it':<10} dcmq search query {quoted(collection)} --text 'WORDS'")
     if images is not None and update.damaged:
         names = "; ".join(f"{name} ({reason})" for name, reason in update.damaged.items())
-        raise DcmqError(f"damaged: {names}: copy them again, and build again; all the others are done")
+        raise DcmqError(f"cannot be read: {names}: mend or copy them, and build again; all the others are done")
 
 
 @app.command(
@@ -116,8 +125,15 @@ def query(
     ] = "",
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PNG file for a contact sheet of the images.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File for a contact sheet of the images, in the format of its suffix: png, jpg, webp, tif.",
+        ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the sheet over a file that is no contact sheet.")
+    ] = False,
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="What searches; a name that is not known lists all.")
     ] = "auto",
@@ -140,7 +156,6 @@ def query(
     """Rank images for a text, or texts for an image."""
     if (text is None) == (image is None):
         raise typer.BadParameter("exactly one of the two is needed", param_hint="'--text' / '--image'")
-    from dcmq.cli.console import require_known
     from dcmq.codes.engines import ENGINES
     from dcmq.codes.index import AUTO
     from dcmq.core.errors import DcmqError
@@ -148,34 +163,43 @@ def query(
 
     kind = require_known(among or ("images" if image is None else "texts"), KINDS, "--among")
     require_known(engine, (AUTO, *ENGINES), "--engine")
+    if sheet is None and force:
+        raise typer.BadParameter("there is no --sheet to write", param_hint="'--force'")
     opened = Collection(collection)
+    if sheet is not None:
+        from dcmq.search.sheet import contact_sheet, require_sheet_place
+
+        if kind != "images" or opened.source is None:
+            raise DcmqError("--sheet shows images, and what is searched are no image files")
+        require_sheet_place(sheet, force)
     least, meaning = _threshold(opened, kind, "texts" if image is None else "images", threshold)
-    among_ids = None if ids is None else _lines(ids, "--ids")
+    among_ids = None if ids is None else [line for line in _text(ids, "--ids").split("\n") if line]
     asked = {"text": text or "", "image": image, "engine": engine, "among": among_ids}
     hits = opened.search(kind, **asked, k=k, threshold=least, fold=fold)
     if unknown := opened.model.unknown_words(text or ""):
-        print(f"not known to the student: {', '.join(unknown)}", file=sys.stderr)
+        print(f"not known to the student: {visible(', '.join(unknown))}", file=sys.stderr)
     if as_json:
         rows = [{"rank": hit.rank, "score": hit.score, "id": hit.id} for hit in hits]
         rows = [row | {"duplicates": hit.duplicates} for row, hit in zip(rows, hits, strict=True)] if fold else rows
-        print(json.dumps(rows, ensure_ascii=False))
+        print(json.dumps(rows))
     else:
         for hit in hits:
             more = f"  (and {len(hit.duplicates)} like it: {', '.join(hit.duplicates)})" if hit.duplicates else ""
-            print(f"{hit.rank:>4}  {hit.score:.3f}  {hit.id}{more}")
+            print(f"{hit.rank:>4}  {hit.score:.3f}  {visible(hit.id + more)}")
     if not hits:
         (best,) = opened.search(kind, **asked, k=1)
         print(f"no match      the best has {best.score:.3f}, below {least:.3f}{meaning}", file=sys.stderr)
     if sheet is not None and hits:
-        if kind != "images" or opened.source is None:
-            raise DcmqError("--sheet shows images, and the hits are no image files")
-        from dcmq.search.sheet import contact_sheet
-
-        missing = contact_sheet(sheet, text or f"like {image}", opened, hits)
-        print(f"contact sheet  {sheet}", file=sys.stderr)
-        if missing:
-            told = f"dcmq search build {collection} --images DIR, with the folder where they are"
-            print(f"grey           {missing} that are no longer in {opened.source}: {told}", file=sys.stderr)
+        shown = contact_sheet(sheet, text or f"like {image}", opened, hits)
+        print(f"contact sheet  {visible(sheet)}", file=sys.stderr)
+        again, source = f"dcmq search build {visible(quoted(collection))} --images", visible(opened.source)
+        if shown.gone:
+            told = f"{again} DIR, with the folder where they are"
+            all_of = f"all {shown.gone}, which" if shown.gone == len(hits) else f"{shown.gone} that"
+            print(f"grey           {all_of} are no longer in {source}: {told}", file=sys.stderr)
+        if shown.replaced:
+            told = f"found by their former content: {again} {visible(quoted(opened.source))}"
+            print(f"replaced       {shown.replaced} since they were encoded, {told}", file=sys.stderr)
 
 
 @app.command(
@@ -205,7 +229,6 @@ def export(
     ] = False,
 ) -> None:
     """Write codebooks, codes and ids as .npy files with an index for faiss, or as a table for databases."""
-    from dcmq.cli.console import require_known
     from dcmq.codes.export import export_index
     from dcmq.search.collection import KINDS, Collection
     from dcmq.sharing.lance_export import export_lance
@@ -230,8 +253,8 @@ def export(
         made = CollectionThumbnails(opened) if thumbnails else None
         tables[form](index, out, "float16" if float16 else "float32", made)
         if made and made.missing:
-            print(f"no thumbnail   of {made.missing} that are no longer in {opened.source}", file=sys.stderr)
-    print(f"{len(index)} {kind} written to {out}")
+            print(f"no thumbnail   of {made.missing} that are no longer in {visible(opened.source)}", file=sys.stderr)
+    print(f"{len(index)} {kind} written to {visible(out)}")
 
 
 @app.command(
@@ -292,12 +315,12 @@ def info(collection: Folder) -> None:
     for kind in KINDS:
         index = opened.load_index(kind)
         lists = f", {index.nlist} lists" if index.nlist else ""
-        place = f", of {opened.source}" if kind == "images" and opened.source else ""
+        place = f", of {visible(opened.source)}" if kind == "images" and opened.source else ""
         print(f"{kind:<10} {len(index)} of {index.bits} bits{lists}{place}")
     student, vocabulary = opened.model.config.student, opened.model.vocabulary
     encoders = f"{student.image_encoder} at {student.image_size} px, {student.text_encoder} over {student.text_input}"
     print(f"{'student':<10} {encoders}")
-    print(f"{'words':<10} {len(vocabulary)}, such as {', '.join(vocabulary[:12])}")
+    print(f"{'words':<10} {len(vocabulary)}, such as {visible(', '.join(vocabulary[:12]))}")
 
 
 def _threshold(opened, kind: str, asks: str, given: str) -> tuple[float, str]:
@@ -319,12 +342,17 @@ def _threshold(opened, kind: str, asks: str, given: str) -> tuple[float, str]:
     return chosen["value"], f", chosen for {aimed} right pairs; {reached} on unseen items of the student's own data"
 
 
-def _lines(path: Path, option: str) -> list[str]:
-    """The lines of a text file that hold anything. Raises DcmqError where it cannot be read."""
+def _named(names: list[str], what: str) -> str:
+    """The number of ``names``, ``what`` they are, and the first of them."""
+    more = " ..." * (len(names) > _NAMED)
+    return f"{len(names)} {what}: {visible(', '.join(names[:_NAMED]))}{more}"
+
+
+def _text(path: Path, option: str) -> str:
+    """The content of a text file. Raises DcmqError where it cannot be read."""
     from dcmq.core.errors import DcmqError
 
     try:
-        lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DcmqError(f"{option} {path}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}") from None
-    return [line for line in lines if line]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from dcmq.codes.faiss_engines import has_fast_scan, inverted_index, product_index, require_faiss
-from dcmq.codes.ids import id_values
 from dcmq.codes.index import CodeIndex, default_nprobe
 from dcmq.core.errors import DcmqError
 
+_LARGEST_IDS = 1 << 32  # bytes of ids.npy
 _CANDIDATE_FACTOR = 8  # candidates for each item wanted, which plain faiss ranks by their exact scores
 
 _README = """# A gallery of product-quantized codes
@@ -72,11 +72,11 @@ def export_index(index: CodeIndex, folder: Path | str, with_faiss: bool = True) 
         raise DcmqError("export: the index is empty; add codes first")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DcmqError(f"export: {folder} is there already and not empty; choose another folder")
-    exported = faiss_index(index) if with_faiss else None
+    ids, exported = ids_of_one_width(index), faiss_index(index) if with_faiss else None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            _write(index, exported, Path(temporary) / "all")
+            _write(index, ids, exported, Path(temporary) / "all")
             os.replace(Path(temporary) / "all", folder)  # whole or not at all
     except OSError as error:
         raise DcmqError(f"export: cannot write {folder}: {error.strerror}") from None
@@ -90,7 +90,7 @@ def items_in_parts(index: CodeIndex, size: int) -> Iterator[tuple[np.ndarray, np
     """
     for start in range(0, len(index), size):
         rows = slice(start, start + size)
-        yield id_values(index._ids[rows]), np.ascontiguousarray(index.codes[rows])
+        yield index._ids.take(rows), np.ascontiguousarray(index._codes.take(rows))
 
 
 def faiss_index(index: CodeIndex):
@@ -107,12 +107,26 @@ def faiss_index(index: CodeIndex):
     return refined
 
 
-def _write(index: CodeIndex, exported, folder: Path) -> None:
+def ids_of_one_width(index: CodeIndex) -> np.ndarray:
+    """The ids as a ``.npy`` file without pickle can hold them: each text takes the space of the longest."""
+    ids = index.ids
+    if ids.dtype.kind == "i":
+        return ids
+    longest = max(ids, key=len)
+    if 4 * len(longest) * len(ids) > _LARGEST_IDS:
+        raise DcmqError(
+            f"export: ids.npy would take {4e-9 * len(longest) * len(ids):.1f} GB, as one id has {len(longest):,} letters "
+            f"({longest[:40]!r}...): remove it, or export to parquet"
+        )
+    return ids.astype(str)
+
+
+def _write(index: CodeIndex, ids: np.ndarray, exported, folder: Path) -> None:
     """Write all files; ``exported`` is faiss' index, or None."""
     folder.mkdir()
     np.save(folder / "codebooks.npy", index.codebooks.numpy())
     np.save(folder / "codes.npy", index.codes)
-    np.save(folder / "ids.npy", index.ids)
+    np.save(folder / "ids.npy", ids)
     if exported is not None:
         require_faiss().write_index(exported, str(folder / "index.faiss"))
     readme = _README.format(
@@ -123,7 +137,7 @@ def _write(index: CodeIndex, exported, folder: Path) -> None:
         num_codewords=index.num_codewords,
         subvector_dim=index.subvector_dim,
         code_size=index.code_size,
-        id_type=index.ids.dtype.name,
+        id_type=ids.dtype.name,
         faiss="" if exported is None else _faiss_section(index, type(exported).__name__),
     )
     (folder / "README.md").write_text(readme, encoding="utf-8")

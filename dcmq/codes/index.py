@@ -1,5 +1,6 @@
 """A gallery as packed codes under ids: it grows, shrinks, is searched and saved."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +11,12 @@ from torch import Tensor
 from dcmq.codes.bits import bits_per_codeword
 from dcmq.codes.engines import ENGINES, Engine, Gallery, Queries
 from dcmq.codes.faiss_engines import assign_lists, cluster, faiss_installed
-from dcmq.codes.ids import id_array, id_label, id_values, membership, positions
+from dcmq.codes.ids import Ids, given_ids, new_ids, stored_ids
 from dcmq.codes.index_file import read_index_file, write_index_file
 from dcmq.codes.pack import code_size
-from dcmq.codes.quantize import check_embeddings
+from dcmq.codes.quantize import checked_embeddings
 from dcmq.codes.ranking import scores_and_positions
+from dcmq.codes.rows import Rows
 from dcmq.core.errors import DcmqError
 
 AUTO = "auto"  # lets the index choose among the engines
@@ -22,7 +24,8 @@ _EXACT_BELOW = 10_000  # items, of which the reference looks at all in a few mil
 
 
 class SearchResult(NamedTuple):
-    """(q, k) float32 scores, sums of M cosines, and (q, k) ids, best first; of equal scores the item added first."""
+    """(q, k) float32 scores, sums of M cosines, and (q, k) ids as :attr:`CodeIndex.ids` has them, best first; of equal scores
+    the item added first."""
 
     scores: np.ndarray
     ids: np.ndarray
@@ -35,34 +38,44 @@ class CodeIndex:
         codebooks: (M, K, D / M), K a power of two.
 
     Attributes:
-        codes: (n, code size) uint8, packed.
         centroids: (nlist, D) float32 of the inverted lists; nlist is 0 before :meth:`cluster`.
-        lists: (n,) int32, the list of each item; empty before :meth:`cluster`.
 
     Raises:
         DcmqError: another shape, or a value that is not a number.
     """
 
-    def __init__(self, codebooks: Tensor):
+    def __init__(self, codebooks: Tensor | np.ndarray):
+        codebooks = torch.as_tensor(codebooks)
         if codebooks.ndim != 3 or not codebooks.isfinite().all():
             raise DcmqError(f"codebooks are {tuple(codebooks.shape)}, not (M, K, D / M), or hold NaN")
         self.codebooks = codebooks.detach().cpu().float().contiguous()
         self.num_codebooks, self.num_codewords, self.subvector_dim = self.codebooks.shape
         self.code_size = code_size(self.num_codebooks, self.num_codewords)  # bytes
-        self.codes = np.empty((0, self.code_size), np.uint8)
-        self._ids = np.empty(0, np.int64)
+        self._codes = Rows(np.empty((0, self.code_size), np.uint8))
+        self._ids: Ids = new_ids(np.empty(0, np.int64))
         self.centroids = np.empty((0, self.num_codebooks * self.subvector_dim), np.float32)
-        self.lists = np.empty(0, np.int32)
+        self._lists = Rows(np.empty(0, np.int32))
         self._engines: dict[tuple[type[Engine], int], Engine] = {}
         self._checksum = ""  # of the file that this index was read from or written to
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self._codes)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """(n, code size) uint8, packed. Raises DcmqError where they are damaged on disk."""
+        return self._codes.all()
 
     @property
     def ids(self) -> np.ndarray:
-        """(n,) ids in the order in which items were added: int64, or text."""
-        return id_values(self._ids)
+        """(n,) ids in the order in which items were added: int64, or Python's texts. Raises DcmqError where they are damaged
+        on disk."""
+        return self._ids.take(slice(None))
+
+    @property
+    def lists(self) -> np.ndarray:
+        """(n,) int32, the list of each item; empty before :meth:`cluster`. Raises DcmqError where they are damaged on disk."""
+        return self._lists.all()
 
     @property
     def bits(self) -> int:
@@ -79,29 +92,32 @@ class CodeIndex:
 
         Args:
             codes: (n, code size) uint8 as :func:`dcmq.codes.quantize.quantize` makes them.
-            ids: n distinct whole numbers, or n distinct texts.
+            ids: n distinct whole numbers, or n distinct texts, see :func:`dcmq.codes.ids.given_ids`.
 
         Raises:
             DcmqError: codes of another type, size or K, or an id that is empty, repeated or present. Nothing is added.
         """
-        codes, new = np.asarray(codes), id_array(ids)
+        codes, new = np.asarray(codes), given_ids(ids)
         self._check_codes(codes)
         if len(new) != len(codes):
             raise DcmqError(f"add: {len(codes)} codes and {len(new)} ids; there must be one id for each code")
         if not len(new):
             return
-        if len(self) and new.dtype.kind != self._ids.dtype.kind:
+        if len(self) and type(new_ids(new[:1])) is not type(self._ids):
             raise DcmqError("add: ids of an index are all whole numbers or all texts, and these are of the other kind")
-        values, counts = np.unique(new, return_counts=True)
-        repeated = np.concatenate([values[counts > 1], self._ids[membership(self._ids, new)]])
-        if len(repeated):
+        present = self._ids.rows_of(new) >= 0
+        if repeated := [*_repeated(new), *np.array(new, object)[present].tolist()]:
             raise DcmqError(
-                f"add: {len(repeated)} ids are in the index already or are given twice (first: {id_label(repeated[0])})"
+                f"add: {len(repeated)} ids are in the index already or are given twice (first: {repeated[0]!r})"
             )
-        self._ids = np.concatenate([self._ids, new]) if len(self) else new
-        self.codes = np.concatenate([self.codes, codes])
-        if self.nlist:
-            self.lists = np.concatenate([self.lists, assign_lists(self.codebooks, codes, self.centroids)])
+        lists = assign_lists(self.codebooks, codes, self.centroids) if self.nlist else None
+        if len(self):
+            self._ids.append(new)
+        else:
+            self._ids = new_ids(new)
+        self._codes.append(codes.copy())
+        if lists is not None:
+            self._lists.append(lists)
         self._engines.clear()
 
     def remove(self, ids) -> None:
@@ -110,20 +126,13 @@ class CodeIndex:
         Raises:
             DcmqError: an id that is not in the index. Nothing is removed.
         """
-        ids = np.unique(id_array(ids))
-        same_kind = ids.dtype.kind == self._ids.dtype.kind
-        removed = membership(self._ids, ids) if same_kind else np.zeros(len(self), bool)
-        if removed.sum() < len(ids):
-            absent = ids[~np.isin(ids, self._ids[removed])]
-            raise DcmqError(f"remove: {len(absent)} ids are not in the index (first: {id_label(absent[0])})")
-        self.codes, self._ids = self.codes[~removed], self._ids[~removed]
-        if self.nlist:
-            self.lists = self.lists[~removed]
-        self._engines.clear()
+        kept = np.ones(len(self), bool)
+        kept[self._rows_of(ids, "remove")] = False
+        self._set_items(*self._items(np.flatnonzero(kept)), self.lists[kept] if self.nlist else self.lists)
 
-    def positions(self, ids: np.ndarray) -> np.ndarray:
-        """(m,) rows of items by their ids as :func:`dcmq.codes.ids.id_array` stores them; -1 where there is no such item."""
-        return positions(self._ids, ids)
+    def positions(self, ids) -> np.ndarray:
+        """(m,) rows of items by their ids; -1 where there is no such item."""
+        return self._ids.rows_of(given_ids(ids))
 
     def subset(self, ids) -> "CodeIndex":
         """An index of some items alone, in the order in which they were added, without lists.
@@ -131,21 +140,32 @@ class CodeIndex:
         Raises:
             DcmqError: no id, or one that is not in the index.
         """
-        wanted = np.unique(id_array(ids))
-        rows = np.sort(self.positions(wanted))
-        if not len(wanted) or rows[0] < 0:
-            absent = wanted[self.positions(wanted) < 0]
-            what = (
-                f"{len(absent)} ids are not in the index (first: {id_label(absent[0])})"
-                if len(absent)
-                else "no id is given"
-            )
-            raise DcmqError(f"subset: {what}")
+        rows = np.unique(self._rows_of(ids, "subset"))
+        if not len(rows):
+            raise DcmqError("subset: no id is given")
         some = CodeIndex(self.codebooks)
-        some.codes, some._ids = self.codes[rows], self._ids[rows]
+        some._set_items(*self._items(rows), some.lists)
         return some
 
-    def search(self, embeddings: Tensor, k: int, engine: str = AUTO, nprobe: int = 0) -> SearchResult:
+    def _rows_of(self, ids, doing: str) -> np.ndarray:
+        wanted = given_ids(ids)
+        rows = self._ids.rows_of(wanted)
+        if (rows < 0).any():
+            absent = [one for one, row in zip(wanted, rows, strict=True) if row < 0]
+            first = absent[0] if isinstance(absent[0], str) else int(absent[0])
+            raise DcmqError(f"{doing}: {len(absent)} ids are not in the index (first: {first!r})")
+        return rows
+
+    def _items(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and ids of some rows."""
+        return self._codes.take(rows), self._ids.take(rows)
+
+    def _set_items(self, codes: np.ndarray, ids: np.ndarray, lists: np.ndarray) -> None:
+        self._codes, self._lists = Rows(codes), Rows(lists)
+        self._ids = new_ids(ids if ids.dtype.kind == "i" else ids.tolist())
+        self._engines.clear()
+
+    def search(self, embeddings: Tensor | np.ndarray, k: int, engine: str = AUTO, nprobe: int = 0) -> SearchResult:
         """The ``k`` nearest items to each of (q, D) query embeddings, which are not compressed (§3.5).
 
         Args:
@@ -159,15 +179,14 @@ class CodeIndex:
         """
         if not len(self):
             raise DcmqError("search: the index is empty; add codes first")
-        if not 1 <= k <= len(self):
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= len(self):
             raise DcmqError(f"search: k = {k}, and the index holds {len(self)} items; choose k from 1 to {len(self)}")
-        check_embeddings(embeddings, self.codebooks, "query")
-        if not embeddings.any(1).all():
-            row = int((~embeddings.any(1)).nonzero()[0])
-            raise DcmqError(f"search: query {row} is all zero, so nothing is near to it")
-        queries = Queries.from_embeddings(embeddings.detach().cpu().float(), self.codebooks)
+        embeddings = checked_embeddings(embeddings, self.codebooks, "query")
+        if not len(embeddings):
+            return SearchResult(np.empty((0, k), np.float32), self._ids.take(slice(0, 0)).reshape(0, 1).repeat(k, 1))
+        queries = Queries.from_embeddings(embeddings, self.codebooks)
         scores, positions = scores_and_positions(self._engine(engine, nprobe).search(queries, k))
-        return SearchResult(scores, id_values(self._ids[positions]))
+        return SearchResult(scores, self._ids.take(positions.ravel()).reshape(positions.shape))
 
     def cluster(self, nlist: int = 0, seed: int = 0) -> None:
         """Sort the items into inverted lists by direction, for the engine ``lists``. Items added later join the nearest.
@@ -182,36 +201,39 @@ class CodeIndex:
         if not 1 <= nlist <= len(self):
             raise DcmqError(f"cluster: {nlist} lists of {len(self)} items; there must be at least one item for each")
         self.centroids = cluster(self.codebooks, self.codes, nlist, seed)
-        self.lists = assign_lists(self.codebooks, self.codes, self.centroids)
+        self._lists = Rows(assign_lists(self.codebooks, self.codes, self.centroids))
         self._engines.clear()
 
     def save(self, path: Path | str, overwrite: bool = False) -> None:
         """Write all of the index to one file; until it is whole, the former one stays.
 
         Raises:
-            DcmqError: the file has been written by somebody else since it was read, and not ``overwrite``; no space.
+            DcmqError: the file has been written by somebody else since it was read, and not ``overwrite``; no space; or the file
+                that this index was read from is damaged.
         """
-        arrays = {"codebooks": self.codebooks, "codes": self.codes, "ids": self._ids}
+        arrays = {"codebooks": self.codebooks, "codes": self.codes, **self._ids.arrays()}
         if self.nlist:
             arrays |= {"centroids": self.centroids, "lists": self.lists}
         self._checksum = write_index_file(Path(path), arrays, self._checksum, overwrite)
 
     @classmethod
     def load(cls, path: Path | str, verify: bool = False) -> "CodeIndex":
-        """Read what :meth:`save` wrote; codes and ids stay on disk until they are used.
+        """Read what :meth:`save` wrote; codes and ids stay on disk until they are used, and are proven then.
 
         Args:
-            verify: read all of the file and compare it with its checksum.
+            verify: read all of the file now and compare it with its checksum.
 
         Raises:
-            DcmqError: no index, of another version, cut short, or with ``verify`` altered.
+            DcmqError: no index, of another version, or damaged.
         """
         arrays, checksum = read_index_file(Path(path), verify)
-        index = cls(torch.from_numpy(arrays["codebooks"]))
-        index._check_codes(arrays["codes"], last=False)
-        index.codes, index._ids, index._checksum = arrays["codes"], arrays["ids"], checksum
+        index = cls(torch.from_numpy(arrays["codebooks"][:].copy()))
+        index._check_codes(np.empty((0, *arrays["codes"].shape[1:]), arrays["codes"].dtype))
+        index._codes, index._ids, index._checksum = Rows(arrays["codes"]), stored_ids(arrays), checksum
+        if len(index._ids) != len(index):
+            raise DcmqError(f"{path} holds {len(index)} codes and {len(index._ids)} ids: build it anew")
         if "lists" in arrays:
-            index.centroids, index.lists = arrays["centroids"], arrays["lists"]
+            index.centroids, index._lists = arrays["centroids"][:], Rows(arrays["lists"])
         return index
 
     def _engine(self, name: str, nprobe: int) -> Engine:
@@ -229,14 +251,22 @@ class CodeIndex:
             return "lists"
         return "faiss" if len(self) > _EXACT_BELOW and faiss_installed() else "exact"
 
-    def _check_codes(self, codes: np.ndarray, last: bool = True) -> None:
-        """Raise DcmqError for codes of another type or size; with ``last``, also where bits are set that no codeword has."""
+    def _check_codes(self, codes: np.ndarray) -> None:
+        """Raise DcmqError for codes of another type or size, or where bits are set that no codeword has."""
         m_and_k = f"M = {self.num_codebooks}, K = {self.num_codewords}"
         if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != self.code_size:
             raise DcmqError(f"codes are {codes.dtype} {codes.shape}, not uint8 (n, {self.code_size}) as of {m_and_k}")
         unused = 8 * self.code_size - self.bits
-        if last and unused and (codes[:, -1] & ((1 << unused) - 1)).any():
+        if unused and (codes[:, -1] & ((1 << unused) - 1)).any():
             raise DcmqError(f"codes use the last {unused} bits, which {m_and_k} leave 0: other M or K")
+
+
+def _repeated(ids: np.ndarray | list[str]) -> list:
+    """Those of ``ids`` that are given more than once."""
+    if isinstance(ids, np.ndarray):
+        values, counts = np.unique(ids, return_counts=True)
+        return values[counts > 1].tolist()
+    return [] if len(set(ids)) == len(ids) else [one for one, times in Counter(ids).items() if times > 1]
 
 
 def default_nprobe(nlist: int) -> int:

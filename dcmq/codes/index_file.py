@@ -1,14 +1,23 @@
-"""The file of a code index: safetensors with codebooks, codes, ids, and inverted lists where there are any."""
+"""The file of a code index: safetensors with codebooks, codes, ids, and inverted lists where there are any.
+
+Beside each array stand checksums of its blocks, and in the header one of all that: a file is opened at once, however large,
+and nothing of it is believed that is not proven.
+"""
 
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+import torch
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.storage import CorruptFile, load_tensors, open_tensors, save_tensors
+from dcmq.core.hashing import digest
+from dcmq.core.proof import ProvenArray, block_checksums
+from dcmq.core.storage import CorruptFile, load_tensors, locked, open_tensors, save_tensors, sweep
 
-FORMAT, VERSION = "dcmq index", "2"
+FORMAT, VERSION = "dcmq index", "3"
+_WHOLE = "2"  # the version before: ids of one width, and one checksum of all, so that all is read
+_BLOCKS = "blocks."  # before the name of an array: the checksums of its blocks
+_REMEDY = "copy it again, or build it anew"
 
 
 def write_index_file(path: Path, arrays: dict, former: str, overwrite: bool = False) -> str:
@@ -21,27 +30,31 @@ def write_index_file(path: Path, arrays: dict, former: str, overwrite: bool = Fa
     Raises:
         DcmqError: the file is not the former one, and not ``overwrite``; it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ids = arrays["ids"]
-    arrays = arrays | {"ids": ids if ids.dtype.kind == "i" else ids[:, None].view(np.uint8)}
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    if path.is_dir():
+        raise DcmqError(f"{path} is a folder: name a file for the index")
+    tensors = {name: torch.as_tensor(array).contiguous() for name, array in arrays.items()}
+    blocks = {f"{_BLOCKS}{name}": torch.from_numpy(block_checksums(array.numpy())) for name, array in tensors.items()}
+    meta = {"format": FORMAT, "version": VERSION}
+    meta["proof"] = _proof(tensors | blocks, meta)
+    with locked(path.with_name(f".{path.name}.lock")):
+        sweep(path.parent, path.name)
         if path.exists() and not overwrite and _checksum(path) != former:
             raise DcmqError(
                 f"{path} holds an index that this one did not come from, or that was changed since: load it and add to it, "
                 "or save under another name"
             )
-        save_tensors(path, arrays, {"format": FORMAT, "version": VERSION})
+        save_tensors(path, tensors | blocks, meta)
         return _checksum(path)
 
 
-def read_index_file(path: Path, verify: bool = False) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays that :func:`write_index_file` wrote, memory-mapped, and the checksum of the file.
+def read_index_file(path: Path, verify: bool = False) -> tuple[dict[str, ProvenArray], str]:
+    """The arrays that :func:`write_index_file` wrote, proven when they are read, and the checksum of the file.
 
     Args:
         verify: read all of the file and compare it with its checksum.
 
     Raises:
-        DcmqError: no index, of another version, cut short, or with ``verify`` altered.
+        DcmqError: no index, of another version, or damaged: what is not read yet is compared when it is.
     """
     if not path.is_file():
         raise DcmqError(f"there is no index {path}: build it first")
@@ -51,19 +64,45 @@ def read_index_file(path: Path, verify: bool = False) -> tuple[dict[str, np.ndar
             load_tensors(path)
     except CorruptFile as error:
         reason = str(error).removesuffix(": delete it and run again")
-        raise DcmqError(f"{reason}: it is no index or was damaged; copy it again, or build it anew") from None
+        raise DcmqError(f"{reason}: it is no index or was damaged; {_REMEDY}") from None
     if meta.get("format") != FORMAT:
-        raise DcmqError(f"{path} is no index of codes, but some other safetensors file")
+        raise DcmqError(f"{path} is no index of codes, but some other safetensors file, or was damaged")
+    checksum, proof = meta.pop("checksum", ""), meta.pop("proof", "")
+    if meta.get("version") == _WHOLE:
+        return _read_whole(path, tensors), checksum
     if meta.get("version") != VERSION:
         raise DcmqError(f"{path} has format version {meta.get('version')}, this dcmq reads {VERSION}: build it anew")
+    if proof != _proof(tensors, meta):
+        raise DcmqError(f"{path} does not match the checksum in its header: it was damaged; {_REMEDY}")
+    blocks = {name: tensors.pop(f"{_BLOCKS}{name}").numpy() for name in [*tensors] if not name.startswith(_BLOCKS)}
+    return _proven(path, tensors, blocks), checksum
+
+
+def _read_whole(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, ProvenArray]:
+    """The arrays of a file of the version before, all of it compared with its checksum."""
+    try:
+        load_tensors(path)
+    except CorruptFile:
+        raise DcmqError(f"{path} does not match its checksum: it was damaged; {_REMEDY}") from None
     if missing := {"codebooks", "codes", "ids"} - tensors.keys():
         raise DcmqError(f"{path} has no {', '.join(sorted(missing))}: build it anew")
+    if tensors["ids"].ndim == 2:
+        texts = [row.tobytes().rstrip(b"\0") for row in tensors.pop("ids").numpy()]
+        data, ends = np.frombuffer(bytearray().join(texts), np.uint8), np.cumsum([*map(len, texts)], dtype=np.int64)
+        tensors = tensors | {"texts": torch.from_numpy(data), "ends": torch.from_numpy(ends)}
+    return _proven(path, tensors, {name: block_checksums(tensor.numpy()) for name, tensor in tensors.items()})
+
+
+def _proven(path: Path, tensors: dict[str, torch.Tensor], blocks: dict[str, np.ndarray]) -> dict[str, ProvenArray]:
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    if len(arrays["ids"]) != len(arrays["codes"]):
-        raise DcmqError(f"{path} holds {len(arrays['codes'])} codes and {len(arrays['ids'])} ids: build it anew")
-    if arrays["ids"].ndim == 2:
-        arrays["ids"] = arrays["ids"].view(f"S{arrays['ids'].shape[1]}")[:, 0]
-    return arrays, meta.get("checksum", "")
+    return {name: ProvenArray(arrays[name], blocks[name], f"{path} ({name})", _REMEDY) for name in blocks}
+
+
+def _proof(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
+    """The checksum of what the header says, and of the checksums of all blocks."""
+    facts = sorted((name, str(tensor.dtype), list(tensor.shape)) for name, tensor in tensors.items())
+    blocks = [tensors[name] for name, _, _ in facts if name.startswith(_BLOCKS) and tensors[name].numel()]
+    return digest(meta, facts, *(block.reshape(-1).view(torch.uint8).numpy().tobytes() for block in blocks))
 
 
 def _checksum(path: Path) -> str:

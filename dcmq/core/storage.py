@@ -19,7 +19,7 @@ from safetensors.torch import save
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import home
 
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as tempfile.mkstemp names what atomic_write writes
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")  # as tempfile.mkstemp names what atomic_write writes
 _LONGEST = 200  # letters of a name that its temporary file repeats: with what is added, no file system takes many more
 
 
@@ -76,11 +76,12 @@ def locked(path: Path, timeout: float = -1) -> Iterator[None]:
         lock.release()
 
 
-def sweep(folder: Path) -> None:
-    """Delete what killed processes left in ``folder`` of files that :func:`atomic_write` had not moved to their places. The caller
-    sees that nobody writes there."""
+def sweep(folder: Path, name: str = "") -> None:
+    """Delete what killed processes left in ``folder`` of files that :func:`atomic_write` had not moved to their places: of the file
+    ``name``, or of all. The caller sees that nobody writes them."""
     for file in folder.glob(".*.*"):
-        if _TEMPORARY.fullmatch(file.name) and file.is_file():
+        found = _TEMPORARY.fullmatch(file.name)
+        if found and found["name"] == (name[:_LONGEST] or found["name"]) and file.is_file():
             file.unlink(missing_ok=True)
 
 
@@ -159,9 +160,14 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise DcmqError(
-            f"{what} needs {needed / 1e9:.1f} GB at {folder} and {free / 1e9:.1f} GB are free there: free some, or "
-            "choose a folder on another disk"
+            f"{what} needs {_size(needed)} at {folder} and {_size(free)} are free there: free some, or choose a folder on another "
+            "disk"
         )
+
+
+def _size(number: int) -> str:
+    unit, size = next(((name, size) for name, size in (("GB", 1e9), ("MB", 1e6)) if number >= size), ("kB", 1e3))
+    return f"{number / size:.1f} {unit}"
 
 
 def under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -51,5 +51,8 @@ def bag_of_words(
     ranked = np.argsort(-frequency, kind="stable")
     ranked = ranked[frequency[ranked] >= min_rows][:max_words]
     if not len(ranked):
-        raise DcmqError(f"no word stands in {min_rows} training texts: lower min_rows")
+        raise DcmqError(
+            f"no word stands in {min_rows} of the {len(train_rows)} training texts: take more training samples, or texts "
+            "with more words"
+        )
     return csr_matrix(counts[:, ranked], dtype=np.float32), tuple(str(name) for name in names[ranked])

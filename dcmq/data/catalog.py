@@ -12,15 +12,24 @@ from dcmq.data.source import Source
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options of a user about the files of a data set.
+    """Options of a user about the files of a data set. Each reader says which it knows.
 
     Attributes:
-        ignore_classes: names of classes to leave out (coco).
-        table: the table of images, where there are several (folder).
+        ignore_classes: names of classes to leave out.
+        table: the table of images, where there are several.
+        separator: the character, or characters, at which labels are cut, ``none`` where a cell is one label; found in the
+            table where empty.
+        fold_case: take names of classes that differ by case, or look alike for another reason, as one.
+        text_column: the column, or columns with commas between them, of the texts, where there are several.
+        allow_outside: read images that lie out of the root.
     """
 
     ignore_classes: tuple[str, ...] = ()
     table: str = ""
+    separator: str = ""
+    fold_case: bool = False
+    text_column: str = ""
+    allow_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class DatasetEntry:
             first.
         draws: True where each seed of runs draws a data set of its own, by the option ``seed``: other queries, other training
             samples.
+        options: the names of those of :class:`ReadOptions` that ``read`` knows; the others are refused.
         needs_root: False where it is generated, so that ``load`` takes no root.
         populations: the published ones by name, the usual one first; named "" where there is only one.
         archives: official archives to download.
@@ -60,6 +70,7 @@ class DatasetEntry:
 
     read: Callable[[Path, str, ReadOptions], Source] | None = None
     load: Callable[..., RetrievalDataset] | None = None
+    options: tuple[str, ...] = ()
     needs_root: bool = True
     draws: bool = False
     populations: Mapping[str, Population] = field(default_factory=dict)

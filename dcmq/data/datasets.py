@@ -2,6 +2,8 @@
 (:func:`dcmq.data.catalog.register_dataset`), and its module below."""
 
 import inspect
+import os
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from dcmq.core.registry import suggestion
 from dcmq.data.catalog import DATASETS, DatasetEntry, ReadOptions, full_name, official_counts
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.downloads import download_all
+from dcmq.data.options import check_whole
 from dcmq.data.prepared import DESCRIPTION, description, load_prepared
 from dcmq.data.readers.matfiles import read_mat
 from dcmq.data.source import Source
@@ -62,14 +65,16 @@ def _entry(name: str) -> DatasetEntry:
 
 
 def _checked(name: str, entry: DatasetEntry, options: dict) -> dict:
-    """The ``options``. Raises DcmqError for one that the loader does not have."""
-    known = [option for option in inspect.signature(entry.load).parameters if option != "root"]
+    """The ``options``. Raises DcmqError for one that the loader does not have, or a number that cannot be."""
+    parameters = inspect.signature(entry.load).parameters
+    known = [option for option in parameters if option != "root"]
     for option in options:
         if option not in known:
             raise DcmqError(
                 f"dataset {name}: no option {option!r}{suggestion(option, known)} (known: {', '.join(known)}); "
                 "check data_options"
             )
+    check_whole(name, {option: value for option, value in options.items() if parameters[option].annotation is int})
     return options
 
 
@@ -102,11 +107,18 @@ def read_source(name: str, root: Path, options: ReadOptions, ready_made: bool = 
         ready_made: read ``.mat`` files in circulation instead of the official layout, where there are such.
 
     Raises:
-        DcmqError: files that are missing or are not what they should be.
+        DcmqError: files that are missing or are not what they should be; an option that this data set does not know.
     """
     plain, _, population = name.partition(":")
     entry = DATASETS[plain]
-    if ready_made and entry.populations:
+    known = () if ready_made else entry.options
+    for option in fields(options):
+        if option.name not in known and getattr(options, option.name) != option.default:
+            others = ", ".join(known) or "none of these options"
+            raise DcmqError(f"{name} knows no {option.name.replace('_', ' ')}: leave it out (it knows: {others})")
+    if ready_made:
+        if not population:
+            raise DcmqError(f"{name} is not in circulation as .mat files: leave --mat out")
         return read_mat(plain, population, root)
     return entry.read(root, population, options)
 
@@ -154,8 +166,8 @@ def data_folder(root: str, name: str) -> Path:
     """The folder ``root`` with the files of ``name``. Raises DcmqError if it is none, is empty, or cannot be read."""
     if not root:
         raise DcmqError(f"dataset {name} needs data_root: the folder that holds its files")
-    folder = Path(root).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(root))
+    if not os.path.isdir(folder):  # Path.is_dir raises of names that no disk can hold
         raise DcmqError(f"data_root: {folder} does not exist")
     try:
         empty = not any(folder.iterdir())

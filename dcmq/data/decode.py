@@ -4,7 +4,6 @@ Decoding goes on where it was ended: see :mod:`dcmq.core.slabs`.
 """
 
 import hashlib
-import json
 import os
 import sys
 import warnings
@@ -14,33 +13,40 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm.auto import tqdm
 
+from dcmq.core.arrays import new_array, open_array
 from dcmq.core.code import fingerprint
 from dcmq.core.errors import DcmqError
+from dcmq.core.executors import scheduler_address
 from dcmq.core.hashing import digest
-from dcmq.core.shards import cluster_address, make_on_cluster
+from dcmq.core.sealed import BrokenSeal, read_sealed, sealed
+from dcmq.core.shards import make_on_cluster
 from dcmq.core.slabs import Slabs, forget_slabs, hand_over, open_slabs
-from dcmq.core.storage import new_array, write_json
+from dcmq.core.storage import CorruptFile, locked, write_json
+from dcmq.data.open_images import UNREADABLE, open_image, too_large
 from dcmq.data.resize import image_array
 
 DECODER = fingerprint("dcmq.data.resize")  # identifies the code that decides the pixels
 BROKEN_LIMIT = 0.01  # share of images that may fail to decode before the data set is refused
-UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # from Pillow
 REPEATS = 10  # of one file under different names make it a placeholder
 
 
 def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
-    """The identity of the images ``paths`` under ``root`` at ``size``: a hash of names and file sizes (-1 where there
-    is no file), and of the code that turns them into arrays."""
-    return digest(
-        DECODER,
-        size,
-        [os.path.relpath(p, root).replace(os.sep, "/") for p in paths],
-        [p.stat().st_size if p.is_file() else -1 for p in paths],
-    )
+    """The identity of the images ``paths`` under ``root`` at ``size``: a hash of names, file sizes and times of change (-1 where
+    there is no file), and of the code that turns them into arrays."""
+    states = [_state(path) for path in paths]
+    return digest(DECODER, size, [os.path.relpath(p, root).replace(os.sep, "/") for p in paths], states)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Bytes and time of change of a file: an image may be replaced by one of as many bytes, as all bitmaps of a shape have."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
 
 
 def decoded(
@@ -53,7 +59,7 @@ def decoded(
 
     Args:
         folder: where they are kept as ``images.npy``, and decoded again only if ``key`` is another than that they have
-            there. A cluster's workers must see it, and the images.
+            there, or if they are damaged. A cluster's workers must see it, and the images.
         name: the data set's, for messages.
         read: a function of a row to its image, (H, W, 3) uint8, where images are not a file each.
 
@@ -61,18 +67,33 @@ def decoded(
         DcmqError: more than ``BROKEN_LIMIT`` of the images cannot be decoded, there is no space for them, or what
             :func:`dcmq.core.shards.make_on_cluster` raises.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path, proof = folder / "images.npy", folder / "complete.json"
-    with FileLock(folder / ".lock"):
-        stored = json.loads(proof.read_text()) if proof.is_file() and path.is_file() else {}
+    found = _found(path, proof, key)
+    if found is None:
+        with locked(folder / ".lock"):
+            found = _found(path, proof, key)  # by the process that had the lock
+            if found is None:
+                proof.unlink(missing_ok=True)  # first, so that it never vouches for other images
+                for old in folder.glob("images-*"):  # smaller copies of the former images
+                    old.unlink()
+                write_json(proof, sealed({"key": key, "broken": _decode(paths, path, key, size, name, read)}))
+                found = _found(path, proof, key)
+            forget_slabs(folder)
+    return found
+
+
+def _found(path: Path, proof: Path, key: str) -> tuple[np.ndarray, dict[int, str]] | None:
+    """The images and the rows that :func:`decoded` returns, if they were decoded before; what is damaged is named."""
+    if not (proof.is_file() and path.is_file()):
+        return None
+    try:
+        stored = read_sealed(proof, "the images are decoded again")
         if stored.get("key") != key:
-            proof.unlink(missing_ok=True)  # first, so that it never vouches for other images
-            for old in folder.glob("images-*.npy"):  # smaller copies of the former images
-                old.unlink()
-            stored = {"key": key, "broken": _decode(paths, path, key, size, name, read)}
-            write_json(proof, stored)
-        forget_slabs(folder)
-    return np.load(path, mmap_mode="r"), {int(row): str(file) for row, file in stored["broken"].items()}
+            return None
+        return open_array(path), {int(row): str(file) for row, file in stored["broken"].items()}
+    except (BrokenSeal, CorruptFile) as error:
+        print(str(error).replace("delete it and run again", "the images are decoded again"), file=sys.stderr)
+        return None
 
 
 def repeated(paths: Sequence[Path]) -> list[int]:
@@ -94,7 +115,7 @@ def _decode(paths: Sequence[Path], path: Path, key: str, size: int, name: str, r
     with open_slabs(path, (len(paths), size, size, 3), key) as slabs:
         for slab in slabs.todo():
             slabs.take(slab)  # a worker made it before the process ended that wanted it
-        left, scheduler = slabs.todo(), "" if read else cluster_address()
+        left, scheduler = slabs.todo(), "" if read else scheduler_address()
         done = len(paths) - sum(map(len, left.values()))
         with tqdm(total=len(paths), initial=done, desc="decoding images", unit="image") as bar:
             if scheduler and len(left) > 1:
@@ -102,10 +123,14 @@ def _decode(paths: Sequence[Path], path: Path, key: str, size: int, name: str, r
             _decode_here(slabs, paths, size, read, bar)
         broken = {row: str(paths[row]) for slab in slabs.all for row in slabs.missing[slab]}
         if len(broken) > max(1, BROKEN_LIMIT * len(paths)):
-            first = next(iter(broken.values()))
-            raise DcmqError(f"{name}: {len(broken)} of {len(paths)} images cannot be decoded (first: {first})")
+            absent = 0 if read else sum(not os.path.isfile(file) for file in broken.values())
+            what = "are not on disk" if absent == len(broken) else "cannot be decoded"
+            some = f"; {absent} of them are not on disk" if 0 < absent < len(broken) else ""
+            first = _named(next(iter(broken.values())), read)
+            raise DcmqError(f"{name}: {len(broken)} of {len(paths)} images {what} (first: {first}){some}")
     if broken:  # written again without their rows: a copy in memory would not do for 100,000 images
-        warnings.warn(f"{name}: left out, because they cannot be decoded: {', '.join(broken.values())}", stacklevel=2)
+        named = ", ".join(_named(file, read) for file in broken.values())
+        warnings.warn(f"{name}: left out, because they cannot be decoded: {named}", stacklevel=2)
         whole = np.load(path, mmap_mode="r")
         kept = np.setdiff1d(np.arange(len(paths)), list(broken))
         with new_array(path, (len(kept), size, size, 3)) as store:
@@ -118,7 +143,7 @@ def _decode_here(slabs: Slabs, paths: Sequence[Path], size: int, read, bar: tqdm
     """Decode what is left by threads, which run at once because Pillow holds no lock of the interpreter's."""
 
     def decode(row: int) -> bool:
-        pixels = _pixels(lambda: Image.fromarray(read(row)) if read else Image.open(paths[row]), size)
+        pixels = _pixels(lambda: Image.fromarray(read(row)) if read else open_image(paths[row]), size)
         if pixels is not None:
             slabs.store[row] = pixels
         return pixels is not None
@@ -160,7 +185,7 @@ def _decode_slab(file: Path, paths: Sequence[Path], size: int) -> None:
     """Decode ``paths`` into ``file``, as a worker of a cluster does."""
     images, readable = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros(len(paths), bool)
     for row, path in enumerate(paths):
-        pixels = _pixels(lambda path=path: Image.open(path), size)
+        pixels = _pixels(lambda path=path: open_image(path), size)
         if pixels is not None:
             images[row], readable[row] = pixels, True
     if not any(path.is_file() for path in paths):
@@ -173,5 +198,13 @@ def _pixels(opened: Callable[[], Image.Image], size: int) -> np.ndarray | None:
     try:
         with opened() as image:
             return image_array(image, size)
+    except DcmqError:  # of what reads the images that are not a file each
+        raise
     except UNREADABLE:
         return None
+
+
+def _named(file: str, read) -> str:
+    """The name of a file that cannot be decoded, and why where the file tells it without being decoded."""
+    reason = "" if read else too_large(Path(file))
+    return f"{file}: {reason}" if reason else file

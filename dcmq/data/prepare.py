@@ -1,6 +1,5 @@
 """Prepared folders written from a source, and verified later."""
 
-import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -13,11 +12,25 @@ from tqdm.auto import tqdm
 import dcmq
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.storage import require_space, write_json
+from dcmq.core.storage import require_space
 from dcmq.data.catalog import full_name
 from dcmq.data.decode import DECODER, decoded, image_key, repeated
+from dcmq.data.open_images import too_large
+from dcmq.data.options import check_fit, check_whole
 from dcmq.data.populations import check_counts
-from dcmq.data.prepared import DESCRIPTION, FORMAT, bags_of_words, description, load_prepared, stored_split, write_rows
+from dcmq.data.prepared import (
+    DESCRIPTION,
+    FORMAT,
+    IMAGES,
+    bags_of_words,
+    description,
+    file_entry,
+    load_prepared,
+    require_files,
+    stored_split,
+    write_description,
+    write_rows,
+)
 from dcmq.data.source import Source
 from dcmq.data.splits import Split
 
@@ -50,30 +63,28 @@ def prepare(
     Raises:
         DcmqError: counts that differ, missing or broken images, no space, sizes that do not fit.
     """
-    sizes = {"image_size": image_size, "words": words, "query": query, "train": train}
-    for option, value in sizes.items():
-        if value is not None and value < 1:
-            raise DcmqError(f"{source.name}: {option} is {value}, and must be at least 1")
+    sizes = {"image_size": image_size, "words": words, "query": query, "train": train, "seed": seed}
+    check_whole(source.name, {option: value for option, value in sizes.items() if value is not None})
     if source.split is not None and (query, train) != (None, None):
         raise DcmqError(f"{source.name}: its split is given with the data; query and train cannot be chosen")
     if official:
         check_counts(full_name(source.name, source.population), source.counts, source.filtered)
     (folder / DESCRIPTION).unlink(missing_ok=True)  # until it is written again, the folder is no prepared one
     source = _with_images(source, skip_missing)
+    if source.split is None:  # before hours of decoding
+        check_fit(source.name, len(source.ids), *_sizes(source, query, train))
     require_space(
         folder, _decoded_bytes(source, image_size, folder), f"{source.name}: decoding {len(source.files):,} images"
     )
     key = image_key(source.root, source.files, image_size)
     if source.images:
         key = digest(key, source.images.key, source.images.rows)
-    if source.hash_images:  # an image may be replaced by one of the same size in bytes, as all bitmaps of a format are
-        key = digest(key, [file.stat().st_mtime_ns for file in source.files if file.is_file()])
     images, broken = decoded(folder, key, source.files, image_size, source.name, source.images and source.images.read)
     source = source.rows(
         np.setdiff1d(np.arange(len(source.ids)), list(broken)),
         dropped=source.dropped | {"not decodable": len(broken)},
     )
-    entries = {"images.npy": _file_entry(folder / "images.npy")}
+    entries = {IMAGES: file_entry(folder / IMAGES)}
     query, train = _sizes(source, query, train)
     choices = source.choices | {
         "image_size": image_size,
@@ -103,14 +114,14 @@ def prepare(
         "counts_checked": official,
         "filtered": source.filtered,
         "choices": choices,
-        "left_out": [_readable(name, source.root) for name in broken.values()],
+        "left_out": [_left_out(name, source) for name in broken.values()],
         "recipe": source.recipe,
         "split": split.hash,
         "fingerprint": digest(choices, split.hash, source.ids, source.labels, list(source.vocabulary)),
         "decoder": DECODER,
-        "files": entries | {name: _file_entry(folder / name) for name in names},
+        "files": entries | {name: file_entry(folder / name) for name in names},
     }
-    write_json(folder / DESCRIPTION, about)
+    write_description(folder, about)
     return about
 
 
@@ -121,10 +132,8 @@ def verify(folder: Path) -> dict:
         DcmqError: a file that differs from its checksum, an index file that was edited, counts that changed.
     """
     about = description(folder)
+    require_files(folder, about)
     data = load_prepared(folder)
-    for name, file in about["files"].items():
-        if _file_entry(folder / name)["sha256"] != file["sha256"]:
-            raise DcmqError(f"{folder / name} differs from its checksum in {DESCRIPTION}: prepare the data set again")
     for path in sorted((folder / "splits").glob("*.json")):
         Split.load(path)
     if (data.split.hash, data.fingerprint) != (about["split"], about["fingerprint"]):
@@ -144,7 +153,7 @@ def _sizes(source: Source, query: int | None, train: int | None) -> tuple[int, i
 
 def _with_images(source: Source, skip_missing: bool) -> Source:
     """The samples whose images are on disk; without ``skip_missing`` that must be all."""
-    on_disk = np.array([path.is_file() for path in tqdm(source.files, desc="looking for images", unit="image")])
+    on_disk = np.array([os.path.isfile(path) for path in tqdm(source.files, desc="looking for images", unit="image")])
     absent = np.flatnonzero(~on_disk)
     if len(absent) and not (skip_missing and on_disk.any()):
         examples = ", ".join(str(source.files[i]) for i in absent[:_MISSING_SHOWN])
@@ -213,17 +222,9 @@ def _counts(source: Source, split: Split) -> dict[str, int]:
     }
 
 
-def _file_entry(path: Path) -> dict:
-    """The size in bytes and the SHA-256 of a file."""
-    state, size = hashlib.sha256(), path.stat().st_size
-    with (
-        path.open("rb") as file,
-        tqdm(total=size, unit="B", unit_scale=True, desc=f"hashing {path.name}", disable=size < 10**8) as bar,
-    ):
-        while block := file.read(1 << 22):
-            state.update(block)
-            bar.update(len(block))
-    return {"bytes": size, "sha256": state.hexdigest()}
+def _left_out(name: str, source: Source) -> str:
+    reason = "" if source.images else too_large(Path(name))
+    return _readable(name, source.root) + (f" ({reason})" if reason else "")
 
 
 def _readable(name: str, root: Path) -> str:

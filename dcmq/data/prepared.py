@@ -1,14 +1,17 @@
 """Prepared folders: a data set read, filtered, decoded and split once, with its counts, hashes and choices.
 
-dataset.json       counts, choices, what was left out, a size and a SHA-256 of every other file; written last
+dataset.json       counts, choices, what was left out, a size and a SHA-256 of every other file and of itself; written last
 manifest.parquet   id, file, labels, text, split: a row per sample
 bow.npz            tags or words, sparse 0/1; their names in vocabulary.txt, those of the labels in classes.txt
 splits/*.json      index files
-images.npy         (n, size, size, 3) uint8, memory-mapped
+images.npy         (n, size, size, 3) uint8, memory-mapped; images.proof.json beside it saves reading all of it each time
+
+All of them are compared with their checksums when they are read.
 """
 
+import hashlib
 import io
-import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +19,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix, load_npz, save_npz
+from tqdm.auto import tqdm
 
+from dcmq.core.arrays import finish, open_array
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.registry import suggestion
-from dcmq.core.storage import atomic_write
+from dcmq.core.sealed import read_sealed, sealed
+from dcmq.core.storage import CorruptFile, atomic_write, read_json, write_json
 from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import full_name
 from dcmq.data.dataset import RetrievalDataset
+from dcmq.data.options import check_fit, check_whole
 from dcmq.data.source import Source
 from dcmq.data.splits import Split, draw
 from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS
 
 FORMAT = 2
-DESCRIPTION = "dataset.json"
+DESCRIPTION, IMAGES = "dataset.json", "images.npy"
 _RENAMED_COUNTS = {"pictures": "images"}  # folders that were prepared before have the former name
 
 
@@ -41,20 +48,17 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
             that was chosen when the folder was prepared may be named, and must be the same.
 
     Raises:
-        DcmqError: a file is missing or has another size, an option that needs preparing again.
+        DcmqError: a file is missing or damaged, an option that needs preparing again.
     """
     about = description(folder)
-    _require_files(folder, about)
     choices = _chosen(about, options)
-    try:
-        table = pq.read_table(folder / "manifest.parquet")
-        bow = csr_matrix(load_npz(folder / "bow.npz"))
-        images = np.load(folder / "images.npy", mmap_mode="r")
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
-        raise DcmqError(f"{folder} is damaged ({error}): prepare it again") from None
+    content = {name: _content(folder, about, name) for name in about["files"] if name != IMAGES}
+    table = pq.read_table(pa.BufferReader(content["manifest.parquet"]))
+    bow = csr_matrix(load_npz(io.BytesIO(content["bow.npz"])))
+    images = _images(folder, about)
     ids = table["id"].to_numpy(zero_copy_only=False)
     ids = ids if ids.dtype.kind == "i" else ids.astype(str)
-    classes, vocabulary = (_names(folder / f"{name}.txt") for name in ("classes", "vocabulary"))
+    classes, vocabulary = (_names(content[f"{name}.txt"]) for name in ("classes", "vocabulary"))
     labels, texts = _label_matrix(table, classes), tuple(map(tuple, table["text"].to_pylist()))
     split = stored_split(folder, about["recipe"], labels, choices)
     if split.hash != about["split"] and "words" in choices:  # its training rows rank the words
@@ -80,23 +84,23 @@ def load_prepared(folder: Path, **options) -> RetrievalDataset:
 
 def description(folder: Path) -> dict:
     """The content of ``dataset.json``. Raises DcmqError if it is missing, damaged or of another format."""
-    try:
-        about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DcmqError(
-            f"{folder} holds no {DESCRIPTION}: it is no prepared data set, or preparing did not end"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise DcmqError(f"{folder / DESCRIPTION} cannot be read ({error}): prepare the data set again") from None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    if not (folder / DESCRIPTION).exists():
+        raise DcmqError(f"{folder} holds no {DESCRIPTION}: it is no prepared data set, or preparing did not end")
+    about = read_sealed(folder / DESCRIPTION, "prepare the data set again")
+    if about.get("format") != FORMAT:
         raise DcmqError(f"{folder / DESCRIPTION} is not of format {FORMAT}: prepare the data set again")
     counts = {_RENAMED_COUNTS.get(name, name): count for name, count in about["counts"].items()}
     return about | {"counts": counts}
 
 
+def write_description(folder: Path, about: dict) -> None:
+    """Write ``dataset.json``, last of all files."""
+    write_json(folder / DESCRIPTION, sealed(about))
+
+
 def stored_split(folder: Path, recipe: str, labels: np.ndarray, choices: dict) -> Split:
-    """The split of ``choices`` (query, train, seed) from its index file in ``folder``; drawn and kept there if it is
-    new.
+    """The split of ``choices`` (query, train, seed) from its index file in ``folder``; drawn if it is new, and kept there
+    unless nobody can write there.
 
     Raises:
         DcmqError: sizes that do not fit, a damaged index file, or a split that was given with the data.
@@ -106,8 +110,10 @@ def stored_split(folder: Path, recipe: str, labels: np.ndarray, choices: dict) -
         return Split.load(path)
     if recipe == "given":
         raise DcmqError(f"{folder}: its split was given with the data; query, train and seed cannot be chosen")
+    check_fit(str(folder), len(labels), choices["query"], choices["train"])
     split = draw(recipe, labels, choices["query"], choices["train"], choices["seed"])
-    split.save(path)
+    if os.access(folder, os.W_OK):
+        split.save(path)
     return split
 
 
@@ -153,22 +159,69 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _require_files(folder: Path, about: dict) -> None:
-    for name, file in about["files"].items():
-        try:
-            size = (folder / name).stat().st_size
-        except OSError:
-            size = -1
-        if size != file["bytes"]:
-            state = "missing" if size < 0 else f"{size:,} bytes long, not {file['bytes']:,}"
-            raise DcmqError(
-                f"{folder / name} is {state}: prepare {full_name(about['name'], about['population'])} again"
-            )
+def require_files(folder: Path, about: dict) -> None:
+    """Read every byte of a prepared folder. Raises DcmqError where a file is missing or is not what was written."""
+    for name, written in about["files"].items():
+        if file_entry(_path(folder, about, name)) != written:
+            raise _differs(folder, about, name)
+
+
+def file_entry(path: Path) -> dict:
+    """The size in bytes and the SHA-256 of a file."""
+    state, size = hashlib.sha256(), path.stat().st_size
+    with (
+        path.open("rb") as file,
+        tqdm(total=size, unit="B", unit_scale=True, desc=f"hashing {path.name}", disable=size < 10**8) as bar,
+    ):
+        while block := file.read(1 << 22):
+            state.update(block)
+            bar.update(len(block))
+    return {"bytes": size, "sha256": state.hexdigest()}
+
+
+def _content(folder: Path, about: dict, name: str) -> bytes:
+    content = _path(folder, about, name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != about["files"][name]["sha256"]:
+        raise _differs(folder, about, name)
+    return content
+
+
+def _images(folder: Path, about: dict) -> np.memmap:
+    """The images, memory-mapped. Where the proof beside them is absent or damaged, all of them are read, and it is written."""
+    path, written = _path(folder, about, IMAGES), about["files"][IMAGES]
+    proof = path.with_suffix(".proof.json")
+    try:
+        images = open_array(path)
+        if read_json(proof)["sha256"] == written["sha256"]:
+            return images
+    except CorruptFile:
+        pass
+    if file_entry(path) != written:
+        raise _differs(folder, about, IMAGES)
+    if os.access(folder, os.W_OK):
+        finish(path, path)
+    return np.load(path, mmap_mode="r")
+
+
+def _path(folder: Path, about: dict, name: str) -> Path:
+    """The path of a file of the folder. Raises DcmqError where it is not there, or has another size."""
+    path, wanted = folder / name, about["files"][name]["bytes"]
+    size = path.stat().st_size if path.is_file() else -1
+    if size != wanted:
+        state = "missing" if size < 0 else f"{size:,} bytes long, not {wanted:,}"
+        raise DcmqError(f"{path} is {state}: prepare {full_name(about['name'], about['population'])} again")
+    return path
+
+
+def _differs(folder: Path, about: dict, name: str) -> DcmqError:
+    again = full_name(about["name"], about["population"])
+    return DcmqError(f"{folder / name} differs from its checksum in {DESCRIPTION}: prepare {again} again")
 
 
 def _chosen(about: dict, options: dict) -> dict:
     """The stored choices, with another split where ``options`` name one."""
     choices = dict(about["choices"])
+    check_whole(about["name"], {name: options[name] for name in ("query", "train", "seed") if name in options})
     for name, value in options.items():
         value = list(value) if isinstance(value, tuple) else value
         if name in ("query", "train", "seed"):
@@ -195,5 +248,5 @@ def _label_matrix(table: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
     return labels
 
 
-def _names(path: Path) -> tuple[str, ...]:
-    return tuple(path.read_text(encoding="utf-8").split("\n")[:-1])
+def _names(content: bytes) -> tuple[str, ...]:
+    return tuple(content.decode().split("\n")[:-1])

@@ -1,6 +1,5 @@
 """Splits: queries, training samples and gallery, how they are drawn, and their hash."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.storage import write_json
+from dcmq.core.storage import CorruptFile, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Split:
     def load(cls, path: Path) -> "Split":
         """Read an index file. Raises DcmqError if its hash does not match its rows."""
         try:
-            stored = json.loads(Path(path).read_text())
+            stored = read_json(path)
             parts = (stored[k] for k in ("query", "train", "gallery", "validation"))
             split = cls(*(np.asarray(part, np.int64) for part in parts))
             intact = split.hash == stored["hash"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (CorruptFile, ValueError, KeyError, TypeError, OverflowError):
             intact = False
         if not intact:
             raise DcmqError(f"split file {path} is missing, damaged or edited: delete it to draw it again")

@@ -2,6 +2,8 @@
 
 import ast
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -15,16 +17,24 @@ from dcmq.core.registry import suggestion
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
 Value = TypeVar("Value", int, float, str)
+LONGEST_NAME = 255  # bytes of a file's name on common file systems
+_BETWEEN = re.compile(r"[\s,;:=+/\\]+")  # words of parameters
 _IPYTHON = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
 def defaults(path: Path | str) -> dict:
-    """The parameters of a notebook file with their default values."""
+    """The parameters of a notebook file with their default values. Raises DcmqError where it has none, or is no notebook."""
     import nbformat  # slow, and only those who read notebook files need it
 
-    cells = nbformat.read(path, as_version=4).cells
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except Exception as error:  # of JSON, of the schema, of the file system
+        raise DcmqError(f"{path} is no notebook that can be read: {' '.join(str(error).split())[:100]}") from None
+    sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if not sources:
+        raise DcmqError(f"{path} has no cell that is tagged parameters: tag the one that sets them")
     values: dict = {}
-    exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)
+    exec(sources[0], values)
     return {name: value for name, value in values.items() if not name.startswith("__")}
 
 
@@ -37,8 +47,9 @@ def validated(model: type[Parameters], namespace: dict) -> Parameters:
     is how a misspelt parameter is noticed.
 
     Raises:
-        DcmqError: names that are no parameters (each with the closest that is), a missing one, a wrong type or value. A ``model``
-            that ``namespace`` holds from before is taken out of it, so that no later cell goes on with the former parameters.
+        DcmqError: names that are no parameters (each with the closest that is), a missing one, a wrong type or value, or whatever
+            ``model`` says. A ``model`` that ``namespace`` holds from before is taken out of it, so that no later cell goes on
+            with the former parameters.
     """
     names = _assigned(namespace.get("In") or (), model.model_fields)
     values = {
@@ -50,6 +61,8 @@ def validated(model: type[Parameters], namespace: dict) -> Parameters:
         problems = error.errors()
         unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden" and len(p["loc"]) == 1]
         message = _unknown(unknown, list(model.model_fields)) if unknown else _wrong(problems[0])
+    except DcmqError as error:  # a validator's own line
+        message = str(error)
     for name in [name for name, value in namespace.items() if isinstance(value, model)]:
         del namespace[name]
     raise DcmqError(message)  # outside the handler: pydantic's lines would only hide this one
@@ -113,9 +126,28 @@ def _wrong(problem: dict) -> str:
         return f"parameter {name!r} is not set; set it with -p {name} VALUE or in the parameters cell"
     reason = " ".join(problem["msg"].removeprefix("Value error, ").split())
     reason = reason[:1].lower() + reason[1:]
-    value = repr(problem["input"])
-    value = value if len(value) <= 60 else value[:57] + "..."
-    return f"parameter {name!r}: {reason}, not {value} ({type(problem['input']).__name__})"
+    return f"parameter {name!r}: {reason}, not {shown(problem['input'])} ({type(problem['input']).__name__})"
+
+
+def shown(value: object) -> str:
+    """``repr(value)`` for an error's line, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def checked_text(name: str, text: str) -> str:
+    """``text``, the value of the parameter ``name``, in one line.
+
+    Raises:
+        DcmqError: a character that no file's name and no console can hold, or a word longer than a file's name may be.
+    """
+    text = text.replace("\n", " ").replace("\t", " ")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text):
+        raise DcmqError(f"{name}: {shown(text)} holds a character that cannot be written; leave it out")
+    longest = max((len(word.encode()) for word in _BETWEEN.split(text)), default=0)
+    if longest > LONGEST_NAME:
+        raise DcmqError(f"{name}: a word of {longest:,} letters is longer than any name may be ({LONGEST_NAME})")
+    return text
 
 
 def comma_list(text: str | int | float, cast: Callable[[str], Value]) -> list[Value]:
@@ -137,8 +169,8 @@ def comma_list(text: str | int | float, cast: Callable[[str], Value]) -> list[Va
             raise ValueError("an entry is not finite")
     except ValueError:
         raise DcmqError(
-            f"{text!r} is no comma-separated list of {cast.__name__} values; write it like '0,1,2'"
+            f"{shown(text)} is no comma-separated list of {cast.__name__} values; write it like '0,1,2'"
         ) from None
     if len(set(values)) < len(values):
-        raise DcmqError(f"{text!r} names a value twice; name each once")
+        raise DcmqError(f"{shown(text)} names a value twice; name each once")
     return values

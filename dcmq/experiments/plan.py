@@ -1,5 +1,6 @@
 """A plan of runs: variants, code lengths and seeds."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dcmq.config import RunConfig
@@ -28,12 +29,37 @@ class Variant:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan. ``tags`` become columns of the results beside variant and seed."""
+    """One run of a plan. ``tags`` become columns of the results beside variant and seed; ``written`` are the names of those settings,
+    of the ones written for all runs, that it has as they are."""
 
     variant: str
     config: RunConfig
     teacher: str
     tags: dict
+    written: frozenset[str] = frozenset()
+
+
+class Plan(list[PlannedRun]):
+    """The runs of a study, in order, and what its reader should know of them.
+
+    Attributes:
+        settings: those that were written for all runs, by name.
+        left_out: why a row is not among them, by its name.
+    """
+
+    def __init__(self, runs: Iterable[PlannedRun], settings: Mapping = {}, left_out: Mapping[str, str] = {}):  # noqa: B006
+        super().__init__(runs)
+        self.settings, self.left_out = dict(settings), dict(left_out)
+
+    def with_setting(self, name: str) -> list[PlannedRun]:
+        """The runs that have the setting ``name`` as it was written."""
+        return [run for run in self if name in run.written]
+
+
+def has_setting(config: RunConfig, name: str) -> bool:
+    """True where a run has the setting ``name``, of its own, of its student, or as ``METHOD.option``."""
+    fields = {*type(config).model_fields, *type(config.student).model_fields}
+    return name in fields or name.startswith(f"{config.method}.")
 
 
 def weights_label(weights: str) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import dcmq
 from dcmq.config import RunConfig
+from dcmq.core.errors import DcmqError
+from dcmq.core.sealed import BrokenSeal, read_sealed
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import evaluation_fingerprint, training_fingerprint
 from dcmq.methods.base import FitResult
@@ -117,23 +120,53 @@ def _differences(one, other, name: str):
 def finished_record(key: str, file: Path, r: int) -> dict | None:
     """The record of run ``key``, measured as it would be now; None where there is none.
 
-    It is looked for among the reports under ``$DCMQ_PUBLISHED``, if that is set, and then in ``file``.
+    It is looked for among the reports under ``$DCMQ_PUBLISHED``, if that is set, and then in ``file``. A damaged ``file`` is set
+    aside as ``record.json.damaged``, so that the run is measured anew from its checkpoint; an edited one too.
 
     Args:
         r: R of mAP@R (hits).
+
+    Raises:
+        DcmqError: a damaged file that cannot be set aside.
     """
     published = _published(os.environ.get("DCMQ_PUBLISHED", "")).get(key)
-    stored = json.loads(file.read_text()) if file.is_file() else None
-    return next((record for record in (published, stored) if record and _is_current(record, r)), None)
+    found = (published, _stored(file, key) if file.is_file() else None)
+    return next((record for record in found if record and _is_current(record, r)), None)
+
+
+def _stored(file: Path, key: str) -> dict | None:
+    aside = file.with_name(f"{file.name}.damaged")
+    try:
+        record = read_sealed(file, f"it is set aside as {aside.name}, and the run is measured anew")
+        if record.get("key") != key or not isinstance(record.get("evaluation"), dict):
+            raise BrokenSeal(f"{file} is no record of run {key}: it is set aside as {aside.name}")
+        return record
+    except BrokenSeal as error:
+        try:
+            file.replace(aside)
+        except FileNotFoundError:  # by somebody else
+            return None
+        except OSError as denied:
+            raise DcmqError(f"{file} is damaged, and cannot be set aside: {denied.strerror}") from None
+        print(error, file=sys.stderr)
+        return None
 
 
 def _is_current(record: dict, r: int) -> bool:
     measured = record["evaluation"]
-    return measured["R"] == r and measured.get("code") == evaluation_fingerprint()
+    return measured.get("R") == r and measured.get("code") == evaluation_fingerprint()
 
 
 @lru_cache(maxsize=1)
 def _published(folder: str) -> dict[str, dict]:
-    """Run records by key, from the report records under ``folder``."""
-    files = sorted(Path(folder).rglob("record.json")) if folder else []
-    return {record["key"]: record for file in files for record in json.loads(file.read_text())["runs"]}
+    """Run records by key, from the report records under ``folder``; what is damaged is named and left out."""
+    found = {}
+    for file in sorted(Path(folder).rglob("record.json")) if folder else ():
+        try:
+            runs = read_sealed(file, "its runs are looked for elsewhere")["runs"]
+            found |= {run["key"]: run for run in runs if isinstance(run["evaluation"], dict)}
+        except BrokenSeal as error:
+            print(error, file=sys.stderr)
+        except (KeyError, TypeError, AttributeError):
+            print(f"{file} is no record of a report: its runs are looked for elsewhere", file=sys.stderr)
+    return found

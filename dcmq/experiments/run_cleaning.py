@@ -1,6 +1,5 @@
 """Runs that nothing refers to any more, and their removal."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import reports_dir
+from dcmq.core.sealed import read_sealed
 from dcmq.experiments.run_files import RECORD
 from dcmq.experiments.run_list import is_called, is_in_training, newest_runs, run_folders, run_key_of
 
@@ -53,12 +53,10 @@ def reported_keys() -> set[str]:
     keys: set[str] = set()
     for path in sorted(reports_dir().rglob(RECORD)):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_sealed(path, "what it refers to is not known: repair or delete it")
             keys |= {run["key"] for run in record.get("runs", ())}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DcmqError(
-                f"{path} cannot be read ({error}), so what it refers to is not known: repair or delete it"
-            ) from None
+        except (TypeError, KeyError, AttributeError):
+            raise DcmqError(f"{path} is no record of a report, so what it refers to is not known: delete it") from None
     return keys
 
 

@@ -3,7 +3,6 @@
 Nothing slow is imported, so that a list of many runs is there at once.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from dcmq.config import StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import display_path, runs_dir
+from dcmq.core.sealed import read_sealed
 from dcmq.experiments.run_files import CHECKPOINT, INPUTS, RECORD, name_parts
 
 _NEWEST = 4  # named where a run is not found
@@ -134,15 +134,9 @@ def read_record(folder: Path) -> dict:
         DcmqError: the run is not finished, or its record is damaged.
     """
     path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DcmqError(f"{folder} is no finished run; {newest_runs()}") from None
-    except (OSError, ValueError) as error:
-        raise DcmqError(f"{path} cannot be read ({error}): delete it, and run again") from None
-    if not isinstance(record, dict):
-        raise DcmqError(f"{path} is no record of a run: delete it, and run again")
-    return record
+    if not path.exists():
+        raise DcmqError(f"{folder} is no finished run; {newest_runs()}")
+    return read_sealed(path, "run its notebook again, and the run is measured anew")
 
 
 def select_runs(rows: Iterable[RunRow], **wanted: str | int | None) -> list[RunRow]:
@@ -213,6 +207,8 @@ def is_in_training(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # a place where nobody can write, so nobody trains there
+        return False
 
 
 def _is_run(folder: Path) -> bool:

@@ -130,7 +130,6 @@ def epochs_done(folder: Path) -> int:
 def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> Path:
     """The run's folder, with what its student must be told to read other images and texts."""
     folder = run_folder(config, key)
-    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / INPUTS).is_file():
         inputs = {
             "vocabulary": dataset.vocabulary,

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dcmq.core.arrays import new_array
 from dcmq.core.errors import DcmqError
+from dcmq.core.executors import scheduler_address
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
-from dcmq.core.shards import cluster_address, make_on_cluster
-from dcmq.core.storage import CorruptFile, load_tensors, new_array, save_tensors
+from dcmq.core.shards import make_on_cluster
+from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
 from dcmq.core.user_code import code_fingerprint
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.lazy_images import LazyImages
@@ -92,7 +94,7 @@ def _image_vectors(teacher: Encoder, folder: Path, dataset: RetrievalDataset, pr
     initial = total - sum(map(len, missing.values()))
     quiet = not progress or parent_process() is not None
     with tqdm(total=total, initial=initial, desc=f"teacher {teacher.name}", unit="batch", disable=quiet) as bar:
-        scheduler = "" if isinstance(dataset.images, LazyImages) else cluster_address()
+        scheduler = "" if isinstance(dataset.images, LazyImages) else scheduler_address()
         if scheduler and len(missing) > 1 and _is_packages(teacher.name):
             _encode_elsewhere(teacher, dataset.name, images, folder, missing, scheduler, bar)
             vectors |= {file: _stored(file) for file in missing}

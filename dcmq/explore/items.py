@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.data.decode import UNREADABLE
+from dcmq.data.open_images import UNREADABLE, open_image
+from dcmq.data.resize import rgb_image
 from dcmq.data.words import LATIN
 from dcmq.reporting.gallery import text_of
 from dcmq.search.collection import Collection
@@ -78,7 +79,7 @@ class Items:
         image = self.image(row) or _grey_tile(size, "no image" if not self.has["images"][row] else "file is gone")
         image.thumbnail((size, size))  # which only makes smaller
         content = io.BytesIO()
-        image.convert("RGB").save(content, "JPEG", quality=_QUALITY)
+        image.save(content, "JPEG", quality=_QUALITY)
         return content.getvalue()
 
 
@@ -127,9 +128,11 @@ def items_of_collection(collection: Collection) -> Items:
 def _read(collection: Collection, name: str, largest: int = 512) -> Image.Image | None:
     """One of the images, at most ``largest`` pixels a side; None if it is gone."""
     try:
-        with Image.open(io.BytesIO(collection.read_image(name))) as image:
-            image.thumbnail((largest, largest))  # a JPEG is decoded at a fraction of its size: many times faster
-            return image.convert("RGB")
+        with open_image(io.BytesIO(collection.read_image(name))) as image:
+            image.draft("RGB", (largest, largest))  # a JPEG is decoded at a fraction of its size: many times faster
+            small = rgb_image(image)
+            small.thumbnail((largest, largest))
+            return small
     except UNREADABLE:
         return None
 

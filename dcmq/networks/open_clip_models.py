@@ -3,7 +3,7 @@
 open_clip takes seconds to import, which only those who run one of its models should wait: hence the imports inside.
 """
 
-from pathlib import Path
+import os
 
 from dcmq.core.errors import DcmqError
 from dcmq.networks.hub import first_line, require_reachable, unusable
@@ -52,7 +52,7 @@ def _published(architecture: str, tag: str, name: str):
 
 
 def _from_file(architecture: str, path: str, name: str):
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # unlike Path, also of a name that no file can have
         raise DcmqError(f"{name}: no checkpoint file {path}")
     try:
         return _create(architecture, path)

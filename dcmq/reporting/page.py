@@ -1,6 +1,5 @@
 """One page over all reports, ``reports/README.md``, made of their records and tables alone; and where a report lies."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from dcmq.core.errors import DcmqError
 from dcmq.core.paths import display_path, reports_dir, runs_dir
 from dcmq.core.registry import suggestion
+from dcmq.core.sealed import read_sealed
 from dcmq.core.storage import atomic_write
 
 _UNFOLDED = 9  # verdicts; where there are more, a click unfolds them
@@ -39,7 +39,7 @@ reads the query did not learn, and no claim is judged on them.
 
 def collected(folder: Path, order: Sequence[str]) -> list[tuple[Path, dict]]:
     """The report folders under ``folder`` with their records: notebooks in ``order``, and of each ``scenes`` first."""
-    reports = [(path.parent, json.loads(path.read_text())) for path in folder.glob("*/*/record.json")]
+    reports = [(path.parent, read_sealed(path, "make the report again")) for path in folder.glob("*/*/record.json")]
     reports = [(path, record) for path, record in reports if record.get("notebook") in order]
     return sorted(
         reports,
@@ -131,7 +131,7 @@ def newest_report(notebook: str) -> Path:
     Raises:
         DcmqError: that notebook has no report.
     """
-    files = [file for file in (reports_dir() / notebook).rglob("*") if file.is_file()]
+    files = list((reports_dir() / notebook).glob("*/record.json"))
     if not files:
         names = sorted(path.name for path in reports_dir().iterdir() if path.is_dir())
         raise DcmqError(

@@ -1,8 +1,10 @@
 """The lines in which a notebook says what it works on, and the files that it leaves under ``reports/``."""
 
 import json
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +13,10 @@ from matplotlib.figure import Figure
 from dcmq.config import EncodersConfig, StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
+from dcmq.core.sealed import read_sealed, sealed
 from dcmq.core.storage import atomic_write
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.experiments.plan import PlannedRun, weights_label
+from dcmq.experiments.plan import Plan, PlannedRun, weights_label
 from dcmq.experiments.study import Study
 from dcmq.reporting.figures import save
 from dcmq.reporting.results import METRICS, WHERE, WHOLE, metric_name, written
@@ -26,11 +29,13 @@ from dcmq.teachers.base import TeacherEmbeddings
 # What differs between two records of the same results: when and from which commit they were made, and how long that took.
 # The provenance repeats it in words.
 _CIRCUMSTANCES = frozenset({"training_seconds", "seconds", "finished", "git", "provenance", "workers", "scheduler"})
+RECORD, NOTEBOOK = "record.json", "notebook.ipynb"
 _SECONDS = re.compile(r"\d[\d,.]* s\b")
 
 
 def plan_text(plan: Sequence[PlannedRun]) -> str:
-    """Lines on the planned runs: how many of how many variants, their seeds, and the students' encoders and codes."""
+    """Lines on the planned runs: how many of how many variants, their seeds, the students' encoders and codes; the rows that are
+    left out, and why; and the settings that were written for all and that only some have."""
     variants = list(dict.fromkeys(run.variant for run in plan))
     seeds = sorted({run.config.seed for run in plan})
     students = [run.config.student for run in plan]
@@ -42,8 +47,23 @@ def plan_text(plan: Sequence[PlannedRun]) -> str:
             f"{counted(len(plan), 'run')} of {counted(len(variants), 'variant')}, seeds {seeds}",
             f"student {', '.join(encoders)}",
             f"codes   {', '.join(codes)}",
+            *(_notes(plan) if isinstance(plan, Plan) else ()),
         ]
     )
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    for why in dict.fromkeys(plan.left_out.values()):
+        rows = [row for row, reason in plan.left_out.items() if reason == why]
+        yield f"left out {', '.join(rows)}: {why}"
+    for name, value in plan.settings.items():
+        runs = plan.with_setting(name)
+        if len(runs) < len(plan):
+            having = dict.fromkeys(run.variant for run in runs)
+            others = dict.fromkeys(run.variant for run in plan if run.variant not in having)
+            rows = f"all rows but {', '.join(others)}" if 0 < len(others) < len(having) else ", ".join(having)
+            which = f"of {counted(len(plan), 'run')} have it as it is: {rows or 'what they have follows from it'}"
+            yield f"setting {name}={value}: {len(runs)} {which}"
 
 
 def _image_encoder(student: EncodersConfig) -> str:
@@ -133,10 +153,11 @@ def write_report(
     **more,
 ) -> Path:
     """Write tables (CSV, Markdown, LaTeX), that of verdicts among them, figures (SVG, PNG), single values and the record; return
-    the folder.
+    the folder. Tables, figures and values of a former report in it that this one does not have are removed.
 
     A record that is there already stays if the new one differs in times, dates and commits alone, and so do tables that
-    differ in seconds alone: who runs a notebook again leaves the evidence of its first run as it is.
+    differ in seconds alone: who runs a notebook again leaves the evidence of its first run as it is. Where results differ, the
+    notebook of the former run that lies beside them is removed.
 
     Args:
         tables: ``table`` is the one that the page over all reports shows, ``paper`` the paper's numbers; empty ones are
@@ -153,18 +174,9 @@ def write_report(
     if floors:
         tables = tables | {"table-floors": floors_table(floors, getattr(study, "r", 0))}
         more |= {"floors": floors}
-    decided = verdict_table(verdicts, getattr(study, "r", 0))
-    for name, table in ({"table-verdicts": decided} | tables).items():
-        if not (table.empty or _is_written(folder / f"{name}.md", table)):
-            write_table(table, folder / name)
-    for name, figure in (figures or {}).items():
-        save(figure, folder / name)
-    if frame is not None:
-        written(frame).to_csv(folder / "values.csv", index=False, lineterminator="\n")
-    write_record(
-        folder / "record.json",
-        study.model_dump(),
-        list({r["key"]: r for r in records}.values()),
+    tables = {"table-verdicts": verdict_table(verdicts, getattr(study, "r", 0))} | tables
+    tables, figures = {name: table for name, table in tables.items() if not table.empty}, figures or {}
+    about = dict(
         notebook=study.notebook,
         item=study.item,
         title=study.title,
@@ -173,7 +185,34 @@ def write_report(
         provenance=provenance(records) if records else {},
         **more,
     )
+    content = _content(folder / RECORD, study.model_dump(), list({r["key"]: r for r in records}.values()), about)
+    _remove_former(folder, {*tables, *figures}, frame is not None, _results_text(content) != _written_results(folder / RECORD))
+    for name, table in tables.items():
+        if not _is_written(folder / f"{name}.md", table):
+            write_table(table, folder / name)
+    for name, figure in figures.items():
+        save(figure, folder / name)
+    if frame is not None:
+        atomic_write(folder / "values.csv", written(frame).to_csv(index=False, lineterminator="\n").encode())
+    _write_content(folder / RECORD, content)
     return folder
+
+
+def _remove_former(folder: Path, stems: Collection[str], has_values: bool, is_new: bool) -> None:
+    """Remove what a former report left in ``folder`` and the new one will not write: tables and figures, known by the files that
+    each consists of, with other ``stems``; values, unless it ``has_values``; and the executed notebook, if it ``is_new``."""
+    former: list[Path] = []
+    for suffixes in ((".md", ".csv", ".tex"), (".svg", ".png")):
+        for file in folder.glob(f"*{suffixes[-1]}"):
+            files = [file.with_suffix(suffix) for suffix in suffixes]
+            if file.stem not in stems and all(file.is_file() for file in files):
+                former += files
+    former += [folder / name for name, stays in (("values.csv", has_values), (NOTEBOOK, not is_new)) if not stays]
+    try:
+        for file in former:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise DcmqError(f"cannot replace the report in {folder}: {error.strerror}; set DCMQ_REPORTS to a folder you can write") from None
 
 
 def _is_written(file: Path, table: pd.DataFrame) -> bool:
@@ -197,19 +236,31 @@ def write_record(path: Path | str, parameters: dict, records: list[dict], **more
     """
     path = Path(path)
     path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
-    content = {"parameters": parameters, **more, "runs": records}
-    try:
-        if _results_text(content) == _written_results(path):
-            print(f"unchanged: {path.name} that is there holds the same results")
-        else:
-            atomic_write(path, _record_text(content).encode())
-    except (TypeError, ValueError) as error:
-        raise DcmqError(f"write_record: {path.name} cannot be JSON ({error}); give plain numbers and text") from None
+    _write_content(path, _content(path, parameters, records, more))
     return path
 
 
-def _record_text(content: dict) -> str:
-    """``content`` as JSON, indented but for the runs, which have a line each: hundreds of them stay readable as a difference."""
+def _content(path: Path, parameters: dict, records: list[dict], more: dict) -> dict:
+    """The content of a record. Raises DcmqError where it is none that JSON can hold."""
+    content = {"parameters": parameters, **more, "runs": records}
+    try:
+        record_text(content)
+    except (TypeError, ValueError) as error:
+        raise DcmqError(f"write_record: {path.name} cannot be JSON ({error}); give plain numbers and text") from None
+    return content
+
+
+def _write_content(path: Path, content: dict) -> None:
+    if _results_text(content) == _written_results(path):
+        print(f"unchanged: {path.name} that is there holds the same results")
+        with suppress(OSError):  # of a file that is only to be read
+            os.utime(path)  # it is the newest report all the same
+    else:
+        atomic_write(path, record_text(sealed(content)).encode())
+
+
+def record_text(content: dict) -> str:
+    """A report's record as JSON, indented but for the runs, which have a line each: hundreds of them stay readable as a difference."""
     head = json.dumps({name: part for name, part in content.items() if name != "runs"}, indent=2, allow_nan=False)
     runs = ",\n".join(f"    {json.dumps(run, allow_nan=False)}" for run in content["runs"])
     return f'{head.removesuffix("}").rstrip()},\n  "runs": [\n{runs}\n  ]\n}}\n'
@@ -218,8 +269,8 @@ def _record_text(content: dict) -> str:
 def _written_results(path: Path) -> str:
     """The text of the results in a record that is there; empty where there is none that can be read."""
     try:
-        return _results_text(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return _results_text(read_sealed(path, "it is written anew"))
+    except DcmqError:
         return ""
 
 

@@ -19,9 +19,10 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.executors import SCHEDULER, LostWorker, do_all
 from dcmq.core.paths import display_path, home
 from dcmq.core.registry import suggestion
-from dcmq.experiments.parameters import defaults
+from dcmq.experiments.parameters import defaults, shown
 from dcmq.reporting.clean_notebooks import clean
 from dcmq.reporting.page import newest_report
+from dcmq.reporting.report import NOTEBOOK
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -39,9 +40,15 @@ def run_notebooks(
         a line on what went wrong, by the name of each notebook that failed.
 
     Raises:
-        DcmqError: there is no such notebook, said before any runs; or nobody answers at ``scheduler``.
+        DcmqError: there is no such notebook, none is named, or a parameter that cannot be, said before any runs; or nobody answers at
+            ``scheduler``.
     """
+    if not names:
+        raise DcmqError(f"no notebook in {display_path(home() / 'notebooks')}: set DCMQ_HOME to a checkout, which has them")
     files = {name: notebook_file(name) for name in names}
+    taken = {name for file in files.values() for name in notebook_parameters(file, parameters)}
+    for name in parameters.keys() - taken:
+        print(f"note: {name} changes nothing, as it is no parameter of {', '.join(files)}", file=sys.stderr)
     failures: dict[str, str] = {}
     with tqdm(total=len(files), unit="notebook") as bar:
         waiting = set(files)
@@ -75,9 +82,12 @@ def notebook_file(name: str) -> Path:
     file = folder / f"{name}.ipynb"
     if not file.is_file():
         names = sorted(path.stem for path in folder.glob("*.ipynb"))
+        if not names:
+            told = "the package brings none, so copy the folder notebooks of the repository there, or set DCMQ_HOME to a checkout"
+            raise DcmqError(f"there is no notebook in {display_path(folder)}: {told}")
         raise DcmqError(
             f"no notebook {name!r} in {display_path(folder)}{suggestion(name, names)} "
-            f"(known: {', '.join(names) or 'none'})"
+            f"(known: {', '.join(names)})"
         )
     return file
 
@@ -103,16 +113,32 @@ def execute(notebook: Path, parameters: Mapping[str, str]) -> str:
         raised = f"{error.ename}: {error.evalue}" if isinstance(error, PapermillExecutionError) else str(error)
         lines = [line for line in _COLORS.sub("", raised).splitlines() if line.strip()]
         return f"{lines[-1] if lines else type(error).__name__} (all of it: {display_path(log)})"
-    nbformat.write(clean(nbformat.read(output, as_version=4)), newest_report(notebook.stem) / "notebook.ipynb")
+    nbformat.write(clean(nbformat.read(output, as_version=4)), newest_report(notebook.stem) / NOTEBOOK)
     output.unlink()
     return ""
 
 
 def notebook_parameters(notebook: Path, parameters: Mapping[str, str]) -> dict[str, object]:
-    """Those of ``parameters`` that the notebook has, each as the type of its default. It trains one run at a time."""
+    """Those of ``parameters`` that the notebook has, each as the type of its default. It trains one run at a time.
+
+    Raises:
+        DcmqError: a value that is none of that type.
+    """
     known = defaults(notebook)
     values = {name: value for name, value in {**parameters, "workers": "1"}.items() if name in known}
-    return {name: value if isinstance(known[name], str) else json.loads(value) for name, value in values.items()}
+    return {name: _as_type(name, value, type(known[name])) for name, value in values.items()}
+
+
+def _as_type(name: str, text: str, kind: type) -> object:
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise DcmqError(f"{name}: {shown(text)} is no {kind.__name__}; write it like {json.dumps(kind(1))}")
+    return value
 
 
 @contextmanager

@@ -103,6 +103,8 @@ def evaluate_ranking(
     num_queries, n = len(query_labels), len(gallery_labels)
     if not num_queries or not n:
         raise DcmqError(f"nothing to rank: {num_queries} queries, {n} gallery items; check the split")
+    if r < 1:
+        raise DcmqError(f"r is {r}: mAP@R needs a whole number from 1 on")
     r = min(r, n)
     cutoffs = [c for c in CUTOFFS if c <= n]
     positions = tie_permutation(n, tie_seed).argsort().numpy()

@@ -1,5 +1,6 @@
 """A folder that holds a student and what it has encoded: images, texts or both."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +9,23 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from dcmq.codes.ids import id_array, id_values, positions
 from dcmq.codes.index import AUTO, CodeIndex
 from dcmq.codes.pack import unpack
 from dcmq.core.errors import DcmqError
+from dcmq.core.storage import locked, sweep
 from dcmq.search.duplicates import folded, same_codes
-from dcmq.search.image_files import ImageFiles
+from dcmq.search.image_files import ImageFiles, noted_source
 from dcmq.search.parts import ENCODED, UNREADABLE, encode_in_parts
 from dcmq.search.pretrained import MODEL, PretrainedStudent
-from dcmq.search.sources import Listing, absolute_source, base_of, list_images, source_exists
+from dcmq.search.sources import Listing, absolute_source, base_of, content_hash, list_images, source_exists
 
 KINDS = ("images", "texts")
-_SOURCE, _FILES = "root.txt", "files.safetensors"  # where the images are, and what tells whether one was replaced
+_FILES = "files.safetensors"  # where the images are, and what tells whether one was replaced
+_SOURCE = "root.txt"  # where they are, in collections that were built before
+_TEXTS = 100_000  # encoded between two savings
 _FOLDED = 100  # hits at least that are looked through for near duplicates
 _PARTS, _LOCK = "parts", ".building.lock"  # of a build that goes on, or was ended
 
@@ -44,14 +48,21 @@ class Hit:
 
 
 class ImageUpdate(NamedTuple):
-    """The numbers of images that were added, replaced and removed, the names of those that cannot be read, and by the name of
-    each tar or parquet file that cannot be read the reason."""
+    """The outcome of an update.
+
+    Attributes:
+        added, replaced, removed: how many images were.
+        unreadable: names of images that cannot be read.
+        damaged: by the name of each tar file, parquet file or folder that cannot be read, the reason.
+        passed_over: by the reason, names of images that are left out without a look at them, such as hidden ones.
+    """
 
     added: int
     replaced: int
     removed: int
     unreadable: list[str]
     damaged: dict[str, str]
+    passed_over: dict[str, list[str]]
 
 
 class Collection:
@@ -70,8 +81,9 @@ class Collection:
             raise DcmqError(f"{self.folder} is no collection: build one with dcmq search build")
         self.model = PretrainedStudent.load(self.folder / MODEL)
         self._files: ImageFiles | None = None  # read when it is needed first
-        noted = self.folder / _SOURCE
-        self.source = Path(noted.read_text(encoding="utf-8").strip()) if noted.is_file() else None  # of the images
+        self.source = noted_source(self.folder / _FILES)  # of the images
+        if self.source is None and (noted := self.folder / _SOURCE).is_file():
+            self.source = Path(os.fsdecode(noted.read_bytes().rstrip(b"\r\n")))  # as it was written before
 
     @classmethod
     def create(cls, folder: Path | str, model: PretrainedStudent, replace: bool = False) -> "Collection":
@@ -121,7 +133,8 @@ class Collection:
                 it; or as :func:`dcmq.search.parts.encode_in_parts`.
         """
         try:
-            with FileLock(self.folder / _LOCK, timeout=0):
+            with locked(self.folder / _LOCK, timeout=0):
+                sweep(self.folder, _FILES)
                 return self._update_images(absolute_source(source), workers, scheduler)
         except Timeout:
             raise DcmqError(f"{self.folder}: somebody else is building it; wait for that, or stop it") from None
@@ -134,7 +147,7 @@ class Collection:
             )
         self._files = None  # somebody else may have built it since it was read
         listing, index, noted = list_images(source), self.load_index("images"), self._image_files()
-        old = index.positions(listing.ids)  # of each image, its row in the index
+        old = index.positions(id_values(listing.ids))  # of each image, its row in the index
         if moved and (old < 0).all():
             raise DcmqError(
                 f"{self.folder} has the images under {self.source}, which is gone, and none of them is in {source}: name the "
@@ -159,8 +172,8 @@ class Collection:
         unreadable = todo[made.state == UNREADABLE]
         gone = np.ones(len(index), bool)
         gone[old[old >= 0]] = False
-        for volume, _ in listing.damaged if len(index) else ():
-            gone &= ~np.char.startswith(index.ids, f"{volume}/")
+        for volume in listing.damaged if len(index) else ():
+            gone &= ~np.array([name.startswith(f"{volume}/") for name in index.ids], bool)
         leaving = gone.copy()
         leaving[[row for row in (*old[new], *old[unreadable]) if row >= 0]] = True
         index.remove(index.ids[leaving])
@@ -169,12 +182,13 @@ class Collection:
         self.save_index("images", index)
         content[todo], look[todo] = made.content, made.look
         readable = np.setdiff1d(np.arange(len(listing)), unreadable)
-        ImageFiles(listing.rows(readable), content[readable], look[readable]).save(self.folder / _FILES)
-        (self.folder / _SOURCE).write_text(f"{source}\n", encoding="utf-8")
+        ImageFiles(listing.rows(readable), content[readable], look[readable]).save(self.folder / _FILES, source)
+        (self.folder / _SOURCE).unlink(missing_ok=True)
         self.source, self._files = source, None
         shutil.rmtree(parts, ignore_errors=True)
         counts = (int((~again).sum()), int(replaced.sum()), int(gone.sum()))
-        return ImageUpdate(*counts, id_values(listing.ids[unreadable]).tolist(), dict(listing.damaged))
+        names = id_values(listing.ids[unreadable]).tolist()
+        return ImageUpdate(*counts, names, listing.damaged, listing.passed_over)
 
     @property
     def root(self) -> Path | None:
@@ -184,6 +198,10 @@ class Collection:
     def read_image(self, name: str) -> bytes:
         """The bytes of one of the images. Raises FileNotFoundError where it is not there any more."""
         return self._image_files().read(name)
+
+    def was_replaced(self, name: str, content: bytes) -> bool:
+        """True where ``content``, read of the image ``name`` now, is another one than was encoded."""
+        return self._image_files().content_of(name) != content_hash(content)
 
     def image_listing(self) -> Listing:
         """Where the images are, as of the last build; empty where they are no files."""
@@ -204,9 +222,10 @@ class Collection:
         unknown = [text for text in texts if not self.model.can_read(text)]
         present = {*index.ids.tolist(), *unknown}
         new = [text for text in dict.fromkeys(texts) if text not in present]
-        if new:
-            index.add(self.model.quantize_texts(new), new)
-            self.save_index("texts", index)
+        for start in range(0, len(new), _TEXTS):
+            part = new[start : start + _TEXTS]
+            index.add(self.model.quantize_texts(part), part)
+            self.save_index("texts", index)  # so that an end in the middle keeps what is encoded
         return len(new), unknown
 
     def search(
@@ -272,12 +291,11 @@ class Collection:
         """The places of ``ids``, a ranking, in groups of near duplicates."""
         if not ids:
             return []
-        stored = id_array(np.array(ids))
-        codes = unpack(index.codes[index.positions(stored)], index.num_codebooks, index.num_codewords)
+        codes = unpack(index.codes[index.positions(ids)], index.num_codebooks, index.num_codewords)
         if kind == "texts":
             return same_codes(codes, k)
         files = self._image_files()
-        rows = positions(files.listing.ids, stored)
+        rows = positions(files.listing.ids, id_array(ids))
         return folded(np.where(rows < 0, 0, np.append(files.look, np.uint64(0))[rows]), codes, k)
 
     def _file(self, kind: str) -> Path:

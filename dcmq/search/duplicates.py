@@ -4,9 +4,10 @@ import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from dcmq.data.decode import UNREADABLE
+from dcmq.data.open_images import UNREADABLE, open_image
+from dcmq.data.resize import rgb_image
 
 SAME_LOOK = (
     5  # of 64 bits that may differ, ours: photos that were halved and saved anew are nearer, other photos hardly ever
@@ -17,13 +18,13 @@ _SIDE = 8
 def look(content: bytes) -> int:
     """64 bits of how an image looks, never 0: for each place on a grid of 8 x 8, whether it gets brighter to the right.
 
-    Known as the difference hash. Images that are turned by their EXIF data are turned first. 0 where ``content`` is no image, or
+    Known as the difference hash, of the image as :func:`dcmq.data.resize.rgb_image` has it. 0 where ``content`` is no image, or
     one of a single grey, which looks like nothing.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             image.draft("L", (_SIDE * 8, _SIDE * 8))  # a JPEG is decoded at a fraction of its size: many times faster
-            small = ImageOps.exif_transpose(image).convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX)
+            small = rgb_image(image).convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX)
     except UNREADABLE:
         return 0
     grey = np.asarray(small, np.int16)

@@ -9,7 +9,6 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -17,9 +16,9 @@ from dcmq.codes.quantize import quantize
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors
-from dcmq.data.decode import UNREADABLE
+from dcmq.data.open_images import UNREADABLE, open_image
 from dcmq.data.resize import image_array
-from dcmq.data.words import words
+from dcmq.data.words import folded, words
 from dcmq.methods.dcmq.student import Student, load_student
 from dcmq.networks.clip import clip_tokenizer
 from dcmq.search.hub import HUB, fetch
@@ -56,7 +55,7 @@ class PretrainedStudent:
         self.student, self.config, self._quantizer = student.eval(), config, student.quantizer
         self.vocabulary, self.dataset_image_size = tuple(vocabulary), dataset_image_size
         self.word_pattern, self.thresholds = word_pattern, thresholds
-        self._column = {word: i for i, word in enumerate(self.vocabulary)}
+        self._column = {folded(word): i for i, word in enumerate(self.vocabulary)}  # as words of texts are
         self._takes_bags = config.student.text_input == "bow"
 
     @property
@@ -190,7 +189,7 @@ class PretrainedStudent:
     def _read_image(self, file: Path | BinaryIO) -> np.ndarray | None:
         """(size, size, 3) uint8, squashed as the data set's images were; None if the file is no readable image."""
         try:
-            with Image.open(file) as image:
+            with open_image(file) as image:
                 return image_array(image, self.dataset_image_size)
         except UNREADABLE:
             return None

@@ -1,12 +1,12 @@
 """The student of a trained run, or of a collection that has one already."""
 
-import json
 from pathlib import Path
 
 from dcmq.config import TrainConfig
 from dcmq.core.errors import DcmqError
+from dcmq.core.sealed import read_sealed
 from dcmq.experiments.run_files import INPUTS, RECORD
-from dcmq.experiments.run_list import newest_runs
+from dcmq.experiments.run_list import newest_runs, read_record
 from dcmq.experiments.runs import checkpoint_file
 from dcmq.methods.dcmq.student import load_student
 from dcmq.search.pretrained import MODEL, PretrainedStudent
@@ -16,16 +16,17 @@ def model_of(folder: Path) -> PretrainedStudent:
     """The student of a finished run of DCMQ, from the run's folder, or that of a collection, from the collection's.
 
     Raises:
-        DcmqError: it is no such folder, or the run is of another method or of another version.
+        DcmqError: it is no such folder, a file of it is damaged, or the run is of another method or of another version.
     """
     if (folder / MODEL).is_file():
         return PretrainedStudent.load(folder / MODEL)
-    try:
-        record = json.loads((folder / RECORD).read_text())
-        config = record["config"]
-        inputs = json.loads((folder / INPUTS).read_text())
-    except (OSError, ValueError, KeyError):
-        raise DcmqError(f"{folder} is neither a finished run nor a collection; {newest_runs()}") from None
+    if not all((folder / name).is_file() for name in (RECORD, INPUTS)):
+        raise DcmqError(f"{folder} is neither a finished run nor a collection; {newest_runs()}")
+    record = read_record(folder)
+    inputs = read_sealed(folder / INPUTS, f"delete it and {RECORD}, and run its notebook again: nothing is trained anew")
+    config = record.get("config")
+    if not isinstance(config, dict):
+        raise DcmqError(f"{folder} is neither a finished run nor a collection; {newest_runs()}")
     if config.get("method") != "DCMQ":
         raise DcmqError(f"{folder} is a run of {config.get('method')}; only students of DCMQ make codes to search")
     try:

@@ -4,18 +4,29 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dcmq.codes.ids import id_array, id_label
+from dcmq.codes.ids import id_label
 from dcmq.core.errors import DcmqError
+from dcmq.search.folders import (
+    NOT_UTF8,
+    PARQUET,
+    SUFFIXES,
+    TAR,
+    is_image_name,
+    is_utf8,
+    reason_to_pass_over,
+    search_folder,
+    shown,
+    stamp,
+)
 
-SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
-LIST, TAR, PARQUET = ".txt", ".tar", ".parquet"
+LIST = ".txt"
 _IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "bytes", "thumbnail")
 _ID_COLUMNS = ("id", "key", "__key__", "file_name", "filename", "path", "image_id", "uid")
 _WILD = frozenset("*?[")
@@ -31,9 +42,10 @@ class Listing:
         ids: (n,) UTF-8 bytes.
         volume: (n,) int32, the file in ``volumes`` that holds the image; -1 where the image is a file of its own.
         place: (n,) int64, the first byte in a tar file, or the row in a parquet file.
-        size, time: (n,) int64, bytes and time of change in nanoseconds; of a parquet file's image, those of the file.
+        size, time: (n,) int64, bytes and :func:`dcmq.search.folders.stamp`; of a parquet file's image, those of the file.
         volumes: names of tar and parquet files.
-        damaged: by the name of a volume that cannot be read, the reason.
+        damaged: by the name of a volume or a folder that cannot be read, the reason.
+        passed_over: by the reason, names of images that are left out.
     """
 
     base: Path
@@ -43,7 +55,8 @@ class Listing:
     size: np.ndarray
     time: np.ndarray
     volumes: tuple[str, ...] = ()
-    damaged: tuple[tuple[str, str], ...] = ()
+    damaged: dict[str, str] = field(default_factory=dict)
+    passed_over: dict[str, list[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,6 +89,12 @@ def source_exists(source: Path) -> bool:
     return source.exists() or bool(_is_pattern(source) and _matches(source))
 
 
+def require_source(source: Path) -> None:
+    """Raise DcmqError where there is no such file or folder, or nothing fits a pattern."""
+    if not source_exists(source):
+        raise DcmqError(f"no file fits {source}" if _is_pattern(source) else f"there is no folder or file {source}")
+
+
 def base_of(source: Path) -> Path:
     """The folder that the names of a source's images are relative to."""
     if _is_pattern(source) and not source.exists():
@@ -87,23 +106,20 @@ def list_images(source: Path) -> Listing:
     """The images of ``source``, in the order of their names; those of a list in the list's order.
 
     Args:
-        source: a folder, searched through with all its folders, or else one that holds tar or parquet files and no image; a
-            ``.txt`` file with a path in each line, relative to the list; a ``.tar`` or ``.parquet`` file; or a pattern with
+        source: a folder, searched through with all its folders but hidden ones, or else one that holds tar or parquet files and
+            no image; a ``.txt`` file with a path in each line, relative to the list; a ``.tar`` or ``.parquet`` file; or a pattern with
             ``*``, ``?`` or ``[]`` for several of these two.
 
     Raises:
         DcmqError: there is no such source, it holds no image, or two images have one name. Volumes that cannot be read are
             noted in the listing, and raise where no other is left.
     """
+    require_source(source)
     if _is_pattern(source) and not source.exists():
-        if not (found := _matches(source)):
-            raise DcmqError(f"no file fits {source}")
-        return _checked(_list_volumes(base_of(source), found), source)
+        return _checked(_list_volumes(base_of(source), _matches(source)), source)
     if source.is_dir():
         return _checked(_list_folder(source), source)
-    if not source.is_file():
-        raise DcmqError(f"there is no folder or file {source}")
-    if source.suffix == LIST:
+    if source.suffix.lower() == LIST:
         return _checked(_list_lines(source), source)
     return _checked(_list_volumes(source.parent, [source]), source)
 
@@ -117,18 +133,18 @@ def read_images(listing: Listing) -> Iterator[bytes | None]:
     for volume, rows in _runs(listing.volume):
         if volume < 0:
             for name in listing.ids[rows]:
-                yield _read(listing.base / name.decode())
+                yield _read(listing.base / os.fsdecode(name))
             continue
         file = listing.base / listing.volumes[volume]
         try:
-            if file.suffix == PARQUET:
+            if file.suffix.lower() == PARQUET:
                 yield from _read_rows(file, listing.place[rows])
             else:
                 with file.open("rb") as opened:
                     for place, size in zip(listing.place[rows].tolist(), listing.size[rows].tolist(), strict=True):
                         opened.seek(place)
                         yield opened.read(size)
-            unchanged = file.stat().st_mtime_ns == listing.time[rows.start]
+            unchanged = stamp(file.stat()) == listing.time[rows.start]
         except (OSError, pa.ArrowException) as error:
             raise DcmqError(f"{file}: {_reason(error)}") from None
         if not unchanged:
@@ -136,109 +152,111 @@ def read_images(listing: Listing) -> Iterator[bytes | None]:
 
 
 def _list_folder(root: Path) -> Listing:
-    paths, sizes, times, volumes = [], [], [], []
-    for folder, inner, names in os.walk(root):
-        inner.sort()
-        for name in names:
-            suffix, file = Path(name).suffix.lower(), os.path.join(folder, name)
-            if suffix in SUFFIXES and os.path.isfile(file):
-                status = os.stat(file)
-                paths.append(os.path.relpath(file, root).replace(os.sep, "/"))
-                sizes.append(status.st_size)
-                times.append(status.st_mtime_ns)
-            elif suffix in (TAR, PARQUET):
-                volumes.append(Path(file))
-    if not paths and volumes:
-        return _list_volumes(root, sorted(volumes))
-    order = sorted(range(len(paths)), key=paths.__getitem__)
-    return _of_files(root, [paths[i] for i in order], [sizes[i] for i in order], [times[i] for i in order])
+    found = search_folder(root)
+    if not found.images and found.volumes:
+        listing = _list_volumes(root, found.volumes)
+        passed_over = {**found.passed_over, **listing.passed_over}
+        return replace(listing, damaged=listing.damaged | found.closed, passed_over=passed_over)
+    listing = _of_files(root, *zip(*found.images, strict=True)) if found.images else _of_files(root, (), (), ())
+    return replace(listing, damaged=found.closed, passed_over=found.passed_over)
 
 
 def _list_lines(source: Path) -> Listing:
     try:
-        lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DcmqError(f"{source}: {_reason(error) if isinstance(error, OSError) else 'is not UTF-8 text'}") from None
-    names, sizes, times = [line for line in lines if line], [], []
-    missing = [name for name in names if not os.path.isfile(source.parent / name)]
-    if missing:
-        raise DcmqError(f"{source}: {len(missing)} of {len(names)} lines name no file (first: {missing[0]})")
+    names, missing = [line.encode() for line in lines if line], []
+    sizes, times = [], []
     for name in names:
-        status = (source.parent / name).stat()
-        sizes.append(status.st_size)
-        times.append(status.st_mtime_ns)
+        file = source.parent / os.fsdecode(name)
+        if os.path.isfile(file):
+            status = file.stat()
+            sizes.append(status.st_size)
+            times.append(stamp(status))
+        else:
+            missing.append(name)
+    if missing:
+        raise DcmqError(
+            f"{source}: {len(missing)} of {len(names)} lines name no file (first: {shown(missing[0][:200])})"
+        )
     return _of_files(source.parent, names, sizes, times)
 
 
-def _of_files(base: Path, names: Sequence[str], sizes: Sequence[int], times: Sequence[int]) -> Listing:
+def _of_files(base: Path, names: Sequence[bytes], sizes: Sequence[int], times: Sequence[int]) -> Listing:
     n = len(names)
-    ids = id_array(np.array(names)) if n else np.empty(0, "S1")
     none, zero = np.full(n, -1, np.int32), np.zeros(n, np.int64)
-    return Listing(base, ids, none, zero, np.array(sizes, np.int64), np.array(times, np.int64))
+    return Listing(base, _ids(names), none, zero, np.array(sizes, np.int64), np.array(times, np.int64))
+
+
+def _ids(names: Sequence[bytes]) -> np.ndarray:
+    return np.array(names) if len(names) else np.empty(0, "S1")
 
 
 def _list_volumes(base: Path, files: Sequence[Path]) -> Listing:
-    parts, damaged = [], []
+    ids, columns, damaged, passed_over = [], [np.empty((4, 0), np.int64)], {}, {}
     names = [os.path.relpath(file, base).replace(os.sep, "/") for file in files]
     for volume, (name, file) in enumerate(zip(names, files, strict=True)):
         try:
-            if file.suffix not in (TAR, PARQUET):
-                raise DcmqError(
-                    f"is no image source: {LIST}, {TAR} (not compressed) and {PARQUET} files are, and folders"
-                )
-            ids, places, sizes = (_list_tar if file.suffix == TAR else _list_parquet)(file)
+            inner, places, sizes = _list_volume(file, passed_over)
+            time = stamp(file.stat())
         except (tarfile.TarError, pa.ArrowException, OSError, EOFError, DcmqError) as error:
-            damaged.append((name, _reason(error)))
+            damaged[shown(os.fsencode(name))] = _reason(error)
             continue
-        if ids:
-            time = file.stat().st_mtime_ns
-            parts.append(([f"{name}/{one}" for one in ids], volume, places, sizes, time))
-    if damaged and not parts:
-        raise DcmqError(f"{base / damaged[0][0]}: {damaged[0][1]}")
-    ids = [one for part in parts for one in part[0]]
-    return Listing(
-        base,
-        id_array(np.array(ids)) if ids else np.empty(0, "S1"),
-        *(
-            np.concatenate([np.empty(0, kind), *(column(part) for part in parts)]).astype(kind)
-            for kind, column in (
-                (np.int32, lambda part: np.full(len(part[0]), part[1])),
-                (np.int64, lambda part: part[2]),
-                (np.int64, lambda part: part[3]),
-                (np.int64, lambda part: np.full(len(part[0]), part[4])),
-            )
-        ),
-        volumes=tuple(names),
-        damaged=tuple(damaged),
-    )
+        whole = [os.fsencode(name) + b"/" + one for one in inner]
+        kept = [row for row, one in enumerate(whole) if is_utf8(one)]
+        if len(kept) < len(whole):
+            rest = set(range(len(whole))).difference(kept)
+            passed_over.setdefault(NOT_UTF8, []).extend(shown(whole[row]) for row in sorted(rest))
+        ids += [whole[row] for row in kept]
+        n = len(kept)
+        columns.append(
+            np.array([[volume] * n, [places[i] for i in kept], [sizes[i] for i in kept], [time] * n], np.int64)
+        )
+    if damaged and not ids:
+        name, reason = next(iter(damaged.items()))
+        raise DcmqError(f"{base / name}: {reason}")
+    volumes, places, sizes, times = np.concatenate(columns, axis=1)
+    return Listing(base, _ids(ids), volumes.astype(np.int32), places, sizes, times, tuple(names), damaged, passed_over)
 
 
-def _list_tar(file: Path) -> tuple[list[str], list[int], list[int]]:
+def _list_volume(file: Path, passed_over: dict[str, list[str]]) -> tuple[list[bytes], list[int], list[int]]:
+    """Names, places and sizes of the images in a file. Raises DcmqError where it is of another kind."""
+    if file.suffix.lower() == TAR:
+        return _list_tar(file, passed_over)
+    if file.suffix.lower() == PARQUET:
+        return _list_parquet(file)
+    raise DcmqError(f"is no image source: {LIST}, {TAR} (not compressed) and {PARQUET} files are, and folders")
+
+
+def _list_tar(file: Path, passed_over: dict[str, list[str]]) -> tuple[list[bytes], list[int], list[int]]:
     """Names, first bytes and sizes of the images in a tar file."""
     names, places, sizes = [], [], []
-    with tarfile.open(file, "r:") as tar:
+    with tarfile.open(file, "r:", encoding="utf-8", errors="surrogateescape") as tar:
         for member in tar:
             tar.members.clear()  # which it keeps for later, all of them
-            if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
-                names.append(member.name)
-                places.append(member.offset_data)
-                sizes.append(member.size)
+            name = member.name.encode(errors="surrogateescape")
+            if not member.isfile() or not is_image_name(name):
+                continue
+            if reason := reason_to_pass_over(name):
+                passed_over.setdefault(reason, []).append(f"{file.name}/{shown(name)}")
+                continue
+            names.append(name)
+            places.append(member.offset_data)
+            sizes.append(member.size)
         if file.stat().st_size <= tar.offset:  # the end of an archive is marked by blocks of zeros
             raise DcmqError("is cut short")
     return names, places, sizes
 
 
-def _list_parquet(file: Path) -> tuple[list[str], list[int], list[int]]:
+def _list_parquet(file: Path) -> tuple[list[bytes], list[int], list[int]]:
     """Names, rows and sizes of the images in a parquet file."""
     with pq.ParquetFile(file) as opened:
         schema, n = opened.schema_arrow, opened.metadata.num_rows
         _image_column(schema)
         column = next((name for name in _ID_COLUMNS if name in schema.names), "")
-        if column:
-            ids = [str(one) for one in opened.read(columns=[column]).column(column).to_pylist()]
-        else:
-            ids = [str(row) for row in range(n)]
-    return ids, list(range(n)), [file.stat().st_size] * n
+        ids = opened.read(columns=[column]).column(column).to_pylist() if column else range(n)
+    return [str(one).encode() for one in ids], list(range(n)), [file.stat().st_size] * n
 
 
 def _image_column(schema: pa.Schema) -> str:
@@ -292,7 +310,9 @@ def _read(file: Path) -> bytes | None:
 
 def _checked(listing: Listing, source: Path) -> Listing:
     if not len(listing):
-        raise DcmqError(f"{source} holds no image ({', '.join(sorted(SUFFIXES))})")
+        rest = {**listing.damaged, **{reason: f"{len(names)}" for reason, names in listing.passed_over.items()}}
+        told = "".join(f"; {name}: {what}" for name, what in rest.items())
+        raise DcmqError(f"{source} holds no image ({', '.join(sorted(SUFFIXES))}){told}")
     names, counts = np.unique(listing.ids, return_counts=True)
     if (counts > 1).any():
         raise DcmqError(

@@ -2,24 +2,22 @@
 
 import io
 
-from PIL import Image, ImageOps
-
-from dcmq.data.decode import UNREADABLE
+from dcmq.data.open_images import UNREADABLE, open_image
+from dcmq.data.resize import rgb_image
 
 SIDE = 320  # pixels of the longer side: what a tile of 160 shows sharply on a fine screen
 
 
 def make_thumbnail(content: bytes) -> bytes | None:
-    """A JPEG of an image file's ``content``: upright, at most ``SIDE`` pixels a side, on white where it is transparent; None
+    """A JPEG of an image file's ``content`` as :func:`dcmq.data.resize.rgb_image` has it, at most ``SIDE`` pixels a side; None
     where it is no image that can be read."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             image.draft("RGB", (SIDE, SIDE))  # a large JPEG is decoded at a fraction of its size
-            small = ImageOps.exif_transpose(image).convert("RGBA")
+            small = rgb_image(image)
     except UNREADABLE:
         return None
     small.thumbnail((SIDE, SIDE))
-    ground = Image.new("RGBA", small.size, "white")
     made = io.BytesIO()
-    Image.alpha_composite(ground, small).convert("RGB").save(made, format="JPEG", quality=82)
+    small.save(made, format="JPEG", quality=82)
     return made.getvalue()

@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from dcmq.data.decode import UNREADABLE
+from dcmq.data.open_images import MOST_PIXELS, UNREADABLE
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # never those for which Pillow starts other programs
-PIXELS = Image.MAX_IMAGE_PIXELS  # beyond it Pillow warns of a decompression bomb
+PIXELS = MOST_PIXELS
 _MULTIPART = "multipart/form-data"
 
 

@@ -80,8 +80,9 @@ def preprocessing(model: PretrainedStudent) -> dict:
     side, size = model.dataset_image_size, student.image_size
     if student.text_input == "bow":
         text = [
-            {"step": "lower case"},
-            {"step": "find all words", "pattern": model.word_pattern, "flavour": "regular expression of Python"},
+            {"step": "lower case", "spelling": "Unicode NFKC, case folded, without format characters"},
+            {"step": "find all words", "pattern": model.word_pattern, "flavour": "regular expression of Python",
+             "marks": "a combining mark counts as a letter"},
             {"step": "bag of words", "numbers": len(model.vocabulary), "columns": "vocabulary.json",
              "values": "1 where the word occurs, else 0; words without a column are left out"},
         ]  # fmt: skip
@@ -89,7 +90,8 @@ def preprocessing(model: PretrainedStudent) -> dict:
         text = [{"step": "tokenize", "tokenizer": student.text_encoder, "trained on": student.text_input}]
     return {
         "image": [
-            {"step": "decode", "mode": "RGB"},
+            {"step": "decode", "mode": "RGB", "orientation": "turned as EXIF says", "transparent": "on white",
+             "more than 8 bits": "grey scaled: 16 bits from 65535, fractions from 1, else from 255, or by the image's own range"},
             {"step": "resize", "size": [side, side], "filter": "Pillow's bilinear", "keeps aspect": False},
             {"step": "resize", "size": [size, size], "filter": "torch's bilinear with antialiasing, on uint8", "keeps aspect": False},
             {"step": "normalize", "values": "(x - mean) / std of x from 0 to 255, by channel",

@@ -57,7 +57,7 @@ def gallery_table(index: CodeIndex, dtype: str = "float32", thumbnails: Thumbnai
         raise DcmqError("export: the index is empty; add codes first")
     codebooks = unit_codebooks(index)
     number = pa.from_numpy_dtype(np.dtype(dtype))
-    text_ids = next(items_in_parts(index, 1))[0].dtype.kind == "U"
+    text_ids = next(items_in_parts(index, 1))[0].dtype.kind == "O"
     fields = [
         pa.field(ID, pa.string() if text_ids else pa.int64(), nullable=False),
         pa.field(CODE, pa.binary(index.code_size), nullable=False),

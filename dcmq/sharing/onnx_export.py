@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from dcmq.codes.export import ids_of_one_width
 from dcmq.codes.index import CodeIndex
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import write_json
@@ -28,7 +29,7 @@ from dcmq.sharing.onnx_readme import onnx_readme
 
 FORMAT = 1  # of the folder; a change that an older reader would misread is a new one
 _READER = Path(__file__).with_name("onnx_reader.py")  # a script of its own, which imports nothing of this package
-_REQUIREMENTS = "numpy>=1.26\nonnxruntime>=1.20\npillow>=10\n"
+_REQUIREMENTS = "numpy>=1.26\nonnxruntime>=1.20\npillow>=10.1\n"
 _BAG, _TOKENS, _NO_TEXT = "bag", "tokens", ""  # what the text encoder reads
 
 
@@ -81,7 +82,7 @@ def _write(model: PretrainedStudent, folder: Path, galleries: Mapping[str, CodeI
     for name, index in galleries.items():
         (folder / name).mkdir()
         np.save(folder / name / "codes.npy", index.codes)
-        np.save(folder / name / "ids.npy", index.ids)
+        np.save(folder / name / "ids.npy", ids_of_one_width(index))
     shutil.copyfile(_READER, folder / "search.py")
     (folder / "requirements.txt").write_text(_REQUIREMENTS, encoding="utf-8")
     (folder / "README.md").write_text(onnx_readme(facts, list(galleries)), encoding="utf-8")

@@ -7,23 +7,78 @@ python search.py image boat.jpg          the images that are nearest to an image
 """
 
 import argparse
+import contextlib
 import json
 import re
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 from onnxruntime import InferenceSession
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
-SUFFIXES = set(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm".split())
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # from Pillow
+SUFFIXES = set(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .avif".split())
+MOST_PIXELS = 64_000_000  # of an image while it is decoded: a small file may unpack to gigabytes
+OF_SYSTEMS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX"}  # folders, passed over as hidden ones are
 
 
 def unit(x):
     """``x`` with its last axis scaled to length 1; zeros stay zeros."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+
+
+def open_image(file):
+    """An opened image file; a JPEG beyond MOST_PIXELS at a fraction of its size. Raises ValueError for others beyond it."""
+    Image.init()
+    image = Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"])  # which starts another program
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        part = next((part for part in (2, 4) if -(-width // part) * -(-height // part) <= MOST_PIXELS), 8)
+        image.draft(image.mode, (width // part, height // part))
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"more than {MOST_PIXELS} pixels")
+    return image
+
+
+def rgb_image(image):
+    """An opened image file as viewers show it: upright, 8 bits, on white where it is transparent, RGB."""
+    image.load()
+    with contextlib.suppress(Exception):  # an EXIF block that cannot be read says nothing
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(eight_bits(np.asarray(image)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def eight_bits(grey):
+    """Grey of any number type as uint8, by the smallest usual range that holds all of it, else by its own."""
+    white = (65535,) if grey.dtype.itemsize == 2 else (255, 65535) if grey.dtype.kind in "iu" else (1, 255)
+    grey = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = next(((0, top) for top in white if grey.min() >= 0 and grey.max() <= top), (grey.min(), grey.max()))
+    return np.round((grey - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+
+
+def folded(text):
+    """``text`` in lower case and in one spelling of each character, without what has no width."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(c for c in text if unicodedata.category(c) != "Cf")
+
+
+def cut(text, pattern):
+    """The words of ``text``; a combining mark belongs to the letter before it."""
+    text = text.lower() if text.isascii() else folded(text)
+    shape = "".join("x" if unicodedata.category(c)[0] == "M" else c for c in text)
+    return [text[found.start() : found.end()] for found in re.finditer(pattern, shape)]
+
+
+def shown(text):
+    """``text`` with what would command a terminal as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 class Student:
@@ -43,15 +98,18 @@ class Student:
         return self.sessions[modality].run(None, {f"{modality}s": batch})[0]
 
     def read_image(self, file):
-        """Pixels, (side, side, 3) uint8: in RGB, squashed to a square."""
+        """Pixels, (side, side, 3) uint8: in RGB, squashed to a square. Raises ValueError for what is no image."""
         side = self.facts["image_size"]
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
+        try:
+            with open_image(file) as image:
+                return np.asarray(rgb_image(image).resize((side, side), Image.Resampling.BILINEAR))
+        except Exception as error:  # decoders raise errors of many kinds
+            raise ValueError(f"{file} is no image that can be read") from error
 
     def read_text(self, text):
         """A 0/1 bag of words, (V,) float32, or word numbers between a start and an end, (length,) int64."""
-        column = {word: i for i, word in enumerate(self.facts["vocabulary"])}
-        words = re.findall(self.facts["word_pattern"], text.lower())
+        column = {folded(word): i for i, word in enumerate(self.facts["vocabulary"])}
+        words = cut(text, self.facts["word_pattern"])
         if unknown := [word for word in dict.fromkeys(words) if word not in column]:
             print(f"not known to the student: {', '.join(unknown)}", file=sys.stderr)
         if self.facts["text_input"] == "tokens":
@@ -85,15 +143,22 @@ def index(student, images, gallery):
     """Write the codes of all images under the folder ``images``, and their names, to the folder ``gallery``."""
     if (gallery / "codes.npy").exists():
         sys.exit(f"{gallery} has codes already: delete it, or name another folder with --gallery")
-    codes, ids = [], []
+    codes, ids, hidden = [], [], 0
     for file in sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+        name = file.relative_to(images).as_posix()
+        if any(part[0] == "." or part in OF_SYSTEMS for part in name.split("/")):
+            hidden += 1
+            continue
         try:
-            pixels = student.read_image(file)
-        except UNREADABLE:
-            print(f"left out, cannot be read: {file}", file=sys.stderr)
+            pixels, _ = student.read_image(file), name.encode()
+        except ValueError as error:
+            reason = "its name is not UTF-8" if isinstance(error, UnicodeEncodeError) else "cannot be read"
+            print(f"left out, {reason}: {shown(file)}", file=sys.stderr)
             continue
         codes.append(student.codes(student.encode("image", pixels[None])))
-        ids.append(file.relative_to(images).as_posix())
+        ids.append(name)
+    if hidden:
+        print(f"left out, hidden or in hidden folders: {hidden}", file=sys.stderr)
     if not ids:
         sys.exit(f"{images} holds no image that can be read ({', '.join(sorted(SUFFIXES))})")
     gallery.mkdir(parents=True, exist_ok=True)
@@ -108,8 +173,8 @@ def query(student, command, what):
         sys.exit("this student's texts need a tokenizer that is not here: search with an image")
     try:
         inputs = student.read_image(what) if command == "image" else student.read_text(what)
-    except UNREADABLE:
-        sys.exit(f"{what} is no image that can be read")
+    except ValueError as error:
+        sys.exit(shown(error))
     if command == "text" and not inputs.any():
         sys.exit(f"{what!r} has no word that the student knows, such as {', '.join(student.facts['vocabulary'][:12])}")
     return student.encode(command, inputs[None])[0]
@@ -117,12 +182,16 @@ def query(student, command, what):
 
 def main():
     """Do what the command line says."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # for letters that a terminal's encoding lacks
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("index", "text", "image"))
     parser.add_argument("what", help="a folder of images; words; an image file")
     parser.add_argument("-k", type=int, default=10, help="how many to show (10)")
     parser.add_argument("--gallery", type=Path, default=HERE / "images", help="folder of codes and ids (images)")
-    asked, student = parser.parse_args(), Student()
+    asked = parser.parse_args()
+    if asked.k < 1:
+        parser.error("-k must be at least 1")
+    student = Student()
     if asked.command == "index":
         return index(student, Path(asked.what), asked.gallery)
     if not (asked.gallery / "codes.npy").exists():
@@ -130,7 +199,7 @@ def main():
     codes, ids = (np.load(asked.gallery / f"{name}.npy") for name in ("codes", "ids"))
     scores = student.scores(query(student, asked.command, asked.what), codes)
     for rank, item in enumerate(np.argsort(-scores, kind="stable")[: asked.k], 1):
-        print(f"{rank:>4}  {scores[item]:.3f}  {ids[item]}")
+        print(f"{rank:>4}  {scores[item]:.3f}  {shown(ids[item])}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ Weights are {weights}. The student's data, teacher and license are in its model 
 
 ## From an image to an embedding
 
-1. Decode with Pillow; `convert("RGB")`. EXIF's rotation is not followed: training did not follow it either.
+1. Decode with Pillow, as viewers show it: turned as EXIF says, grey of more than 8 bits scaled to 8, transparency laid on white, in RGB
+   (`rgb_image` in `search.py`).
 2. `resize(({side}, {side}), BILINEAR)`; aspect is not kept. The bytes go into `image_encoder.onnx`, which does the rest:
 3. {resize}
 4. `(x - mean) / std` by channel, mean {mean} and standard deviation {std} of values from 0 to 255.
@@ -45,12 +46,12 @@ A query is not compressed. The score of an item is the mean of {num_codebooks} c
 in codebook m. Of equal scores the earlier row comes first.
 """
 
-_BAG = """1. Lower case; all matches of the regular expression `{pattern}`.
+_BAG = """1. Lower case, Unicode's NFKC; all matches of the regular expression `{pattern}`, a combining mark counting as a letter.
 2. A bag of words, float32 (n, {vocab_size}): 1 in the column of each word of `vocabulary` in `student.json` that occurs, else 0. Other words are
    left out, and `search.py` names them.
 3. `text_encoder.onnx`."""
 
-_TOKENS = """1. Lower case; all matches of the regular expression `{pattern}`, the first {most}.
+_TOKENS = """1. Lower case, Unicode's NFKC; all matches of the regular expression `{pattern}`, the first {most}.
 2. int64 (n, {text_length}): 1, then for each word its position in `vocabulary` of `student.json` plus 3 (2 where it has none), then {end}, then zeros.
 3. `text_encoder.onnx`."""
 

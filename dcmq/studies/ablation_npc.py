@@ -36,27 +36,29 @@ class Parameters(TrainingStudy):
         "than the same similarities without NPC."
     )
 
-    bits: int = Field(gt=0)
-    tau: float = Field(ge=0, description="0: each row's own, chosen by one search for all")
-    tau_sweep: str
-    npc_scope: Literal["batch", "row", "dataset"]
+    own_settings: ClassVar[frozenset[str]] = frozenset({"tau", "npc_scope"})
+
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
+    tau: float = Field(0.0, ge=0, description="0: each row's own, chosen by one search for all")
+    tau_sweep: str = ""
+    npc_scope: Literal["batch", "row", "dataset"] = "batch"
 
     @property
     def taus(self) -> list[float]:
         """All temperatures to train at: ``tau`` and those of the sweep, rising."""
         return sorted({self.tau, *comma_list(self.tau_sweep, float)})
 
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; a sweep has one of its own."""
-        return super().name + ("-tau-sweep" if len(self.taus) > 1 else "")
+    def name_words(self) -> dict[str, str]:
+        """As other studies have them, and the word that it is a sweep."""
+        return super().name_words() | ({"a sweep": "tau-sweep"} if len(self.taus) > 1 else {})
 
     def variants(self, tau: float) -> list[Variant]:
         """The four targets, each with the settings chosen for it; at one temperature, or with ``tau`` 0 each at its own."""
         same = {"npc_scope": self.npc_scope} | ({"tau": tau} if tau else {})
         return [Variant(label, {"target": target} | same, row=ROWS[target]) for target, label in LABELS.items()]
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """Targets x seeds at each temperature."""
         return [
             self.run(variant, self.bits, seed, tau=tau)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from pydantic import Field
 
 from dcmq.core.errors import DcmqError
 from dcmq.experiments.parameters import comma_list
@@ -30,9 +31,9 @@ class Parameters(TrainingStudy):
         "MIRFlickr."
     )
 
-    bits: str
-    backbones: str
-    backbone_lr_factor: float
+    bits: str = "64"
+    backbones: str = "small_resnet,small_convnet,small_clip+clip"
+    backbone_lr_factor: float = Field(0.1, gt=0)
 
     def variants(self) -> list[Variant]:
         """One student per entry of ``backbones``, NAME or NAME+WEIGHTS."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant, method_variants
-from dcmq.experiments.study import TrainingStudy, register_study
+from dcmq.experiments.study import FROM_A_FILE, TrainingStudy, is_from_file, register_study
 from dcmq.networks.small_clip import SIDE, VARIANTS
 from dcmq.reporting import plots
 from dcmq.reporting.results import seed_means, select
@@ -34,13 +34,9 @@ class Parameters(TrainingStudy):
     title: ClassVar[str] = "A better student at the same bytes"
     claim: ClassVar[str] = "None of the paper's: how far a student of as many bytes can get, with steps of our own."
 
-    bits: int = Field(gt=0)
-    tower_seeds: str
-
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; without the row of the image tower it has one of its own."""
-        return super().name + ("" if self.tower_seeds else "-no-tower")
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
+    tower_seeds: str = "0,1,2"
 
     @property
     def _tower_seeds(self) -> list[int]:
@@ -50,8 +46,8 @@ class Parameters(TrainingStudy):
     def left_out(self) -> dict[str, str]:
         """The rows that are left out: why."""
         rows = {}
-        if self.teacher.partition(":")[0] == "precomputed":
-            rows[OPQ_TAGS] = "vectors from a file are of label sentences alone"
+        if is_from_file(self.teacher):
+            rows[OPQ_TAGS] = FROM_A_FILE
         if self.teacher not in VARIANTS:
             rows[TOWER] = f"of the teachers, only {' and '.join(VARIANTS)} have a tower that fits the student"
         elif not self._tower_seeds:
@@ -71,7 +67,7 @@ class Parameters(TrainingStudy):
         ]
         return [row for row in rows if row.name not in self.left_out]
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """Every row with every seed, but for that of the image tower, which takes much longer."""
         seeds = {TOWER: self._tower_seeds}
         return [self.run(v, self.bits, seed) for v in self.variants() for seed in seeds.get(v.name, self.seed_list)]

@@ -25,24 +25,24 @@ class Parameters(TrainingStudy):
     title: ClassVar[str] = "What do more bits and more dimensions buy?"
     claim: ClassVar[str] = "None of the paper's: D is not stated, and quality is shown at three code lengths only."
 
-    bits: str
-    subvector_dims: str
-    at_bits: int = Field(gt=0)
+    bits: str = "8,16,32,64,128"
+    subvector_dims: str = "4,8,32"
+    at_bits: int = Field(64, gt=0)
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """Code lengths at the default dimension of a sub-vector, then dimensions at ``at_bits``."""
         default = self.config().student.subvector_dim
         dims = sorted({*comma_list(self.subvector_dims, int), default})
         points = [("bits", bits, default) for bits in self.bit_list] + [("D / M", self.at_bits, dim) for dim in dims]
         return [
-            self.run(self._variant(bits, dim), bits, seed, sweep=sweep, length=dim)
+            self.run(self._variant(bits, dim, default), bits, seed, sweep=sweep, length=dim)
             for sweep, bits, dim in points
             for seed in self.seed_list
         ]
 
-    def _variant(self, bits: int, dim: int) -> Variant:
+    def _variant(self, bits: int, dim: int, default: int) -> Variant:
         dimension = self.config(bits=bits).student.num_codebooks * dim
-        return Variant(f"{bits} bits, D {dimension}", {"subvector_dim": dim})
+        return Variant(f"{bits} bits, D {dimension}", {} if dim == default else {"subvector_dim": dim})
 
 
 def time_table(plan, records) -> pd.DataFrame:

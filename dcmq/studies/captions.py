@@ -23,10 +23,10 @@ class Parameters(TrainingStudy):
         "With raw captions and CLIP's text transformer as the student's, DCMQ still beats the identity target."
     )
 
-    bits: int = Field(gt=0)
-    text_encoder: str
-    text_weights: str
-    backbone_lr_factor: float = Field(gt=0)
+    bits: int = Field(64, gt=0)
+    text_encoder: str = "small_clip"
+    text_weights: str = "clip"
+    backbone_lr_factor: float = Field(0.1, gt=0)
 
     def variants(self) -> list[Variant]:
         """Both targets, with captions and with bags of words."""

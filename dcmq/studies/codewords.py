@@ -49,8 +49,8 @@ class Parameters(TrainingStudy):
         "Without Gumbel noise some codewords do most of the work; with it usage is balanced and its entropy rises."
     )
 
-    bits: int = Field(gt=0)
-    conditions: str
+    bits: int = Field(64, gt=0)
+    conditions: str = "default,tau_q .05,K 256"
 
     @field_validator("conditions")
     @classmethod
@@ -68,7 +68,7 @@ class Parameters(TrainingStudy):
             return {"learning_rate": profile.learning_rate / 3}
         return {"epochs": 3 * profile.epochs} if condition == "epochs x 3" else CONDITIONS[condition]
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """Forms of noise x conditions x seeds."""
         return [
             self.run(Variant(form, self.changes(condition) | noise), self.bits, seed, condition=condition)

@@ -1,7 +1,7 @@
 """Table 5: what codes and embeddings cost, and what they are worth. Tables are in :mod:`dcmq.reporting.gallery_forms`,
 :mod:`dcmq.reporting.cost_tables` and :mod:`dcmq.reporting.cost_paper`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import matplotlib.pyplot as plt
@@ -39,16 +39,20 @@ class Parameters(TrainingStudy):
         "a sixth of the time, and it ranks slightly better."
     )
 
-    bits: str
-    methods: Methods
-    batch: int = Field(gt=0)
-    repeats: int = Field(gt=0)
-    architectures: str
+    bits: str = "32,64,128"
+    methods: Methods = "CMMQ"
+    batch: int = Field(64, gt=0)
+    repeats: int = Field(7, gt=0)
+    architectures: str = "ViT-B-32,RN50"
 
     def compared_plan(self) -> list[PlannedRun]:
         """The runs of the compared methods, at the same lengths and seeds."""
         rows = method_variants(self.methods)
         return [self.run(row, bits, seed) for row in rows for bits in self.bit_list for seed in self.seed_list]
+
+    def changes_runs(self, plan: Sequence[PlannedRun], name: str) -> bool:
+        """As in other studies, the runs of the compared methods among them."""
+        return super().changes_runs(plan, name) or any(name in run.written for run in self.compared_plan())
 
     def students(self, data: RetrievalDataset) -> dict[str, Student]:
         """An untrained student for each code length, by its name in tables; sizes and times do not depend on the weights."""

@@ -6,10 +6,11 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from dcmq.experiments.plan import PlannedRun, Variant
-from dcmq.experiments.study import TrainingStudy, register_study, run_plan
+from dcmq.core.errors import DcmqError
+from dcmq.experiments.plan import Plan, Variant
+from dcmq.experiments.study import TrainingStudy, file_name, register_study, run_plan
 from dcmq.explore.explorer import Explorer
 from dcmq.explore.failures import asked_queries, query_precisions
 from dcmq.explore.items import KINDS
@@ -34,15 +35,14 @@ class Parameters(TrainingStudy):
 
     seeds: ClassVar[str] = ""
     workers: ClassVar[int] = 1
-    collection: str
-    words: str
-    seed: int = Field(ge=0)
-    bits: int = Field(gt=0)
+    collection: str = ""
+    words: str = "moon star night"
+    seed: int = Field(0, ge=0)
+    bits: int = Field(64, gt=0)
 
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; that of a collection is the collection's own."""
-        return f"collection-{Path(self.collection).name}" if self.collection else super().name
+    def name_words(self) -> dict[str, str]:
+        """As other studies have them; of a collection the last part of its path, beside a hash of all of it."""
+        return {"a collection": f"collection-{file_name(Path(self.collection).name)}"} if self.collection else super().name_words()
 
     @property
     def seed_list(self) -> list[int]:
@@ -53,9 +53,16 @@ class Parameters(TrainingStudy):
         """A student whose target is the teacher's similarities with NPC, and one without."""
         return [Variant(WITH, {"target": "npc"}), Variant(WITHOUT, {"target": "raw"}, row="DCMQ-raw")]
 
-    def plan(self) -> list[PlannedRun]:
+    def plan(self) -> Plan:
         """The runs of the two students; none for a collection."""
-        return [] if self.collection else super().plan()
+        return Plan([]) if self.collection else super().plan()
+
+    @model_validator(mode="after")
+    def _a_collection_is_all(self):
+        idle = [n for n, value in self if n not in ("collection", "words") and value != type(self).model_fields[n].default]
+        if self.collection and idle:
+            raise DcmqError(f"collection: nothing is trained for one, so {' and '.join(idle)} would change nothing; leave out")
+        return self
 
 
 def explore(p: Parameters) -> tuple[Explorer, list[dict]]:

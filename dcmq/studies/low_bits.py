@@ -28,7 +28,9 @@ class Parameters(TrainingStudy):
         ".02 to .09."
     )
 
-    bits: str
+    teacher: str = "clip,clip-wide"
+    seeds: str = "0,1,2,3,4"
+    bits: str = "8,16,64"
 
     def variants(self) -> list[Variant]:
         """The same student, taught by each teacher."""

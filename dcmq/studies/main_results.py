@@ -31,10 +31,11 @@ class Parameters(TrainingStudy):
     title: ClassVar[str] = "Main results"
     claim: ClassVar[str] = "DCMQ leads every compared method at 32, 64 and 128 bits in both directions."
 
-    bits: str
-    methods: Methods
-    controls: Methods
-    curve_bits: int
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: str = "32,64,128"
+    methods: Methods = "DCMQ,DCMQ-multihot,DCMQ-identity,PQ,OPQ,DCMH,SSAH,CMHH,CMMQ,DCH-SCR"
+    controls: Methods = "teacher-labels,teacher-OPQ-labels,teacher-OPQ-captions,teacher-OPQ-tags,teacher-signs-tags"
+    curve_bits: int = 64
 
     def variants(self) -> list[Variant]:
         """The methods and the controls asked for."""

@@ -57,24 +57,23 @@ class Parameters(Study):
     )
 
     seeds: ClassVar[str] = ""
-    seed: int = Field(ge=0)
-    bits: int = Field(gt=0)
-    batch_size: int = Field(ge=4)
-    epochs: int = Field(ge=1)
-    tau: float = Field(gt=0)
-    tau_q: float = Field(gt=0)
-    tau_g: float = Field(gt=0)
-    gumbel_weight: float = Field(ge=0)
+    seed: int = Field(0, ge=0)
+    bits: int = Field(64, gt=0)
+    batch_size: int = Field(32, ge=4)
+    epochs: int = Field(4, ge=1)
+    tau: float = Field(0.2, gt=0)
+    tau_q: float = Field(0.2, gt=0)
+    tau_g: float = Field(1.0, gt=0)
+    gumbel_weight: float = Field(1.0, ge=0)
 
     @property
     def seed_list(self) -> list[int]:
         """The one seed."""
         return [self.seed]
 
-    @property
-    def name(self) -> str:
-        """The name of the report's folder."""
-        return f"{super().name}-{self.bits}bits"
+    def name_words(self) -> dict[str, str]:
+        """As other studies have them, and the bits."""
+        return super().name_words() | {"bits": f"{self.bits}bits"}
 
     @property
     def config(self) -> TrainConfig:

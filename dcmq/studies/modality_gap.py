@@ -50,13 +50,14 @@ class Parameters(TrainingStudy):
         "One set of codebooks serves images and texts; the paper shares it between them and measures no other way."
     )
 
-    bits: str
-    texts: Annotated[str, AfterValidator(_known_texts)]
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: str = "32,64,128"
+    texts: Annotated[str, AfterValidator(_known_texts)] = "labels"
 
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; with other texts than label sentences alone it has one of its own."""
-        return super().name + ("" if self.texts == "labels" else f"-{self.texts.replace(',', '-')}")
+    def name_words(self) -> dict[str, str]:
+        """As other studies have them, and what the teacher reads where that is not label sentences alone."""
+        texts = "-".join(comma_list(self.texts, str))
+        return super().name_words() | {"texts": texts if texts != "labels" else ""}
 
     def control(self, row: str, text: str) -> Variant:
         """A row of the frozen teacher; its name says what it reads, where that is no label sentence."""
@@ -68,11 +69,11 @@ class Parameters(TrainingStudy):
         controls = [self.control(row, text) for text in comma_list(self.texts, str) for row in (IMAGES, WORDS, BOTH)]
         return [*controls, Variant(SHARED), Variant(APART, {"codebooks": "per-modality"})]
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """All rows at each length; and at the longest alone RaBitQ, whose length is that of the teacher's vectors."""
         longest = max(self.bit_list)
         rabitq = [self.control(RABITQ, text) for text in comma_list(self.texts, str)]
-        return super().plan() + [self.run(variant, longest, seed) for variant in rabitq for seed in self.seed_list]
+        return super().runs() + [self.run(variant, longest, seed) for variant in rabitq for seed in self.seed_list]
 
 
 def all_directions(plan: Sequence[PlannedRun], records: Sequence[dict]) -> pd.DataFrame:

@@ -50,9 +50,10 @@ class Parameters(TrainingStudy):
         "The paper ranks, and says nothing of thresholds: whether a score means the same for every query is our question."
     )
 
-    bits: int = Field(gt=0)
-    methods: Methods
-    stable_items: int = Field(ge=2)
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
+    methods: Methods = "DCMQ,DCMQ-raw,DCMQ-multihot,DCMQ-identity,CMHH,teacher-OPQ-labels"
+    stable_items: int = Field(1000, ge=2)
 
     def variants(self) -> list[Variant]:
         """The methods asked for."""

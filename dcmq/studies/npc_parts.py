@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.hashing import digest
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import PlannedRun, Variant
@@ -44,9 +43,10 @@ class Parameters(TrainingStudy):
         "measures the two together, at one temperature."
     )
 
-    bits: int = Field(gt=0)
-    slope: float = Field(ge=0)
-    factors: str
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
+    slope: float = Field(6.93, ge=0)
+    factors: str = FACTORS
 
     @field_validator("factors")
     @classmethod
@@ -54,11 +54,6 @@ class Parameters(TrainingStudy):
         if any(factor <= 0 or factor == 1 for factor in comma_list(factors, float)):
             raise DcmqError("factors: each is a positive number other than 1, such as 0.5 or 2")
         return factors
-
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; with other factors than the usual ones it has one of its own."""
-        return super().name if self.factors == FACTORS else f"{super().name}-{digest(self.factors)[:6]}"
 
     @property
     def tau(self) -> float:
@@ -76,7 +71,7 @@ class Parameters(TrainingStudy):
             raise DcmqError("slope: 0 is to be computed first, by with_slope of dcmq.studies.npc_parts")
         return float(f"{self.tau / self.slope:.4g}")
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """Each form as it is, with the temperature of the logits; raw at NPC's temperature; raw and NPC at ``factors`` times that
         temperature; all with DCMQ's settings; and raw with those that were chosen for it. Tags of a run: its form, and the
         temperature at which raw would make the same target, lifted pairs aside."""

@@ -17,7 +17,7 @@ from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.registry import suggestion
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.experiments.plan import PlannedRun, Variant, method_variants
+from dcmq.experiments.plan import PlannedRun, Variant, has_setting, method_variants
 from dcmq.experiments.settings import parsed_settings
 from dcmq.experiments.setup import ExperimentSetup
 from dcmq.experiments.study import TrainingStudy, file_name, register_study
@@ -77,18 +77,23 @@ class Parameters(TrainingStudy):
     title: ClassVar[str] = "Does an idea of your own help?"
     claim: ClassVar[str] = "None of the paper's: the notebook is a template for claims of your own."
 
-    idea: Annotated[str, AfterValidator(_one_row)]
-    rivals: Annotated[str, AfterValidator(_several_rows)]
-    bits: int = Field(gt=0)
-    validation: bool
+    idea: Annotated[str, AfterValidator(_one_row)] = "npc_same_labels"
+    rivals: Annotated[str, AfterValidator(_several_rows)] = "npc; multihot"
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
+    validation: bool = False
 
-    @property
-    def name(self) -> str:
-        """The name of the report's folder: each idea has its own, for each set of rivals, seeds and data options, and for the
-        validation cut."""
-        idea = file_name(self.idea).replace(" ", "-").replace("=", "-")
-        words = [super().name, idea, digest(self.rivals, self.data_options, self.seeds)[:6]]
-        return "-".join(words + (["validation"] if self.validation else []))
+    def name_words(self) -> dict[str, str]:
+        """As other studies have them; the idea; a hash of what it is compared on, which hardly two ideas share; and the word that
+        it is on the validation cut."""
+        question = digest(self.rivals, self.data_options, self.seeds)[:6]
+        return super().name_words() | {
+            "idea": file_name(self.idea.replace(" ", "-").replace("=", "-")),
+            "rivals": question,
+            "data_options": "",
+            "seeds": "",
+            "validation": "validation" if self.validation else "",
+        }
 
     def setup(self, teacher: str = "", seed: int | None = None) -> ExperimentSetup:
         """Data set and teacher; for ``validation`` with queries that are cut from train."""
@@ -102,16 +107,16 @@ class Parameters(TrainingStudy):
         """
         return [_variant(row) for row in (self.idea, *_rows(self.rivals))]
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """The idea's runs, then those of its rivals.
 
         Raises:
             DcmqError: two rows are one and the same run, or a row holds a setting that its method does not have.
         """
-        plan, rows = super().plan(), {}
+        plan, rows = super().runs(), {}
         for row in self.variants():
             config = next(run.config for run in plan if run.variant == row.name)
-            lacking = [name for name in row.settings if not _has(config, name)]
+            lacking = [name for name in row.settings if not has_setting(config, name)]
             if lacking:
                 raise DcmqError(f"{row.name!r}: {row.method} has no setting {lacking[0]!r}, so it would change nothing")
             settings = config.model_dump_json()
@@ -126,22 +131,16 @@ class Parameters(TrainingStudy):
 def _variant(row: str) -> Variant:
     words = [word if "=" in word else f"{_part(word)}={word}" for word in row.split()]
     methods = [word.removeprefix("method=") for word in words if word.startswith("method=")]
-    settings = parsed_settings(" ".join(word for word in words if not word.startswith("method=")))
     names = [word.partition("=")[0] for word in words]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise DcmqError(f"{row!r} says {twice} twice: say it once")
+    settings = parsed_settings(" ".join(word for word in words if not word.startswith("method=")))
     base = method_variants(methods[-1])[0] if methods else Variant(row)
     if not methods:  # a target that has a row of its own has what was chosen for that
         own = {"target": settings.get("target")}
         base = replace(base, row=next((m.name for m in METHODS.values() if m.settings == own), ""))
     return replace(base, name=row, settings=base.settings | settings)
-
-
-def _has(config: RunConfig, name: str) -> bool:
-    """True where a run has the setting ``name``, of its own, of its student, or as ``METHOD.option``."""
-    fields = {*type(config).model_fields, *type(config.student).model_fields}
-    return name in fields or name.startswith(f"{config.method}.")
 
 
 def _part(name: str) -> str:
@@ -170,7 +169,7 @@ def source(study: Parameters) -> str:
 
 
 def _named(config: RunConfig, part: str) -> str:
-    return config.setting(part) if _has(config, part) else ""
+    return config.setting(part) if has_setting(config, part) else ""
 
 
 def targets_figure(

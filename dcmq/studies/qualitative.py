@@ -30,11 +30,12 @@ class Parameters(TrainingStudy):
     title: ClassVar[str] = "What is found, right and wrong?"
     claim: ClassVar[str] = "The first results of DCMQ share the query's concepts."
 
-    bits: int = Field(gt=0)
-    queries: int = Field(ge=1)
-    top: int = Field(ge=1)
+    seeds: str = "0"
+    bits: int = Field(64, gt=0)
+    queries: int = Field(4, ge=1)
+    top: int = Field(5, ge=1)
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """The run of the one student."""
         return [self.run(Variant("DCMQ", {"target": "npc"}), self.bits, self.seed_list[0])]
 

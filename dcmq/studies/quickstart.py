@@ -36,25 +36,26 @@ class Parameters(TrainingStudy):
 
     seeds: ClassVar[str] = ""
     workers: ClassVar[int] = 1
-    words: str
-    seed: int = Field(ge=0)
-    bits: int = Field(gt=0)
-    top: int = Field(gt=0)
+    words: str = "moon star night"
+    seed: int = Field(0, ge=0)
+    bits: int = Field(64, gt=0)
+    top: int = Field(8, gt=0)
 
     @property
     def seed_list(self) -> list[int]:
         """The one seed."""
         return [self.seed]
 
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; every query has one of its own."""
-        return "-".join([super().name, *dict.fromkeys(words(self.words, LETTERS_AND_DIGITS))])[:120]
+    def name_words(self) -> dict[str, str]:
+        """As other studies have them, and the words of the query."""
+        query = "-".join(words(self.words, LETTERS_AND_DIGITS))
+        return super().name_words() | {"words" if query == self.words.replace(" ", "-") else "a query": query}
 
     @property
     def collection_folder(self) -> Path:
         """The folder of the collection that the notebook makes."""
-        return runs_dir() / f"quickstart-{super().name}-seed{self.seed}"
+        student = super().name_words() | {"words": "", "top": "", "seed": f"seed{self.seed}"}
+        return runs_dir() / f"quickstart-{self.named_by(student)}"
 
 
 def training_text(record: dict) -> str:

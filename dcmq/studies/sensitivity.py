@@ -30,21 +30,21 @@ class Parameters(TrainingStudy):
         "None of the paper's: temperatures, batch size and the scope of NPC are not stated, so their effect must be known."
     )
 
-    bits: int = Field(gt=0)
-    tau: str
-    tau_q: str
-    tau_g: str
-    gumbel_weight: str
-    batch_size: str
-    npc_scope: str
-    presets: str
+    bits: int = Field(64, gt=0)
+    tau: str = "0.1,0.5"
+    tau_q: str = "0.05"
+    tau_g: str = "0.2"
+    gumbel_weight: str = "0.0"
+    batch_size: str = "256"
+    npc_scope: str = "row"
+    presets: str = "author_priors,author_priors_256"
 
     def values(self, name: str) -> list:
         """The values that setting ``name`` is swept over."""
         kind = {"batch_size": int, "npc_scope": str}.get(name, float)
         return comma_list(getattr(self, name), kind)
 
-    def plan(self) -> list[PlannedRun]:
+    def runs(self) -> list[PlannedRun]:
         """For each setting its values, the default among them, x seeds."""
         runs = []
         known = [preset for preset in comma_list(self.presets, str) if preset_settings(preset)]

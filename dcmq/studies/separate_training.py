@@ -26,7 +26,8 @@ class Parameters(TrainingStudy):
         "Joint training beats training the encoders first and the codebooks afterwards, by .006 to .009."
     )
 
-    bits: int = Field(gt=0)
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
 
     def variants(self) -> list[Variant]:
         """Both schedules; separate training takes the epochs twice, once for each part."""

@@ -49,19 +49,14 @@ class Parameters(Study):
         "them discriminative."
     )
 
-    batch_size: int = Field(ge=4)
-    batches: int = Field(ge=1)
-    tau: float = Field(gt=0)
+    teacher: str = "clip,clip-wide"
+    batch_size: int = Field(128, ge=4)
+    batches: int = Field(8, ge=1)
+    tau: float = Field(0.2, gt=0)
 
     @property
     def teachers(self) -> dict[str, str]:
-        """The teachers' names by what tables call them.
-
-        Raises:
-            DcmqError: none is named.
-        """
-        if not self.teacher_list:
-            raise DcmqError("teacher is empty; name one or more, such as clip,clip-wide")
+        """The teachers' names by what tables call them."""
         labels = [teacher_label(name) for name in self.teacher_list]
         numbered = [f"{s} {labels[: i + 1].count(s)}" if labels.count(s) > 1 else s for i, s in enumerate(labels)]
         return dict(zip(numbered, self.teacher_list, strict=True))

@@ -24,11 +24,11 @@ class Parameters(TrainingStudy):
     title: ClassVar[str] = "Why not fine-tune the teacher itself?"
     claim: ClassVar[str] = "A small distilled student beats CLIP-RN50 fine-tuned directly with supervised PQ."
 
-    bits: int = Field(gt=0)
-    dual_encoder: str
-    dual_weights: str
-    dual_image_size: int = Field(gt=0)
-    backbone_lr_factor: float = Field(gt=0)
+    bits: int = Field(64, gt=0)
+    dual_encoder: str = "small_clip"
+    dual_weights: str = "clip"
+    dual_image_size: int = Field(64, gt=0)
+    backbone_lr_factor: float = Field(0.1, gt=0)
 
     def variants(self) -> list[Variant]:
         """The student reads bags of words; the dual encoder reads the same tags as text, and learns from labels."""

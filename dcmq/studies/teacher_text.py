@@ -9,11 +9,10 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.hashing import digest
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.parameters import comma_list
 from dcmq.experiments.plan import Variant
-from dcmq.experiments.study import TrainingStudy, register_study
+from dcmq.experiments.study import FROM_A_FILE, TrainingStudy, is_from_file, register_study
 from dcmq.reporting import plots
 from dcmq.reporting.results import METRICS, metric_name, seed_means, select
 from dcmq.reporting.tables import mean_sd
@@ -63,16 +62,11 @@ class Parameters(TrainingStudy):
         "The teacher should read the names of a sample's labels; the paper argues for it, and measures no other text."
     )
 
-    bits: int = Field(gt=0)
-    texts: Annotated[str, AfterValidator(_kinds)]
-    gallery_texts: Annotated[str, AfterValidator(_without_labels)]
-    longer: float = Field(ge=1)
-
-    @property
-    def name(self) -> str:
-        """The name of the report's folder; with other texts than the usual ones it has one of its own."""
-        usual = (self.texts, self.gallery_texts, self.longer) == (TEXTS, GALLERY_TEXTS, LONGER)
-        return super().name if usual else f"{super().name}-{digest(self.texts, self.gallery_texts, self.longer)[:6]}"
+    seeds: str = "0,1,2,3,4"
+    bits: int = Field(64, gt=0)
+    texts: Annotated[str, AfterValidator(_kinds)] = TEXTS
+    gallery_texts: Annotated[str, AfterValidator(_without_labels)] = GALLERY_TEXTS
+    longer: float = Field(LONGER, ge=1)
 
     @property
     def kinds(self) -> list[str]:
@@ -90,8 +84,7 @@ class Parameters(TrainingStudy):
     def left_out(self) -> list[str]:
         """The kinds that a teacher with vectors from a file cannot read: all but label sentences."""
         given = [*comma_list(self.texts, str), *comma_list(self.gallery_texts, str)]
-        from_a_file = self.teacher.partition(":")[0] == "precomputed"
-        return [kind for kind in dict.fromkeys(given) if from_a_file and kind != LABELS]
+        return [kind for kind in dict.fromkeys(given) if is_from_file(self.teacher) and kind != LABELS]
 
     @property
     def gallery_kinds(self) -> list[str]:
@@ -113,7 +106,7 @@ def left_out_text(p: Parameters) -> str:
     """A line on the rows that are left out, and why; empty where none is."""
     if not p.left_out:
         return ""
-    return f"left out: {', '.join(p.left_out)}: vectors from a file are of label sentences alone, and the file has no model"
+    return f"left out: {', '.join(p.left_out)}: {FROM_A_FILE}, and the file has no model"
 
 
 def steps_text(p: Parameters, data: RetrievalDataset) -> str:

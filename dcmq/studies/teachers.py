@@ -41,7 +41,9 @@ class Parameters(TrainingStudy):
         "set."
     )
 
-    bits: int = Field(gt=0)
+    teacher: str = "clip,clip-wide"
+    seeds: str = "0,1,2,3,4,5,6,7,8,9"
+    bits: int = Field(64, gt=0)
 
     def variants(self) -> list[Variant]:
         """The same student, taught by each teacher."""

@@ -57,6 +57,29 @@ def test_an_unknown_notebook_is_one_line():
     assert "did you mean quickstart?" in result.stderr
 
 
+def test_without_notebooks_a_line_says_where_they_come_from(home, monkeypatch):
+    """As where the package came as a wheel."""
+    monkeypatch.setenv("DCMQ_HOME", str(home / "elsewhere"))
+    result = dcmq("reports", "run", "quickstart")
+    told = f"there is no notebook in {home / 'elsewhere' / 'notebooks'}: the package brings none, so copy the folder"
+    assert result.exit_code == 1 and result.stderr.startswith(told) and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is no notebook that can be read"),
+        ("[]", "is no notebook that can be read"),
+        ('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "has no cell that is tagged parameters"),
+    ],
+)
+def test_a_file_that_is_no_notebook_of_dcmq_is_one_line(home, content, message):
+    (home / "notebooks").mkdir(exist_ok=True, parents=True)
+    (home / "notebooks" / "other.ipynb").write_text(content)
+    result = dcmq("reports", "run", "other", "--jobs", "1")
+    assert result.exit_code == 1 and message in result.stderr and "Traceback" not in result.stderr
+
+
 def test_page_is_written_and_only_when_asked_for(home):
     run_command("reports", "page", "--help")
     assert not (home / "reports" / "README.md").exists()

@@ -1,6 +1,10 @@
 """``dcmq search``: from a run to hits, and every mistake on the way."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -59,7 +63,7 @@ def test_from_a_run_to_a_contact_sheet(tmp_path, images, run_folder):
 def test_moved_images_are_said_to_be_missing_and_followed(tmp_path, images, collection):
     images.rename(tmp_path / "moved")
     words = ("search", "query", collection, "--text", "boat", "--sheet", tmp_path / "sheet.png")
-    note = f"grey           4 that are no longer in {images}: dcmq search build {collection} --images DIR"
+    note = f"grey           all 4, which are no longer in {images}: dcmq search build {collection} --images DIR"
     assert note in dcmq(*words).stderr
     printed = run_command("search", "build", collection, "--images", tmp_path / "moved")
     assert f"in {tmp_path / 'moved'} now, and no longer in {images}" in printed
@@ -110,13 +114,93 @@ def test_no_match_is_said_and_ids_bound_the_search(tmp_path, collection):
         run_command(*words, "--ids", tmp_path / "none.txt")
 
 
+def test_names_cannot_command_a_terminal_and_json_has_them_as_they_are(tmp_path, images, collection):
+    odd = "new\nline \x1b[31m\u202e\x9b.png"
+    (images / "a.png").rename(images / odd)
+    shutil.copyfile(images / odd, os.fsencode(images) + b"/caf\xe9.png")
+    printed = run_command("search", "build", collection, "--images", images)
+    assert "left out   1 whose names are not UTF-8: caf\\xe9.png\n" in printed
+    lines = run_command("search", "query", collection, "--text", "boat").splitlines()
+    assert len(lines) == 4 and any(line.endswith("new\\nline \\x1b[31m\\u202e\\x9b.png") for line in lines)
+    printed = run_command("search", "query", collection, "--text", "boat", "--json")
+    assert printed.isascii() and odd in [hit["id"] for hit in json.loads(printed)]
+    (tmp_path / "ids.txt").write_text("c.webp\n", encoding="utf-8-sig")
+    assert "c.webp" in run_command("search", "query", collection, "--text", "boat", "--ids", tmp_path / "ids.txt")
+    result = dcmq("search", "query", collection, "--image", f"{tmp_path}/\x1b[31m.png", "--among", "images")
+    assert result.exit_code == 1 and "\\x1b[31m.png" in result.stderr and "\x1b" not in result.stderr
+    result = dcmq("search", "export", collection, tmp_path / "c.parquet", "--thumbnails")
+    assert result.exit_code == 0 and odd in pq.read_table(tmp_path / "c.parquet")["id"].to_pylist()
+
+
+def test_ids_are_taken_letter_by_letter(tmp_path, images, collection):
+    (images / "a.png").rename(images / "two  blanks \x0b.png")
+    run_command("search", "build", collection, "--images", images)
+    (tmp_path / "ids.txt").write_text("two  blanks \x0b.png\r\n\n", encoding="utf-8", newline="")
+    words = ("search", "query", collection, "--text", "boat", "--ids", tmp_path / "ids.txt", "--json")
+    assert [hit["id"] for hit in json.loads(run_command(*words))] == ["two  blanks \x0b.png"]
+
+
+def test_a_text_with_a_byte_order_mark_is_the_same_text(tmp_path, collection):
+    (tmp_path / "texts.txt").write_text("red sea\nblue boat\nred sea\n", encoding="utf-8-sig")
+    assert "2 added, 2 in all" in run_command("search", "build", collection, "--texts", tmp_path / "texts.txt")
+    (tmp_path / "texts.txt").write_text("red sea\n", encoding="utf-8")
+    assert "0 added, 2 in all" in run_command("search", "build", collection, "--texts", tmp_path / "texts.txt")
+
+
+def test_paths_in_what_is_to_be_typed_next_are_quoted(tmp_path, images, run_folder):
+    folder = tmp_path / "my photos"
+    printed = run_command("search", "build", folder, "--run", run_folder, "--images", images)
+    assert f"dcmq search query '{folder}' --text 'WORDS'" in printed
+    shutil.rmtree(images)
+    result = dcmq("search", "query", folder, "--text", "boat", "--sheet", tmp_path / "sheet.png")
+    assert f"dcmq search build '{folder}' --images DIR" in result.stderr
+
+
+def test_hidden_images_are_counted_and_replaced_ones_are_said_on_a_sheet(tmp_path, images, collection):
+    for name in ("._a.png", "@eaDir/a.png", ".trash/a.png"):
+        (images / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(images / "a.png", images / name)
+    printed = run_command("search", "build", collection, "--images", images)
+    assert "0 added" in printed and "left out   3 hidden, or in hidden folders or those of a system: " in printed
+    shutil.copyfile(images / "b.JPG", images / "a.png")
+    result = dcmq("search", "query", collection, "--text", "boat", "--sheet", tmp_path / "sheet.webp")
+    assert "replaced       1 since they were encoded, found by their former content: dcmq search build" in result.stderr
+
+
+def test_a_sheet_is_written_over_another_file_only_if_asked_to(tmp_path, images, collection):
+    words = ("search", "query", collection, "--text", "boat", "--sheet", images / "a.png")
+    before = (images / "a.png").read_bytes()
+    assert dcmq(*words).exit_code == 1 and (images / "a.png").read_bytes() == before
+    assert dcmq(*words, "--force").exit_code == 0 and (images / "a.png").read_bytes() != before
+    assert dcmq(*words).exit_code == 0, "it is a sheet now"
+    assert dcmq(*words[:-2], "--force").exit_code == 2
+
+
+def test_nothing_is_made_for_a_build_that_cannot_be(tmp_path, images, run_folder):
+    for words in (("--images", tmp_path / "none"), ("--texts", tmp_path / "none")):
+        assert dcmq("search", "build", tmp_path / "new", "--run", run_folder, *words).exit_code == 1
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_an_encoding_that_lacks_letters_prints_escapes(images, collection, encoding):
+    (images / "c.webp").rename(images / "हरा 北京.webp")
+    run_command("search", "build", collection, "--images", images)
+    told = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "dcmq", "search", "query", str(collection), "--text", "boat"]
+    result = subprocess.run(command, capture_output=True, timeout=120, env=told)
+    assert result.returncode == 0 and result.stderr == b"" and len(result.stdout.splitlines()) == 4
+    assert b"\\u0939\\u0930\\u093e \\u5317\\u4eac.webp" in result.stdout
+
+
 def test_a_damaged_tar_is_named_and_the_others_are_there(tmp_path, images, collection):
     with tarfile.open(tmp_path / "0.tar", "w") as tar:
         tar.add(images / "a.png", "a.png")
     (tmp_path / "1.tar").write_bytes((tmp_path / "0.tar").read_bytes()[:700])
     result = dcmq("search", "build", tmp_path / "t", "--run", collection, "--images", tmp_path / "*.tar")
     assert result.exit_code == 1 and "1 added" in result.stdout
-    assert result.stderr.startswith("damaged: 1.tar (") and result.stderr.count("\n") == 1
+    assert result.stderr.startswith("cannot be read: 1.tar (") and result.stderr.count("\n") == 1
 
 
 def test_export_writes_plain_files(tmp_path, collection):
@@ -168,7 +252,10 @@ def test_lists_are_built_on_request(tmp_path, images, run_folder):
         ("query {c} --image {p}/broken.jpg --among images", "no image that can be read"),
         ("query {c} --text boat -k 0", "k = 0"),
         ("query {c} --text boat --engine lists", "call cluster"),
-        ("query {c} --text boat --sheet {none}/x/../../notes.txt/sheet.png", "cannot write"),
+        ("query {c} --text boat --sheet {none}/x/sheet.png", "there is no folder"),
+        ("query {c} --text boat --sheet {p}/in", "its name must end in one of .png, .jpg"),
+        ("query {c} --text boat --sheet {p}/a.png", "is there already and no contact sheet"),
+        ("query {c} --image {p}/a.png --among texts --sheet {none}.png", "what is searched are no image files"),
         ("export {c} {p} --without-faiss", "not empty"),
         ("export {c} {p} --format parquet", "is there already"),
         ("export {c} {p}/a.png/x.parquet", "cannot write"),

@@ -3,16 +3,23 @@
 import json
 import re
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import dcmq.codes.faiss_engines as faiss_engines
+from dcmq.codes import export
 from dcmq.codes.assign import lookup_tables
 from dcmq.codes.engines import ENGINES, Engine, Gallery, Queries, register_engine
 from dcmq.codes.export import export_index
+from dcmq.codes.ids import new_ids
 from dcmq.codes.index import CodeIndex
 from dcmq.codes.pack import pack, unpack
 from dcmq.codes.quantize import quantize
@@ -216,6 +223,116 @@ def test_ids_are_whole_numbers_or_texts_of_any_script():
         assert index.ids.tolist() == ids and set(index.search(queries, 4).ids[0]) == set(ids)
 
 
+def test_ids_are_given_in_any_form_that_holds_whole_numbers_or_texts(tmp_path):
+    codebooks, indices, _ = gallery(n=3)
+    texts, numbers = ["a.png", "größe", "c"], [1, 2, 2**63 - 1]
+    forms = [
+        (pd.Series(texts), texts), (pd.Index(texts), texts), (pd.Series(texts, dtype="string"), texts),
+        (np.array(texts, object), texts), (np.array(texts, np.dtypes.StringDType()), texts), (pa.array(texts), texts),
+        (pa.chunked_array([texts[:1], texts[1:]]), texts), (tuple(texts), texts), ([Path("a/b"), Path("c"), "d"], ["a/b", "c", "d"]),
+        (pd.Series(numbers), numbers), (np.array(numbers, np.uint64), numbers), (np.array(numbers, object), numbers),
+        (pd.Series(numbers, dtype="Int64"), numbers), (pa.array(numbers), numbers), (range(3), [0, 1, 2]),
+    ]  # fmt: skip
+    for form, wanted in forms:
+        index = CodeIndex(codebooks)
+        index.add(pack(indices), form)
+        index.save(tmp_path / "index", overwrite=True)
+        for one in (index, CodeIndex.load(tmp_path / "index")):
+            assert one.ids.tolist() == wanted and one.positions(form).tolist() == [0, 1, 2]
+            one.remove(wanted[1:2])
+            assert one.ids.tolist() == [wanted[0], wanted[2]]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([1, 2**63], np.uint64), [1, 2**63], [1, -(2**63) - 1], [1, "a"], [1, None], [1.0, 2.0], [True, False], ["a", ""],
+        [b"a", b"b"], np.zeros((2, 1), int), "ab", {"a": 1, "b": 2}, 7, (one for one in "ab"), [1, np.nan], ["a", "\udce9.png"],
+        [["a"], ["b"]], np.array([["a"], ["b"]]), np.array(["2020", "2021"], "datetime64[Y]"), pd.Series(["a", None]),
+    ],
+)  # fmt: skip
+def test_other_ids_are_refused_in_a_line_and_nothing_is_added(ids):
+    codebooks, indices, _ = gallery(n=2)
+    index = CodeIndex(codebooks)
+    with pytest.raises(DcmqError) as caught:
+        index.add(pack(indices), ids)
+    assert len(index) == 0 and "\n" not in str(caught.value)
+
+
+@given(st.lists(st.lists(st.one_of(st.integers(-50, 50)), max_size=9), max_size=9), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_an_index_knows_its_ids_as_a_dictionary_does(portions, text):
+    """Adding in portions, removing and looking up, against a loop."""
+    index, known = CodeIndex(torch.randn(4, 16, 2)), []
+    for number, portion in enumerate(portions):
+        ids = [f"id {i}" for i in portion] if text else portion
+        codes = np.full((len(ids), index.code_size), number, np.uint8)
+        if number % 3 == 2:
+            ids = list(dict.fromkeys(one for one in ids if one in known))
+            index.remove(ids)
+            known = [one for one in known if one not in ids]
+        elif len(set(ids)) < len(ids) or set(ids) & set(known):
+            with pytest.raises(DcmqError, match="already or are given twice"):
+                index.add(codes, ids)
+        else:
+            index.add(codes, ids)
+            known += ids
+        assert index.ids.tolist() == known
+    everything = [f"id {i}" for i in range(-50, 51)] if text else list(range(-50, 51))
+    wanted = [known.index(one) if one in known else -1 for one in everything]
+    assert index.positions(everything).tolist() == wanted
+
+
+def test_portions_take_the_time_of_all_at_once():
+    """Comparisons of work, not of seconds: no number is sorted more often than there are doublings."""
+    moved, sort = [], np.argsort
+    ids = new_ids(np.arange(4))
+    ids.rows_of(np.arange(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "argsort", lambda array, **options: moved.append(len(array)) or sort(array, **options))
+        for start in range(4, 4096, 4):
+            ids.append(np.arange(start, start + 4))
+    assert sum(moved) <= 4096 * 12 and (ids.rows_of(np.arange(4100)) == [*range(4096), *[-1] * 4]).all()
+
+
+def test_ids_take_the_space_of_their_text(tmp_path):
+    codebooks, indices, queries = gallery(n=500)
+    texts = [f"text {i}" for i in range(499)] + ["long " * 10_000]
+    index = CodeIndex(codebooks)
+    index.add(pack(indices), texts)
+    index.save(tmp_path / "index")
+    assert (tmp_path / "index").stat().st_size < 3 * sum(map(len, texts))
+    read = CodeIndex.load(tmp_path / "index")
+    assert set(read.search(queries, 500).ids[0].tolist()) == set(texts)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(DcmqError, match="one id has 50,000 letters .'long long.*parquet"):
+        patch.setattr(export, "_LARGEST_IDS", 10**6)
+        export_index(read, tmp_path / "out", with_faiss=False)
+
+
+def test_arrays_of_numpy_are_searched_too_and_no_query_gives_no_result():
+    index, _, queries = make_index(n=50)
+    other = CodeIndex(index.codebooks.numpy())
+    other.add(index.codes, index.ids)
+    wanted = index.search(queries, 3)
+    np.testing.assert_array_equal(other.search(queries.numpy(), np.int64(3)).ids, wanted.ids)
+    np.testing.assert_array_equal(other.search(queries.double(), 3).scores, wanted.scores)
+    np.testing.assert_array_equal(quantize(queries.numpy(), index.codebooks.numpy()), quantize(queries, index.codebooks))
+    none = index.search(queries[:0], 3)
+    assert none.scores.shape == none.ids.shape == (0, 3)
+
+
+def test_the_length_of_an_embedding_changes_no_bit():
+    index, _, queries = make_index(n=50)
+    wanted = index.search(queries, 9)
+    for factor in (2.0**100, 2.0**-60, 2.0**1):
+        found = index.search(queries * factor, 9)
+        np.testing.assert_array_equal(found.ids, wanted.ids)
+        np.testing.assert_array_equal(found.scores, wanted.scores)
+        np.testing.assert_array_equal(quantize(queries * factor, index.codebooks), quantize(queries, index.codebooks))
+    with pytest.raises(DcmqError, match="item 0 is all zero"):
+        quantize(queries[:1] * 0, index.codebooks)
+
+
 # ---- files
 
 
@@ -297,29 +414,87 @@ def test_files_that_are_no_index_are_refused_by_what_is_wrong(tmp_path):
         path.write_bytes(content)
         with pytest.raises(DcmqError, match="no index or was damaged"):
             CodeIndex.load(path)
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    CodeIndex.load(path)  # mapped, not read
-    with pytest.raises(DcmqError, match="checksum"):
-        CodeIndex.load(path, verify=True)
     path.write_bytes(whole)
     tensors, meta = load_tensors(path)
     for change, message in (
-        ({"version": "1"}, "format version 1, this dcmq reads 2: build it anew"),
+        ({"version": "1"}, "format version 1, this dcmq reads 3: build it anew"),
         ({"format": "other"}, "no index of codes"),
+        ({"more": "facts"}, "checksum in its header"),
     ):
         save_tensors(path, tensors, meta | change)
         with pytest.raises(DcmqError, match=message):
             CodeIndex.load(path)
-    for change, message in (
-        ({"codes": tensors["codes"][:, :-1]}, "not uint8"),
-        ({"ids": tensors["ids"][:-1]}, "50 codes and 49 ids"),
-    ):
+    for change in ({"codes": tensors["codes"][:, :-1]}, {"blocks.codes": tensors["blocks.codes"].int()}):
         save_tensors(path, tensors | change, meta)
-        with pytest.raises(DcmqError, match=message):
+        with pytest.raises(DcmqError, match="checksum in its header"):
             CodeIndex.load(path)
-    save_tensors(path, {"codes": tensors["codes"]}, meta)
+    with pytest.raises(DcmqError, match="is a folder"):
+        make_index(n=50)[0].save(tmp_path)
+
+
+def test_a_file_of_the_version_before_is_read_whole(tmp_path):
+    """Its ids are of one width, and one checksum is of all."""
+    index, _, queries = make_index(n=50)
+    ids = np.array([name.encode() for name in index.ids])
+    arrays = {"codebooks": index.codebooks, "codes": index.codes, "ids": ids[:, None].view(np.uint8)}
+    save_tensors(tmp_path / "index", arrays, {"format": "dcmq index", "version": "2"})
+    former = CodeIndex.load(tmp_path / "index")
+    assert former.ids.tolist() == index.ids.tolist()
+    np.testing.assert_array_equal(former.search(queries, 9).ids, index.search(queries, 9).ids)
+    former.save(tmp_path / "index")
+    assert CodeIndex.load(tmp_path / "index", verify=True).ids.tolist() == index.ids.tolist()
+    save_tensors(tmp_path / "index", arrays, {"format": "dcmq index", "version": "2"})
+    flip(tmp_path / "index", -1)
+    with pytest.raises(DcmqError, match="does not match its checksum"):
+        CodeIndex.load(tmp_path / "index")
+    save_tensors(tmp_path / "index", {"codes": index.codes}, {"format": "dcmq index", "version": "2"})
     with pytest.raises(DcmqError, match="has no codebooks, ids"):
-        CodeIndex.load(path)
+        CodeIndex.load(tmp_path / "index")
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_damage_is_noticed_by_what_reads_it_and_never_saved_again(tmp_path, text):
+    """70,000 items, so that each array has several blocks: the last one of each is damaged in turn."""
+    codebooks, indices, queries = gallery(n=70_000)
+    index, path = CodeIndex(codebooks), tmp_path / "index"
+    index.add(pack(indices), [f"item {i}" for i in range(70_000)] if text else np.arange(70_000))
+    index.save(path)
+    whole = path.read_bytes()
+    wanted = index.search(queries, 1, "exact")
+    queries = queries[index.positions(wanted.ids[:, 0]) < 50_000]
+    wanted = index.search(queries, 1, "exact")
+    for array, value in (("codes", index.codes[-1].tobytes()), ("ids", np.int64(69_999).tobytes()), ("texts", b"item 69999")):
+        place = whole.rfind(value)
+        if place < 0 or (array == "texts") != text and array != "codes":
+            continue
+        path.write_bytes(whole)
+        flip(path, place)
+        damaged = CodeIndex.load(path)
+        if array != "codes":  # the ids that are wanted lie in other blocks
+            np.testing.assert_array_equal(damaged.search(queries, 1, "exact").ids, wanted.ids)
+        with pytest.raises(DcmqError, match=rf"index \({array}\) is damaged from row") as caught:
+            damaged.search(queries, 70_000, "exact")
+        assert "\n" not in str(caught.value)
+        again = CodeIndex.load(path)
+        with pytest.raises(DcmqError, match="is damaged"):
+            again.add(index.codes[:1], ["new"] if text else [70_000])
+            again.save(path)
+        with pytest.raises(DcmqError, match="checksum"):
+            CodeIndex.load(path, verify=True)
+
+
+def test_what_a_killed_writer_left_goes_at_the_next_save(tmp_path):
+    index = make_index(n=50)[0]
+    (tmp_path / ".index.ab12_cd3").write_bytes(b"half")
+    (tmp_path / ".other.ab12_cd3").write_bytes(b"of another file")
+    index.save(tmp_path / "index")
+    assert {path.name for path in tmp_path.iterdir()} == {"index", ".index.lock", ".other.ab12_cd3"}
 
 
 # ---- bad input
@@ -335,7 +510,7 @@ def test_files_that_are_no_index_are_refused_by_what_is_wrong(tmp_path):
         (np.zeros((2, 8), np.uint8), [1, 1], "given twice .first: 1."),
         (np.zeros((2, 8), np.uint8), ["a", "b"], "of the other kind"),
         (np.zeros((2, 8), np.uint8), [10, 3], "already or are given twice .first: 3."),
-        (np.zeros((1, 8), np.uint8), [1.5], "whole numbers or texts"),
+        (np.zeros((1, 8), np.uint8), [1.5], "1.5 is none of both"),
     ],
 )
 def test_what_cannot_be_added_leaves_the_index_as_it_was(codes, ids, message):
@@ -365,6 +540,9 @@ def test_codes_of_another_m_or_k_are_refused():
     [
         (dict(k=0), "k = 0, and the index holds 50"),
         (dict(k=51), "choose k from 1 to 50"),
+        (dict(k=2.0), "k = 2.0, and the index holds 50"),
+        (dict(k=True), "k = True"),
+        (dict(embeddings=[["a"]]), "no array of numbers"),
         (dict(embeddings=torch.full((2, 96), torch.nan)), "query 0 holds NaN"),
         (dict(embeddings=torch.stack([torch.ones(96), torch.zeros(96)])), "query 1 is all zero"),
         (dict(embeddings=torch.ones(2, 95)), "not float .n, 96."),

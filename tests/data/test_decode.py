@@ -23,6 +23,7 @@ from dcmq.data import decode
 from dcmq.data.resize import image_array
 
 SIZE, N, ROWS = 8, 23, 4  # images of a slab
+LEFT = [".lock", "complete.json", "images.npy", "images.proof.json"]  # when all is done
 KILLS = range(int(os.environ.get("DCMQ_KILLS", "3")))  # more of them find what is rare
 
 
@@ -79,7 +80,7 @@ def one_thread(monkeypatch):
 def test_the_array_is_that_of_decoding_one_by_one_and_nothing_else_is_left(files, tmp_path):
     images, broken = decoded(tmp_path / "out", files)
     assert isinstance(images, np.memmap) and (images == expected(files)).all() and broken == {}
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "complete.json", "images.npy"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == LEFT
     with (tmp_path / "npy").open("wb") as file:
         np.save(file, expected(files))
     assert (tmp_path / "npy").read_bytes() == (tmp_path / "out" / "images.npy").read_bytes()
@@ -95,7 +96,7 @@ def test_decoding_goes_on_from_the_last_slab_wherever_it_was_interrupted(files, 
     images, _ = decoded(tmp_path / "out", files)
     assert again.names == [file.name for file in files[end // ROWS * ROWS :]]
     assert (images == expected(files)).all()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "complete.json", "images.npy"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == LEFT
 
 
 def interrupted(folder, files, end=2 * ROWS + 1, **options):
@@ -259,7 +260,7 @@ def test_workers_decode_the_same_and_a_killed_one_is_named(files, tmp_path, clus
     images, _ = decoded(tmp_path / "out", files)
     assert (images == expected(files)).all() and len(cluster.made) == 6
     assert capsys.readouterr().err.count("its process was killed") == 2
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "complete.json", "images.npy"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == LEFT
 
 
 def test_what_workers_made_for_a_process_that_was_killed_is_taken(files, tmp_path, cluster, monkeypatch):

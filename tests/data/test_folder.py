@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dcmq.core.errors import DcmqError
+from dcmq.data.catalog import ReadOptions
 from dcmq.data.datasets import load_dataset
 from dcmq.data.prepare import prepare
 from dcmq.data.readers.folder import read_folder
@@ -82,8 +83,8 @@ def test_rows_without_label_or_words_are_left_out_and_counted(own):
         (dict(Labels=None), "no column 'labels'.*it has id, Image, Text"),
         (dict(Labels="dog"), "one class only, 'dog'"),
         (dict(Text="1 2 3"), "no row of .* has both"),
-        (dict(id=[1, 1, *range(2, 31)]), "id 1 stands at two"),
-        (dict(id=["", *range(1, 31)]), "1 of 30 images have no id"),
+        (dict(id=[1, 1, *range(2, 30), 1]), "id 1 stands at two"),
+        (dict(id=["", *range(1, 30), ""]), "1 of 30 images have no id"),
         (dict(id="1.23E+05"), "id 123000 stands at two"),
         (dict(split="tset"), "split 'tset'"),
         (dict(split="train"), "leaves 0 queries"),
@@ -151,7 +152,7 @@ def test_sizes_that_cannot_be(own):
         for value in (0, -2):
             with pytest.raises(DcmqError, match=f"folder: {option} is {value}, and must be at least 1"):
                 prepared(own, **{option: value})
-    table(own, split=["query"] * 5 + ["train"] * 26)
+    table(own, split=["query"] * 5 + ["train"] * 25 + ["query"])
     with pytest.raises(DcmqError, match="split is given with the data"):
         prepared(own, query=3)
 
@@ -165,7 +166,7 @@ def test_accents_may_be_spelt_in_two_ways(own):
 def test_queries_without_anything_relevant_are_counted(own):
     frame = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig")
     labels = ["lonely", *frame.Labels.tolist()[1:-1], "lonely"]
-    table(own, Labels=labels, split=["query"] * 2 + ["train"] * 29)
+    table(own, Labels=labels, split=["query"] * 2 + ["train"] * 28 + ["query"])
     about = prepare(read_folder(own), own / "out", image_size=8)
     assert about["counts"]["queries without relevant item"] == 1
 
@@ -183,3 +184,186 @@ def test_an_image_that_is_replaced_is_decoded_again_whatever_its_size(own):
     (row,) = np.flatnonzero((np.asarray(red.images) != np.asarray(blue.images)).any((1, 2, 3)))
     assert blue.images[row, 0, 0].tolist() == [0, 0, 255]
     assert len({data.fingerprint for data in (before, red, blue)}) == 3
+
+
+def tabled(root, rows, name="table.csv", columns=("image", "text", "labels")):
+    """Replace the table of ``root`` by ``rows`` with names of images that are there."""
+    pd.DataFrame(rows, columns=list(columns)).to_csv(root / name, index=False)
+
+
+A, B, C = (f"bilder/{name}.jpg" for name in ("straße 0", "größe 1", "größe 2"))
+
+
+def test_labels_in_two_cases_or_two_separators_are_named(own):
+    tabled(own, [(A, "ein Hund", "RED"), (B, "ein Boot", "red;round"), (C, "ein Haus", "red,square")])
+    with pytest.warns(UserWarning) as caught:
+        source = read_folder(own)
+    notes = "\n".join(str(warning.message) for warning in caught)
+    assert "labels of table.csv are cut at ';', and 1 cells hold ',' too: say --separator ';'" in notes
+    assert "classes that look alike are kept apart: RED, red: --fold-case joins them" in notes
+    assert source.classes == ("RED", "red", "red,square", "round")
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_are_cut_and_folded_as_it_is_asked(own):
+    tabled(own, [(A, "ein Hund", "RED"), (B, "ein Boot", "red;round"), (C, "ein Haus", "red,square")])
+    source = read_folder(own, ReadOptions(separator=";,", fold_case=True))
+    assert source.choices == {"table": "table.csv", "separator": ";,", "texts": "captions", "fold_case": True}
+    assert source.classes == ("red", "round", "square") and source.labels.tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    assert read_folder(own, ReadOptions(separator="none", fold_case=True)).classes == ("RED", "red,square", "red;round")
+    with pytest.raises(DcmqError, match="--separator 'x' would cut"):
+        read_folder(own, ReadOptions(separator="x"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_lists_of_labels_and_captions_whatever_wrote_them(own):
+    frame = pd.DataFrame(
+        {"image": [A, B], "caption": [["a dog", "one, two"], ["a cat"]], "labels": [["sofa, couch", "dog"], ["cat"]]}
+    )
+    (own / "table.csv").unlink()
+    for name, write in (("t.csv", frame.to_csv), ("t.parquet", frame.to_parquet)):
+        write(own / name, index=False)
+        source = read_folder(own)
+        assert source.classes == ("cat", "dog", "sofa, couch")
+        assert source.captions == (("a dog", "one, two"), ("a cat",))
+        (own / name).unlink()
+    tabled(own, [(A, '["so] it begins"', "dog"), (B, "(said)", "['cat'")])
+    with pytest.raises(DcmqError, match="line 3 of table.csv has a list that does not end as labels"):
+        read_folder(own)
+    tabled(own, [(A, '["so] it begins"', "dog"), (B, "(said)", "cat")])
+    assert read_folder(own).captions == (('["so] it begins"',), ("(said)",))
+
+
+def test_columns_that_stand_twice_are_asked_for(own):
+    names = ("image", "caption", "text", "labels")
+    tabled(own, [(A, "one", "two words", "dog"), (B, "three", "four", "cat")], columns=names)
+    with pytest.raises(DcmqError, match="several columns for 'text', caption, text: say which with --text-column, or "):
+        read_folder(own)
+    assert read_folder(own, ReadOptions(text_column="Caption")).captions == (("one",), ("three",))
+    assert read_folder(own, ReadOptions(text_column="text,caption")).captions[0] == ("one", "two words")
+    with pytest.raises(DcmqError, match="no column 'texd'; did you mean text"):
+        read_folder(own, ReadOptions(text_column="texd"))
+    for column in ("label", "path"):
+        tabled(own, [(A, "one", "dog", "x")], columns=("image", "text", "labels", column))
+        with pytest.raises(DcmqError, match=f"several columns for .*{column}.*: rename those that are not meant"):
+            read_folder(own)
+    tabled(own, [(A, "one", "rot blau", "dog"), (B, "two", "grau", "cat")], columns=("image", "text", "tags", "labels"))
+    with pytest.raises(DcmqError, match="tags and captions"):
+        read_folder(own, ReadOptions(text_column="text,tags"))
+    assert read_folder(own, ReadOptions(text_column="tags")).tags == (("rot", "blau"), ("grau",))
+
+
+def test_flickr30ks_own_file_needs_labels_only(own):
+    (own / "table.csv").write_text(f"image_name| comment_number| comment\n{A}| 0| A dog .\n")
+    with pytest.raises(DcmqError, match="no column 'text' .*it has image_name, comment_number, comment; --text-column"):
+        read_folder(own)
+    rows = [f"{A}| 0| A dog .| dog", f'{A}| 1| "A | bar" .| dog', f"{B}| 0| Two boats .| boat"]
+    (own / "table.csv").write_text("\n".join(["image_name| comment_number| comment| labels", rows[0], rows[2]]))
+    source = read_folder(own, ReadOptions(text_column="comment"))
+    assert source.captions == (("A dog .",), ("Two boats .",)) and source.classes == ("boat", "dog")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "dev", "Validation"])
+def test_a_validation_part_is_the_cut_of_train(own, name):
+    files = [A, B, C, *(f"bilder/größe {i}.jpg" for i in (4, 5, 7))]
+    parts = ["test", "train", name, "train", "database", ""]
+    rows = [(f, "ein Hund", "dog" if i % 2 else "cat", part) for i, (f, part) in enumerate(zip(files, parts, strict=True))]
+    tabled(own, rows, columns=("image", "text", "labels", "split"))
+    split = read_folder(own).split
+    assert [part.tolist() for part in (split.query, split.train, split.gallery, split.validation)] == [
+        [0],
+        [1, 2, 3],
+        [1, 2, 3, 4, 5],
+        [2],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second", "words"),
+    [
+        ("split", "query", "train", "is in query in line 2 of table.csv and in train in line 4: keep one"),
+        ("split", "test", "gallery", "is in query in line 2 .* in gallery in line 4"),
+        ("id", "1", "2", "is named 1 in line 2 of table.csv and named 2 in line 4: keep one"),
+        ("id", "x", "y", "is named x in line 2 .* named y in line 4"),
+    ],
+)
+def test_rows_of_an_image_that_contradict_each_other_are_named(own, column, first, second, words):
+    rows = [(A, "ein Hund", "dog", first), (B, "ein Boot", "cat", first + "0" * (column == "id")), (A, "Hund", "dog", second)]
+    tabled(own, rows, columns=("image", "text", "labels", column))
+    with pytest.raises(DcmqError, match=f"{A} {words}"):
+        read_folder(own)
+    rows[2] = (A, "Hund", "dog", "")  # says nothing, contradicts nothing
+    tabled(own, rows, columns=("image", "text", "labels", column))
+    assert len(read_folder(own).ids) == 2
+
+
+def test_ids_that_begin_with_a_zero_are_names(own):
+    rows = [(A, "ein Hund", "dog", "007"), (B, "ein Boot", "cat", "010")]
+    tabled(own, rows, columns=("image", "text", "labels", "id"))
+    assert read_folder(own).ids.tolist() == ["007", "010"]
+
+
+def test_hidden_files_and_lock_files_are_no_tables(own):
+    for name in ("._table.csv", ".hidden.tsv", "~$table.csv"):
+        (own / name).write_bytes(b"\0\5\x16\7")
+    (own / "folder.csv").mkdir()
+    assert len(read_folder(own).ids) == 30
+    (own / "table.csv").rename(own / "captions.txt")
+    with pytest.raises(DcmqError, match=r"\(there: none\); name it with --table, whatever its ending"):
+        read_folder(own)
+    assert len(read_folder(own, ReadOptions(table="captions.txt")).ids) == 30
+
+
+def test_names_without_suffix_mean_the_one_image_of_that_name(own):
+    tabled(own, [(A.removesuffix(".jpg"), "ein Hund", "dog"), (B, "ein Boot", "cat")])
+    assert read_folder(own).files[0] == (own / A).resolve()
+    (own / A).with_suffix(".png").write_bytes(b"")
+    assert not read_folder(own).files[0].exists()  # which one is not said
+
+
+def test_images_out_of_the_root_are_refused_and_named(own, tmp_path):
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (9, 9)).save(secret)
+    (own / "link.png").symlink_to(secret)
+    (own / "linked").symlink_to(tmp_path)
+    for name in ("../secret.png", str(secret), "link.png", "linked/secret.png", "bilder/../../secret.png", "..\\secret.png"):
+        tabled(own, [(A, "ein Hund", "dog"), (name, "ein Boot", "cat")])
+        with pytest.raises(DcmqError, match="1 of 2 images lie outside .* in line 3.*--allow-outside reads them"):
+            read_folder(own)
+        assert read_folder(own, ReadOptions(allow_outside=True)).files[1].samefile(secret)
+    tabled(own, [(str(own / A), "ein Hund", "dog"), (f"bilder/../{B}", "ein Boot", "cat")])
+    assert len(read_folder(own).ids) == 2
+    elsewhere = tmp_path / "tables"  # named by the user: images beside it are the user's, too
+    elsewhere.mkdir()
+    Image.new("RGB", (9, 9)).save(elsewhere / "a.png")
+    tabled(elsewhere, [("a.png", "ein Hund", "dog"), (str(own / B), "ein Boot", "cat")])
+    assert len(read_folder(own, ReadOptions(table=str(elsewhere / "table.csv"))).ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("x" * 5000 + ".png", "ein Hund", "dog", "1"), "line 2 of table.csv has an image path of 5,004 letters"),
+        (("/".join(["x" * 300] * 3), "ein Hund", "dog", "1"), "not on disk"),
+        ((A, "ein Hund", "dog", "9" * 5000), "line 2 of table.csv has an id of 5,000 letters"),
+        (("~nobody/x.png", "ein Hund", "dog", "1"), "not on disk"),
+    ],
+)
+def test_names_that_no_disk_can_hold_are_one_line(own, row, words):
+    tabled(own, [row, (B, "ein Boot", "cat", "2")], columns=("image", "text", "labels", "id"))
+    with pytest.raises(DcmqError, match=words):
+        prepared(own)
+    for table_name in ("x" * 5000, "a\0b", "~nobody/x.csv"):
+        with pytest.raises(DcmqError, match="there is no table"):
+            read_folder(own, ReadOptions(table=table_name))
+
+
+def test_a_long_class_name_is_kept_whole(own):
+    tabled(own, [(A, "ein Hund", "x" * 5000), (B, "ein Boot", "cat"), (C, "ein Haus", "cat")])
+    assert prepared(own, query=1, train=2).classes == ("cat", "x" * 5000)
+
+
+def test_text_without_spaces_between_words_is_named(own):
+    tabled(own, [(A, "สุนัขสีแดง", "dog"), (B, "ein Boot", "cat")])
+    with pytest.warns(UserWarning, match="1 of 2 images have Thai in their text, .*put spaces there"):
+        read_folder(own)

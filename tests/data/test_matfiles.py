@@ -129,3 +129,105 @@ def test_damaged_and_doubled_files(tmp_path):
         (tmp_path / "b.mat").write_bytes(content)
         with pytest.raises(DcmqError, match="b.mat is no whole MATLAB file"):
             read_mat("mirflickr", "20015", tmp_path)
+
+
+def mat_files(folder, **arrays):
+    """The three arrays in HDF5, with changes."""
+    hdf5(folder / "a.mat", **(dict(IAll=IMAGES.transpose(0, 3, 2, 1), YAll=WORDS, LAll=LABELS) | arrays))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        (dict(IAll=IMAGES[0]), r"IAll is uint8 \(10, 14, 3\), not images: uint8 \(n, 3, W, H\)"),
+        (dict(IAll=np.uint8(3)), r"IAll is uint8 \(\), not images"),
+        (dict(IAll=IMAGES.transpose(0, 3, 2, 1) / 255), "IAll is float64 .*, not images: uint8"),
+        (dict(LAll="text"), "LAll holds .*, not numbers"),
+        (dict(LAll=3), r"LAll is \(\), but there are 40 images"),
+        (dict(YAll=np.array([b"a"] * N)), "YAll holds .S1, not numbers"),
+        (dict(LAll=LABELS * np.nan), "values other than 0 and 1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_arrays_of_other_kinds_are_one_line(tmp_path, arrays, words):
+    mat_files(tmp_path, **arrays)
+    with pytest.raises(DcmqError, match=words) as caught:
+        read_mat("mirflickr", "20015", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_and_what_lies_in_another_file_are_refused(tmp_path):
+    hdf5(tmp_path / "other.h5", LAll=LABELS)
+    mat_files(tmp_path)
+
+    def link(file):
+        file["LAll"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "LAll")
+
+    def external(file):
+        file.create_dataset("LAll", LABELS.shape, np.uint8, external=[(str(tmp_path / "other.h5"), 0, LABELS.nbytes)])
+
+    def virtual(file):
+        layout = h5py.VirtualLayout(LABELS.shape, np.uint8)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "LAll", LABELS.shape)
+        file.create_virtual_dataset("LAll", layout)
+
+    cases = {
+        lambda file: file.create_group("LAll"): "LAll is no array, but a group",
+        link: "LAll is a link to another file, which is not read",
+        external: "LAll lies in another file, which is not read",
+        virtual: "LAll lies in another file, which is not read",
+        lambda file: file.__setitem__("LAll", h5py.SoftLink("/nowhere")): "is no whole MATLAB file",
+    }
+    for put, words in cases.items():
+        with h5py.File(tmp_path / "a.mat", "a") as file:
+            del file["LAll"]
+            put(file)
+        with pytest.raises(DcmqError, match=words):
+            read_mat("mirflickr", "20015", tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_cell_arrays_of_hdf5_are_text(tmp_path):
+    """MATLAB 7.3 keeps each cell beside the array, as the codes of its letters, and a reference to it in the array."""
+    captions = [f"größe {i} a\u0301" for i in range(N)]
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["IAll"], file["LAll"] = IMAGES.transpose(0, 3, 2, 1), LABELS
+        for i, caption in enumerate(captions):
+            file[f"#refs#/{i}"] = np.array([[ord(c)] for c in caption], np.uint16)
+        references = [[file[f"#refs#/{i}"].ref for i in range(N)]]
+        file.create_dataset("caption", data=np.array(references, h5py.ref_dtype), dtype=h5py.ref_dtype)
+    source = read_mat("mirflickr", "20015", tmp_path)
+    assert source.captions[3] == ("größe 3 á",) and len(source.captions) == N
+    with h5py.File(tmp_path / "a.mat", "a") as file:
+        del file["caption"]
+        file["caption"] = [caption.encode() for caption in captions]
+    assert read_mat("mirflickr", "20015", tmp_path).captions[3] == ("größe 3 á",)
+
+
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_names_that_lead_out_of_the_root_are_refused(tmp_path):
+    root = tmp_path / "root"
+    for name in ("im0.jpg", "../secret.jpg"):
+        miniature.image(root / name, name)
+    names = ["im0.jpg", *["../secret.jpg"] * (N - 1)]
+    for key, value in dict(FAll=names, YAll=WORDS, LAll=LABELS).items():
+        savemat(root / f"{key}.mat", {key: np.array(value)})
+    with pytest.raises(DcmqError, match="name '../secret.jpg', which is not in .*: it is not read"):
+        read_mat("mirflickr", "20015", root)
+
+
+@pytest.mark.parametrize("container", [savemat, lambda path, arrays: hdf5(path, **arrays)])
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_bytes_are_one_line_or_harmless(tmp_path, container, seed):
+    container(tmp_path / "a.mat", dict(LAll=LABELS, YAll=WORDS, FAll=[f"im{i}.jpg" for i in range(N)]))
+    miniature.image(tmp_path / "im0.jpg", "im0")
+    content = bytearray((tmp_path / "a.mat").read_bytes())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(0, min(len(content), 2000), 20):
+        content[place] ^= 1 << int(rng.integers(8))
+    (tmp_path / "a.mat").write_bytes(content[: len(content) * int(rng.integers(1, 3)) // 2])
+    try:
+        read_mat("mirflickr", "20015", tmp_path)
+    except DcmqError as error:
+        assert "\n" not in str(error)

@@ -87,8 +87,12 @@ def test_damage_is_noticed(own):
     prepared(own)
     out = own / "prepared" / "folder"
     assert verify(out)["name"] == "folder"
-    for name in ("images.npy", "bow.npz", "manifest.parquet"):
+    for name in ("images.npy", "bow.npz", "manifest.parquet", "classes.txt", "vocabulary.txt"):
         whole = (out / name).read_bytes()
+        (out / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        for read in (verify, lambda folder: load_dataset("folder", str(own))):
+            with pytest.raises(DcmqError, match=f"{name} differs from its checksum in dataset.json: prepare folder"):
+                read(out)
         (out / name).write_bytes(whole[:-1])
         with pytest.raises(DcmqError, match=f"{name} is .* bytes long.*prepare folder again"):
             load_dataset("folder", str(own))
@@ -101,7 +105,12 @@ def test_damage_is_noticed(own):
     pixels[0, 0, 0, 0] ^= 1
     pixels.flush()
     about = json.loads((out / "dataset.json").read_text())
-    (out / "dataset.json").write_text(json.dumps(about | {"choices": about["choices"] | {"content": "0"}}))
+    other = about | {"choices": about["choices"] | {"content": "0"}}
+    (out / "dataset.json").write_text(json.dumps(other))
+    with pytest.raises(DcmqError, match="dataset.json was damaged or edited"):
+        verify(out)
+    del other["sha256"]  # as in folders that were prepared before
+    (out / "dataset.json").write_text(json.dumps(other))
     with pytest.raises(DcmqError, match="split or choices differ"):
         verify(out)
     (out / "dataset.json").write_text("{")
@@ -115,17 +124,16 @@ def test_no_space_and_no_permission(own, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("dcmq.core.storage.shutil.disk_usage", lambda _: Usage)
-        with pytest.raises(DcmqError, match="needs 0.0 GB at .* free some"):
+        with pytest.raises(DcmqError, match="needs 5.8 kB at .* and 1.0 kB are free there: free some"):
             prepared(own)
 
     def denied(self, *_, **__):
         raise PermissionError(13, "Permission denied", str(self))
 
-    for method in ("is_file", "mkdir"):
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, method, denied)
-            with pytest.raises(PermissionError):  # the command says it in one line
-                prepared(own)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", denied)
+        with pytest.raises(DcmqError, match="cannot write .*: Permission denied"):
+            prepared(own)
 
     prepared(own)
     with monkeypatch.context() as patch:
@@ -142,6 +150,8 @@ def test_folders_that_were_prepared_before_are_still_verified(own):
     prepared(own)
     out = own / "prepared" / "folder"
     about = json.loads((out / "dataset.json").read_text())
+    del about["sha256"]
+    (out / "images.proof.json").unlink()
     counts = {"pictures" if name == "images" else name: count for name, count in about["counts"].items()}
     (out / "dataset.json").write_text(json.dumps(about | {"counts": counts}))
     assert verify(out) == about

@@ -129,7 +129,7 @@ def test_unfinished_runs_are_listed_with_their_epochs(three):
     ("content", "message"),
     [
         (b"{", "record.json cannot be read"),
-        (b"[]", "is no record of a run"),
+        (b"[]", "was damaged or edited"),
         (b'{"key": "a", "config": {}, "evaluation": {"R": 5}}', r"lacks 'i2t'"),
         (b'{"key": "a", "config": [], "evaluation": 7}', "is no record of a run"),
         (b"\xff\xfe", "record.json cannot be read"),

@@ -50,6 +50,18 @@ def test_where_measuring_changes_a_run_is_measured_again_but_not_trained(tmp_pat
     assert len(trained) == 1 and other_r["evaluation"]["R"] == 7
 
 
+def test_what_killed_processes_left_goes_at_the_next_run_of_that_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data = tiny_dataset()
+    folder = runs.run_folder(config(epochs=1), runs.run(config(epochs=1), *data)["key"])
+    whole = sorted(path.name for path in folder.iterdir())
+    for name in (".checkpoint.safetensors.ab12_cd3", ".record.json.00000000"):
+        (folder / name).write_bytes(b"half")
+    (folder / "record.json").unlink()
+    runs.run(config(epochs=1), *data)
+    assert sorted(path.name for path in folder.iterdir()) == whole
+
+
 def test_a_run_leaves_what_its_student_must_be_told_to_read_more(tmp_path, monkeypatch):
     monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
     data = tiny_dataset()

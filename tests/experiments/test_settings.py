@@ -1,9 +1,11 @@
 """Words of settings and of data options."""
 
 import pytest
+from notebook_parameters import parameters
 
 from dcmq.config import MethodConfig, RunConfig, StudentConfig, TrainConfig
 from dcmq.core.errors import DcmqError
+from dcmq.data.catalog import DATASETS, DatasetEntry
 from dcmq.experiments.settings import PRESETS, data_options, parsed_settings, profile_settings, stated_settings
 from dcmq.methods.base import METHODS, register_method
 
@@ -17,6 +19,75 @@ def test_data_options_are_read_and_bad_ones_refused():
     for text in ("query", "query=many"):
         with pytest.raises(DcmqError, match="data_options"):
             data_options(text)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "text", "words"),
+    [
+        ("scenes", "train=1e2", "train is a whole number"),
+        ("scenes", "query=nan", "query is a whole number"),
+        ("folder", "query=10.5", "query is a whole number"),
+        ("coco", "image_size=32.0", "image_size is a whole number"),
+        ("mirflickr:24581", "seed=1.5", "seed is a whole number"),
+        ("scenes", "seed=-1", "seed is a number from 0 on"),
+        ("scenes", f"seed={2**64}", "seed is a number from 0 on"),
+        ("coco", "image_size=0", "image_size is a number from 1 on"),
+        ("scenes", "query=-5", "query is a number from 1 on"),
+        ("scenes", "query=²", "query is a whole number"),
+        ("scenes", "label_missing=nan", "label_missing is a number from 0 on"),
+        ("scenes", "label_missing=x", "label_missing is a number"),
+        ("scenes", "image_size=32", "'image_size' is no option of scenes"),
+        ("scenes", "name=3", "'name' is no option of scenes"),
+        ("coco", "root=3", "'root' is no option of coco"),
+        ("folder", "folder=3", "'folder' is no option of folder"),
+        ("scenes", "qurey=5", "did you mean query"),
+        ("scenes", "query=5 query=6", "query stands twice"),
+        ("coco", "ignore_classes=", "is not NAME=NUMBER or ignore_classes=NAME,NAME"),
+        ("coco", "ignore_classes=person,,cat", "is not NAME=NUMBER or ignore_classes=NAME,NAME"),
+        ("scenes", "=3", "is not NAME=NUMBER"),
+        ("nowhere", "name=3", "is no option of any data set"),
+    ],
+)
+def test_data_options_are_of_the_types_that_the_loader_takes(dataset, text, words):
+    with pytest.raises(DcmqError, match="data_options") as caught:
+        data_options(text, dataset)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_options_of_a_users_own_loader_are_known_by_its_signature(monkeypatch):
+    def load(root: str, size: int, share: float = 0.5, variant: str = "a", extra=None):
+        raise NotImplementedError
+
+    monkeypatch.setattr(DATASETS, "_entries", {**DATASETS, "own": DatasetEntry(load=load, needs_root=False)})
+    values = {"size": 3, "share": 2.0, "variant": "3", "extra": 4}
+    assert data_options("size=3 share=2 variant=3 extra=4", "own") == values
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('backbone_weights="my weights.pth" tau=0.5', {"backbone_weights": "my weights.pth", "tau": 0.5}),
+        ("backbone_weights='C:\\my x.pth'", {"backbone_weights": "C:\\my x.pth"}),
+        ("text_hidden=[64, 64] tau=1", {"text_hidden": [64, 64], "tau": 1}),
+        ("augment= choices=", {"augment": "", "choices": ""}),
+        ("  ", {}),
+    ],
+)
+def test_blanks_stand_in_quotes_and_brackets(text, values):
+    assert parsed_settings(text) == values
+
+
+@pytest.mark.parametrize("text", ["tau=NaN", "tau=1e400", "tau=-Infinity", "text_hidden=[1,Infinity]", "tau=1 tau=2"])
+def test_settings_are_finite_and_stand_once(text):
+    with pytest.raises(DcmqError, match="settings: "):
+        parsed_settings(text)
+
+
+def test_a_value_nested_without_end_is_text_and_no_setting_takes_it():
+    assert parsed_settings("tau=" + "[" * 10_000)["tau"] == "[" * 10_000
+    with pytest.raises(DcmqError, match="settings: tau: .*, not '\\[\\[") as caught:
+        parameters("main_results", settings="tau=" + "[" * 200).plan()
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from notebook_parameters import parameters
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.sealed import read_sealed
 from dcmq.reporting.page import where
 from dcmq.reporting.report import write_record, write_report
 
@@ -17,7 +18,7 @@ def test_a_record_has_a_line_for_each_run(tmp_path):
     runs = [{"seed": seed, "losses": [0.5, {"i2t": 0.25}]} for seed in (0, 1)]
     for some in (runs, runs[:1], []):
         path = write_record(tmp_path / f"{len(some)}", {"bits": 64, "rows": ["a"]}, some, teacher="clip")
-        assert json.loads(path.read_text()) == {
+        assert read_sealed(path, "") == {
             "parameters": {"bits": 64, "rows": ["a"]},
             "teacher": "clip",
             "runs": some,
@@ -30,7 +31,7 @@ def test_a_record_has_a_line_for_each_run(tmp_path):
 def test_write_record(name, tmp_path):
     path = write_record(tmp_path / name, {"bits": 64}, [{"seed": 0}], teacher="clip")
     assert path == tmp_path / "record.json"
-    assert json.loads(path.read_text()) == {"parameters": {"bits": 64}, "teacher": "clip", "runs": [{"seed": 0}]}
+    assert read_sealed(path, "") == {"parameters": {"bits": 64}, "teacher": "clip", "runs": [{"seed": 0}]}
 
 
 @pytest.mark.parametrize("value", [float("nan"), np.float32(0.5), {1, 2}])
@@ -70,7 +71,7 @@ def test_a_record_stays_where_only_times_and_dates_are_others(tmp_path, capsys, 
 def test_a_damaged_record_is_written_anew(tmp_path):
     (tmp_path / "record.json").write_text('{"parameters"')
     write_record(tmp_path / "record.json", {}, [])
-    assert json.loads((tmp_path / "record.json").read_text()) == {"parameters": {}, "runs": []}
+    assert read_sealed(tmp_path / "record.json", "") == {"parameters": {}, "runs": []}
 
 
 def test_a_report_that_is_written_again_keeps_its_evidence(tmp_path, monkeypatch):

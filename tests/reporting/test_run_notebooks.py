@@ -65,6 +65,18 @@ def test_an_unknown_notebook_is_refused_before_any_runs(home):
     assert not (home / "runs").exists()
 
 
+def test_where_there_is_no_notebook_at_all_it_is_said(home):
+    with pytest.raises(DcmqError, match="no notebook in notebooks: set DCMQ_HOME to a checkout"):
+        run_notebooks([], {}, jobs=1)
+
+
+@pytest.mark.slow
+def test_a_parameter_that_no_notebook_has_is_said(home, capsys):
+    notebook(home / "notebooks" / "captions.ipynb", "raise ValueError('no captions here')")
+    run_notebooks(["captions"], {"seeds": "7", "profile": "paper"}, jobs=1)
+    assert "note: profile changes nothing, as it is no parameter of captions" in capsys.readouterr().err
+
+
 def test_papermill_is_given_the_parameters_that_a_notebook_has(home):
     file = home / "notebooks" / "ablation_npc.ipynb"
     notebook(file, "")
@@ -74,6 +86,16 @@ def test_papermill_is_given_the_parameters_that_a_notebook_has(home):
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), file)
     given = {"seeds": "0,1", "bits": "32", "wide": "false"}
     assert notebook_parameters(file, given) == {"seeds": "0,1", "bits": 32, "wide": False, "workers": 1}
+
+
+@pytest.mark.parametrize("value", ["many", "1.5", "true", "", "null", "[" * 100_000, "[1]"])
+def test_a_value_of_another_type_is_refused_before_any_notebook_runs(home, value):
+    file = home / "notebooks" / "ablation_npc.ipynb"
+    cell = nbformat.v4.new_code_cell("epochs: int = 0  # help", metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), file)
+    with pytest.raises(DcmqError, match=r"epochs: .* is no int; write it like 1") as caught:
+        run_notebooks(["ablation_npc"], {"epochs": value}, jobs=1)
+    assert len(str(caught.value)) < 120 and not (home / "runs").exists()
 
 
 def is_gone(process, seconds=20):

@@ -191,6 +191,8 @@ def test_labels_and_scores_of_another_shape_are_refused_and_never_measured():
         evaluate_ranking(lambda rows: scores[rows], one_hot, one_hot[:, :2])
     with pytest.raises(DcmqError, match=r"scores are \(3, 2\), not \(3, 3\)"):
         evaluate_ranking(lambda rows: scores[rows, :2], one_hot, one_hot)
+    with pytest.raises(DcmqError, match="r is -1"):
+        evaluate_ranking(lambda rows: scores[rows], one_hot, one_hot, r=-1)
     with pytest.raises(DcmqError, match=r"labels are \(3,\)"):
         precision_recall_by_radius(lambda rows: scores[rows], numbers, one_hot, 2)
 

@@ -1,6 +1,10 @@
 """Searching one's own images and texts: from a run to a collection and its hits."""
 
 import json
+import os
+import shutil
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +19,10 @@ from dcmq.data.words import LETTERS, LETTERS_AND_DIGITS
 from dcmq.experiments.run_files import INPUTS, RECORD
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search.collection import Collection
+from dcmq.search.folders import NOT_UTF8
 from dcmq.search.pretrained import PretrainedStudent
 from dcmq.search.runs import model_of
-from dcmq.search.sheet import contact_sheet
+from dcmq.search.sheet import FORMATS, contact_sheet, require_sheet_place
 
 
 def search_model(seed=0):
@@ -49,7 +54,7 @@ def run_folder(home):
 
 def test_words_are_read_by_the_pattern_of_training_and_unknown_ones_are_named():
     model = search_model()
-    assert model.words("A RED boat, and red Größe2!") == ["red", "boat", "and", "größe"]
+    assert model.words("A RED boat, and red Größe2!") == ["red", "boat", "and", "grösse"]
     assert model.bags(["A RED boat, and red ships!", "sea"]).tolist() == [[1, 0, 1, 0, 0], [0, 0, 0, 1, 0]]
     assert model.unknown_words("A RED boat, and red ships!") == ["and", "ships"]
     assert model.can_read("GRÖSSE größe") and not model.can_read("green x 12")
@@ -81,7 +86,7 @@ def test_an_image_is_read_as_training_read_it(images):
 
 def test_a_collection_ranks_by_the_tables_of_the_students_cosines(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
-    assert collection.update_images(images) == (7, 0, 0, ["broken.jpg"], {})
+    assert collection.update_images(images)[:5] == (7, 0, 0, ["broken.jpg"], {})
     hits = collection.search("images", text="red boat", k=99)
     index = collection.load_index("images")
     tables = lookup_tables(collection.model.encode_texts(["red boat"]), collection.model.codebooks)[0]
@@ -98,7 +103,7 @@ def test_a_collection_follows_its_folder_without_training(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
     (images / "a.png").rename(images / "z.png")
-    assert collection.update_images(images) == (1, 0, 1, ["broken.jpg"], {})
+    assert collection.update_images(images)[:5] == (1, 0, 1, ["broken.jpg"], {})
     again = Collection(tmp_path / "c")
     ids = set(again.load_index("images").ids)
     assert ids >= {"z.png", "in ner/größe.png"} and "a.png" not in ids
@@ -138,22 +143,22 @@ def test_a_replaced_image_gets_the_code_of_its_new_content(tmp_path, images, mon
     old = code_of(collection, "a.png")
     other_image(images / "a.png")
     encoded = counting(monkeypatch)
-    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"], {})
+    assert collection.update_images(images)[:5] == (0, 1, 0, ["broken.jpg"], {})
     assert encoded == [2], "the new one, and the broken one again"
     assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png") != old
     (images / "broken.jpg").unlink()
-    assert collection.update_images(images) == (0, 0, 0, [], {}), "nothing to encode at all"
+    assert collection.update_images(images)[:5] == (0, 0, 0, [], {}), "nothing to encode at all"
     (images / "broken.jpg").write_bytes(b"no image")
     encoded.clear()
     (images / "a.png").touch()  # another time, the same content
-    assert collection.update_images(images) == (0, 0, 0, ["broken.jpg"], {}) and encoded == [1]
+    assert collection.update_images(images)[:5] == (0, 0, 0, ["broken.jpg"], {}) and encoded == [1]
 
 
 def test_an_image_that_is_replaced_by_a_broken_one_is_found_no_more(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
     (images / "a.png").write_bytes(b"no image")
-    assert collection.update_images(images) == (0, 0, 0, ["a.png", "broken.jpg"], {})
+    assert collection.update_images(images)[:5] == (0, 0, 0, ["a.png", "broken.jpg"], {})
     assert "a.png" not in collection.load_index("images").ids
     other_image(images / "a.png")
     assert collection.update_images(images)[:3] == (1, 0, 0)
@@ -164,7 +169,7 @@ def test_a_collection_that_noted_no_contents_is_brought_up_to_date(tmp_path, ima
     collection.update_images(images)
     (tmp_path / "c" / "files.safetensors").unlink()
     other_image(images / "a.png")
-    assert collection.update_images(images) == (0, 1, 0, ["broken.jpg"], {})
+    assert collection.update_images(images)[:5] == (0, 1, 0, ["broken.jpg"], {})
     assert code_of(collection, "a.png") == fresh_code(tmp_path / "d", images, "a.png")
     encoded = counting(monkeypatch)
     collection.update_images(images)
@@ -183,7 +188,7 @@ def test_images_that_were_moved_are_followed_and_not_encoded_again(tmp_path, ima
     other_image(tmp_path / "unknown" / "never seen.png")
     with pytest.raises(DcmqError, match="which is gone, and none of them is in .*unknown"):
         collection.update_images(tmp_path / "unknown")
-    assert collection.update_images(tmp_path / "elsewhere") == (0, 0, 0, ["broken.jpg"], {})
+    assert collection.update_images(tmp_path / "elsewhere")[:5] == (0, 0, 0, ["broken.jpg"], {})
     assert encoded == [1] and Collection(tmp_path / "c").source == tmp_path / "elsewhere"
 
 
@@ -296,11 +301,131 @@ def test_the_threshold_of_training_travels_with_the_student(tmp_path, run_folder
     assert collection.threshold("texts", "images") is None and collection.threshold("images", "images") is None
 
 
+def test_names_that_are_not_utf8_are_named_and_left_out_wherever_they_stand(tmp_path, images):
+    """A file, a folder of files, and the folder of all images."""
+    root = os.fsencode(tmp_path) + b"/caf\xe9"
+    images.rename(os.fsdecode(root))
+    shutil.copytree(root + b"/in ner", root + b"/d\xfcr")
+    shutil.copyfile(root + b"/a.png", root + b"/gr\xfcn.png")
+    collection = Collection.create(tmp_path / "c", search_model())
+    update = collection.update_images(Path(os.fsdecode(root)))
+    assert update[:5] == (7, 0, 0, ["broken.jpg"], {})
+    assert {reason: sorted(names) for reason, names in update.passed_over.items()} == {
+        NOT_UTF8: ["d\\xfcr/alpha.png", "d\\xfcr/grey.png", "d\\xfcr/größe.png", "gr\\xfcn.png"]
+    }
+    again = Collection(tmp_path / "c")
+    assert os.fsencode(again.source) == root and again.update_images(again.source)[:3] == (0, 0, 0)
+    hits = again.search("images", text="boat", k=7)
+    assert contact_sheet(tmp_path / "s.png", "boat", again, hits) == (0, 0)
+
+
+def test_an_image_is_replaced_also_by_one_of_the_same_size_and_time(tmp_path, images):
+    for name in ("a.png", "b.JPG"):
+        (images / name).unlink()
+    other_image(images / "a.bmp")
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    old, before = code_of(collection, "a.bmp"), (images / "a.bmp").stat()
+    time.sleep(0.05)  # longer than a tick of the file system's clock
+    other_image(images / "a.bmp", seed=10)
+    os.utime(images / "a.bmp", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (images / "a.bmp").stat().st_size == before.st_size
+    assert collection.update_images(images)[:3] == (0, 1, 0)
+    assert code_of(collection, "a.bmp") == fresh_code(tmp_path / "d", images, "a.bmp") != old
+
+
+def test_images_in_a_folder_that_cannot_be_read_stay_as_they_were(tmp_path, images, monkeypatch):
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    code, scandir = code_of(collection, "in ner/grey.png"), os.scandir
+
+    def refusing(path):
+        if str(path).endswith("in ner"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refusing)
+        update = collection.update_images(images)
+    assert update[:3] == (0, 0, 0) and update.damaged == {"in ner": "Permission denied"}
+    assert code_of(collection, "in ner/grey.png") == code
+
+
+@pytest.mark.parametrize(("suffix", "kind"), sorted(FORMATS.items()))
+def test_a_sheet_has_the_format_of_its_suffix_and_is_known_again(tmp_path, images, suffix, kind):
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    hits, path = collection.search("images", text="boat", k=3), tmp_path / f"sheet{suffix}"
+    for _ in range(2):
+        require_sheet_place(path)
+        contact_sheet(path, "boat", collection, hits)
+        with Image.open(path) as sheet:
+            assert sheet.format == kind
+    (tmp_path / "photo.png").write_bytes((images / "a.png").read_bytes())
+    (tmp_path / "letter.png").write_text("Dear")
+    for place, message in (
+        ("photo.png", "is there already and no contact sheet: choose another name, or add --force"),
+        ("letter.png", "no contact sheet"),
+        ("sheet", "must end in one of .png, .jpg, .jpeg, .webp"),
+        ("sheet.pdf", "must end in one of"),
+        ("none/sheet.png", "there is no folder .*none"),
+    ):
+        with pytest.raises(DcmqError, match=message):
+            require_sheet_place(tmp_path / place)
+    require_sheet_place(tmp_path / "photo.png", force=True)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DcmqError, match="is a folder"):
+        require_sheet_place(tmp_path / "folder.png", force=True)
+    assert not (tmp_path / "none").exists()
+
+
+def pixels_of(path):
+    with Image.open(path) as sheet:
+        return np.asarray(sheet)
+
+
+def test_a_sheet_writes_letters_and_not_boxes(tmp_path, images):
+    """A letter that a font lacks looks like any other that it lacks."""
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(images)
+    hits = collection.search("images", text="boat", k=1)
+    titles = ["é", "è", "ß", "Ж", "λ", "ש", "م", "→", "\x1b[31m\nred", "a" * 5000, "é" * 5000, ""]
+    looks = set()
+    for title in titles:
+        contact_sheet(tmp_path / "s.png", title, collection, hits)
+        looks.add(pixels_of(tmp_path / "s.png")[:34].tobytes())
+    assert len(looks) == len(titles)
+
+
+def test_a_sheet_shows_images_as_viewers_do(tmp_path):
+    """Upright, on white, and with its greys."""
+    (tmp_path / "images").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.new("RGB", (200, 100), "red")
+    turned.paste("blue", (100, 0, 200, 100))
+    turned.save(tmp_path / "images" / "turned.jpg", exif=exif)
+    Image.new("RGBA", (100, 100), (0, 0, 0, 0)).save(tmp_path / "images" / "clear.png")
+    Image.fromarray(np.full((100, 100), 0x8000, np.uint16)).save(tmp_path / "images" / "deep.png")
+    collection = Collection.create(tmp_path / "c", search_model())
+    collection.update_images(tmp_path / "images")
+    hits = collection.search("images", text="boat", k=3)
+    contact_sheet(tmp_path / "s.png", "", collection, hits)
+    sheet, place = pixels_of(tmp_path / "s.png").astype(int), {hit.id: 8 + 208 * (hit.rank - 1) for hit in hits}
+    middle = {name: sheet[34:234, x + 100] for name, x in place.items()}
+    assert middle["clear.png"].min() == 255 and abs(middle["deep.png"] - 128).max() <= 1
+    top, bottom = middle["turned.jpg"][20], middle["turned.jpg"][180]
+    assert top[0] > 200 > top[2] + 100 and bottom[2] > 200 > bottom[0] + 100, "red above blue"
+
+
 def test_a_sheet_shows_what_is_gone_as_grey(tmp_path, images):
     collection = Collection.create(tmp_path / "c", search_model())
     collection.update_images(images)
     hits = collection.search("images", text="boat", k=7)
     (images / hits[0].id).unlink()
-    assert contact_sheet(tmp_path / "s.png", "boat " * 100, collection, hits) == 1
+    other_image(images / hits[1].id)
+    assert contact_sheet(tmp_path / "s.png", "boat " * 100, collection, hits) == (1, 1)
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.getpixel((100, 130)) == (221, 221, 221)
+    shutil.rmtree(images)
+    assert contact_sheet(tmp_path / "s.png", "boat", collection, hits) == (7, 0)

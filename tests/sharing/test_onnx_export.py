@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ from dcmq.codes.pack import pack, unpack
 from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.data.resize import image_array, resize
-from dcmq.data.words import LATIN, LETTERS
+from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS, folded, words
 from dcmq.methods.dcmq.student import make_student
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.networks.encoders import IMAGE_ENCODERS, register_image_encoder, with_head
@@ -30,6 +31,7 @@ from dcmq.sharing.onnx_graphs import Resize
 for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package, reason="needs the extra onnx")
 
+from dcmq.sharing import onnx_reader  # noqa: E402
 from dcmq.sharing.onnx_export import export_onnx  # noqa: E402
 
 GAP = 1e-5  # cosines of float32 that torch and onnxruntime may order otherwise
@@ -49,6 +51,26 @@ def reader(folder):
     return module
 
 
+def grey_images():
+    """Images of more than 8 bits, and of edges of their ranges, by the name of a file that keeps them."""
+    rng = np.random.default_rng(1)
+    ramp = np.linspace(0, 1, 30 * 40).reshape(30, 40)
+    yield "deep.png", rng.integers(0, 1 << 16, (30, 40)).astype(np.uint16)
+    yield "dark.png", rng.integers(0, 256, (30, 40)).astype(np.uint16)
+    yield "deep.tif", (ramp * 65535).astype(np.uint16)
+    for name, values in (
+        ("of_8_bits", ramp * 255),
+        ("of_16_bits", ramp * 65535),
+        ("wide", ramp * 1e9),
+        ("signed", ramp * 9000 - 4000),
+        ("flat", ramp * 0 - 3),
+    ):
+        yield f"{name}.tif", values.astype(np.int32)
+        yield f"{name}_float.tif", values.astype(np.float32)
+    yield "unit.tif", ramp.astype(np.float32)
+    yield "not_finite.tif", np.where(ramp > 0.5, np.inf, np.where(ramp > 0.2, ramp, np.nan)).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """The folder of a student without a gallery."""
@@ -61,16 +83,28 @@ def photos(tmp_path_factory):
     root, rng = tmp_path_factory.mktemp("photos") / "photos", np.random.default_rng(0)
     (root / "in ner").mkdir(parents=True)
     image = Image.fromarray(rng.integers(0, 256, (50, 61, 3)).astype(np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees
-    image.save(root / "turned.jpg", exif=exif)
+    for orientation in range(10):  # of which EXIF knows eight
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        image.save(root / f"turned{orientation}.jpg", exif=exif)
+        image.convert("RGBA").save(root / f"turned{orientation}.webp", exif=exif)
+    image.save(root / "broken exif.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01" * 40)
+    for name, pixels in grey_images():
+        Image.fromarray(pixels).save(root / name)
+    black = np.zeros((30, 40, 4), np.uint8)
+    black[:, :, 3] = np.linspace(0, 255, 40)
+    Image.fromarray(black).save(root / "fading.png")
+    Image.fromarray(black).convert("LA").save(root / "fading grey.png")
+    image.convert("L").save(root / "grey key.png", transparency=7)
+    image.save(root / "color key.png", transparency=image.getpixel((3, 3)))
+    image.convert("LAB").save(root / "lab.tif")
+    image.convert("YCbCr").save(root / "luma.jpg")
     image.convert("L").save(root / "grey.png")
     image.convert("CMYK").save(root / "in ner" / "größe.jpg")
     image.convert("RGBA").save(root / "alpha.webp")
     palette = image.convert("P")
     palette.save(root / "palette.png", transparency=palette.getpixel((0, 0)))
     palette.save(root / "palette.gif", transparency=palette.getpixel((0, 0)))
-    Image.fromarray(rng.integers(0, 1 << 16, (30, 40)).astype(np.uint16)).save(root / "deep.png")
     image.convert("1").save(root / "bits.bmp")
     image.resize((1, 200)).save(root / "thin.PNG")
     image.convert("F").save(root / "floats.tiff")
@@ -100,12 +134,45 @@ def test_the_resize_in_the_graph_is_torchs_to_the_byte(side, size):
 def test_the_reader_reads_every_kind_of_image_as_training_does(exported, photos):
     student = reader(exported).Student()
     files = image_files(photos)
-    assert len(files) == 10
+    assert len(files) == 50
     for file in files:
         with Image.open(file) as image:
             expected = image_array(image, 40)
         read = student.read_image(file)
         assert read.dtype == np.uint8 and read.tobytes() == expected.tobytes(), file.name
+    turned, upright = (student.read_image(photos / f"turned{orientation}.jpg") for orientation in (6, 1))
+    assert np.abs(turned.astype(int) - upright).mean() > 10, "it is turned"
+    assert student.read_image(photos / "fading.png")[:, :3].min() > 230, "on white"
+
+
+def test_the_reader_leaves_out_hidden_files_and_names_that_are_not_utf8(tmp_path, exported, capsys):
+    for name in ("a.png", "@eaDir/b.png", ".c/d.png", "new\nline.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), "red").save(tmp_path / "images" / name)
+    shutil.copyfile(tmp_path / "images" / "a.png", os.fsencode(tmp_path / "images") + b"/caf\xe9.png")
+    module = reader(exported)
+    module.index(module.Student(), tmp_path / "images", tmp_path / "gallery")
+    assert np.load(tmp_path / "gallery" / "ids.npy").tolist() == ["a.png", "new\nline.png"]
+    left_out = capsys.readouterr().err
+    assert "its name is not UTF-8: " in left_out and "caf\\udce9.png" in left_out and left_out.count("\n") == 2
+    assert "left out, hidden or in hidden folders: 2" in left_out
+    assert module.shown("new\nline \x1b[31mgröße") == "new\\nline \\x1b[31mgröße"
+
+
+def test_the_reader_cuts_words_as_dcmq_does():
+    texts = [
+        "A RED boat2",
+        "rouge foncé",
+        "rouge foncé",
+        "हरा वृत्त",
+        "İnci moon\u00admoon",
+        "ＲＥＤ ﬁsh",
+        "לָבָן",
+        "Größe ẞ",
+    ]
+    for pattern in (LATIN, LETTERS, LETTERS_AND_DIGITS):
+        assert [onnx_reader.cut(text, pattern) for text in texts] == [words(text, pattern) for text in texts]
+    assert [onnx_reader.folded(text) for text in texts] == [folded(text) for text in texts]
 
 
 def gaps_of_differing_codewords(embeddings, codes, codebooks):
@@ -190,7 +257,7 @@ def test_words_are_read_as_in_training_and_unknown_ones_are_named(exported, caps
     student = reader(exported).Student()
     for text in ("A RED boat, and red Größe2!", "sea", "x größe  GRÖSSE"):
         np.testing.assert_array_equal(student.read_text(text), model().bags([text])[0].numpy())
-    assert capsys.readouterr().err == "not known to the student: and\nnot known to the student: grösse\n"
+    assert capsys.readouterr().err == "not known to the student: and\n"
 
 
 @pytest.mark.slow
@@ -252,7 +319,7 @@ def test_without_torch_and_dcmq_the_ranking_is_that_of_dcmq(tmp_path, photos):
     for package in ("torch", "dcmq"):
         assert f"{package} is refused" in run("-c", f"import {package}").stderr
     indexed = run(folder / "search.py", "index", photos)
-    assert (indexed.returncode, indexed.stdout) == (0, f"10 images in {folder / 'images'}\n")
+    assert (indexed.returncode, indexed.stdout) == (0, f"50 images in {folder / 'images'}\n")
     assert indexed.stderr == f"left out, cannot be read: {photos / 'broken.jpg'}\n"
 
     collection = Collection.create(tmp_path / "c", student)
@@ -297,7 +364,7 @@ def test_mistakes_in_the_reader_are_one_line(tmp_path, exported, photos):
     gallery = tmp_path / "gallery"
     for folder in ("empty", "nowhere"):
         message = one_line(exported, "index", tmp_path / folder, "--gallery", gallery)
-        assert message.startswith(f"{tmp_path / folder} holds no image that can be read (.bmp")
+        assert message.startswith(f"{tmp_path / folder} holds no image that can be read (.avif, .bmp")
     assert not gallery.exists()
     assert "there are no codes" in one_line(exported, "text", "boat", "--gallery", gallery)
     gallery.mkdir()

@@ -99,7 +99,7 @@ def configs(**changes):
         (dict(tau=-1), "parameter 'tau'"),
         (dict(profile="quick"), "parameter 'profile'"),
         (dict(npc_scope="all"), "parameter 'npc_scope'"),
-        (dict(settings="tau_q=-1"), "settings: tau_q: input should be greater than 0, not -1"),
+        (dict(settings="tau_q=-1"), "settings: tau_q: input should be greater than"),
         (dict(settings="frozen=layer9"), "settings: frozen"),
     ],
 )

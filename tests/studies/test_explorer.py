@@ -9,6 +9,7 @@ from benches import random_student
 from notebook_parameters import parameters
 from tiny import several_labels
 
+from dcmq.core.errors import DcmqError
 from dcmq.explore.bench import Bench
 from dcmq.explore.explorer import Explorer
 from dcmq.explore.failures import asked_queries, query_precisions
@@ -102,5 +103,8 @@ def test_the_figure_has_a_mark_per_query(explorer):
 
 def test_a_collection_needs_no_run_and_names_its_report():
     p = parameters("explorer", collection="somewhere/holidays")
-    assert p.plan() == [] and p.name == "collection-holidays"
+    assert p.plan() == [] and p.name.startswith("collection-holidays-")
+    assert p.name != parameters("explorer", collection="elsewhere/holidays").name
+    with pytest.raises(DcmqError, match="nothing is trained for one, so settings and seed would change nothing"):
+        parameters("explorer", collection="somewhere/holidays", seed=1, settings="tau=0.5")
     assert [run.config.target for run in parameters("explorer").plan()] == ["npc", "raw"]

@@ -10,6 +10,7 @@ from tiny import TAGS, tagged_dataset
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.class_names import named_classes
+from dcmq.data.words import LETTERS_AND_DIGITS
 from dcmq.methods.dcmq.losses import soft_cross_entropy
 from dcmq.studies import quickstart
 
@@ -25,6 +26,9 @@ def test_a_class_is_in_the_query_if_all_its_words_are():
     data = tagged_dataset()
     assert named_classes("a Fire-Truck or cat", data.classes, data.word_pattern) == [1, 2]
     assert named_classes("fire", data.classes, data.word_pattern) == []
+    others = ("собака", "7", "red", "tree", "___", "雪")
+    asked = {"red boat": [2], "большая собака": [0], "room 7": [], "雪": [], "boat": [], "___": []}
+    assert {text: named_classes(text, others, LETTERS_AND_DIGITS) for text in asked} == asked
     held = quickstart.holds(data, np.arange(40), [0, 2])
     assert held.tolist() == [bool(row[0] or row[2]) for row in data.labels]
 

@@ -4,7 +4,8 @@ annotations/instances_*.json, annotations/captions_*.json, one folder of images 
 """
 
 import json
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_da
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.decode import DECODER, decoded, image_key
 from dcmq.data.downloads import Archive
+from dcmq.data.options import check_fit, check_whole
+from dcmq.data.readers.layout import nfc, on_disk, outside
 from dcmq.data.source import Source
 from dcmq.data.splits import draw_split
 
@@ -51,7 +54,9 @@ def load_coco(
     Raises:
         DcmqError: files missing or unreadable, an unknown category, sizes that do not fit, too many broken images.
     """
+    check_whole("coco", {"query": query, "train": train, "words": words, "image_size": image_size, "seed": seed})
     source = read_coco(root, ignore_classes)
+    check_fit("coco", len(source.ids), query, train)
     key = image_key(source.root, source.files, image_size)
     images, broken = decoded(cache_dir() / f"coco-{key}", key, source.files, image_size, "coco")
     whole = source.rows(np.setdiff1d(np.arange(len(source.ids)), list(broken)))
@@ -149,28 +154,79 @@ def _annotations(root: Path):
         folder = root / part
         if not folder.is_dir():
             raise DcmqError(f"coco: {path.name} needs the image folder {folder}; unpack it there")
-        for image in instances["images"]:
+        here: set[int] = set()
+        for image in _entries(path, instances, "images", id=int, file_name=str):
+            if image["id"] in here:
+                raise DcmqError(f"coco: image {image['id']} stands twice in {path.name}: unpack it again, or mend it")
             if image["id"] in files:  # the releases of 2014 and 2017 hold the same images
                 raise DcmqError(
                     f"coco: image {image['id']} of {path.name} is in another annotation file too; keep one release"
                 )
-            files[image["id"]] = folder / image["file_name"]
-        categories |= {c["id"]: c["name"] for c in instances["categories"]}
-        for annotation in instances["annotations"]:
+            here.add(image["id"])
+            files[image["id"]] = _image_file(path, folder, image["file_name"])
+        for category in _entries(path, instances, "categories", id=int, name=str):
+            name = nfc(category["name"])
+            if categories.setdefault(category["id"], name) != name:
+                raise DcmqError(
+                    f"coco: category {category['id']} is {categories[category['id']]!r} and in {path.name} {name!r}"
+                )
+        for annotation in _entries(path, instances, "annotations", image_id=int, category_id=int):
+            if annotation["category_id"] not in categories:
+                raise DcmqError(
+                    f"coco: {path.name} labels image {annotation['image_id']} with category {annotation['category_id']}, "
+                    "which its categories lack"
+                )
             labelled[annotation["image_id"]].add(annotation["category_id"])
-        for annotation in _json(path.with_name(f"captions_{part}.json"), "annotations")["annotations"]:
-            captions[annotation["image_id"]].append(annotation["caption"])
+        _add_captions(path.with_name(f"captions_{part}.json"), captions)
+    twice = [name for name, count in Counter(categories.values()).items() if count > 1]
+    if twice:
+        raise DcmqError(f"coco: two categories of {root / 'annotations'} are called {twice[0]!r}: rename one")
     return files, categories, labelled, captions
 
 
+def _image_file(path: Path, folder: Path, name: str) -> Path:
+    file = folder / name
+    if outside([file], [folder]):
+        raise DcmqError(f"coco: {path.name} names the image {name[:200]!r}, which is not in {folder}: it is not read")
+    return on_disk(file)
+
+
+def _add_captions(path: Path, captions: dict[int, list[str]]) -> None:
+    """Add the captions in ``path`` by image id. Warns of those that hold no text."""
+    empty = 0
+    for annotation in _entries(path, _json(path, "annotations"), "annotations", image_id=int):
+        caption = annotation.get("caption")
+        if isinstance(caption, str):
+            captions[annotation["image_id"]].append(nfc(caption))
+        else:
+            empty += 1
+    if empty:
+        warnings.warn(f"coco: {empty:,} annotations of {path.name} have no caption: they are left out", stacklevel=5)
+
+
+def _entries(path: Path, content: dict, part: str, **kinds: type) -> list[dict]:
+    """The list ``part`` of a file, each entry with fields of these kinds. Raises DcmqError that names the first without."""
+    for number, entry in enumerate(content[part]):
+        for field, kind in kinds.items():
+            value = entry.get(field) if isinstance(entry, dict) else None
+            if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and abs(value) >= 2**63):
+                what = "a whole number" if kind is int else "a text"
+                raise DcmqError(
+                    f"coco: entry {number} of {part} in {path.name} has {value!r:.80} as {field}, where {what} is meant: "
+                    "unpack it again, or mend it"
+                )
+    return content[part]
+
+
 def _json(path: Path, *parts: str) -> dict:
+    """The content of a file, which has ``parts``, each a list."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DcmqError(f"coco: {path} is no JSON ({error}); unpack it again") from None
-    lacking = [part for part in parts if not isinstance(content, dict) or part not in content]
+    lacking = [part for part in parts if not isinstance(content, dict) or not isinstance(content.get(part), list)]
     if lacking:
         raise DcmqError(f"coco: {path} has no {' and no '.join(lacking)}: it is no annotation file of COCO's")
     return content
@@ -184,6 +240,7 @@ register_dataset(
     "coco",
     DatasetEntry(
         read=_read_source,
+        options=("ignore_classes",),
         load=load_coco,
         settings={"gumbel_weight": 0.5},  # stated; 1.0 for the others
         populations={"": _PUBLISHED},

@@ -1,5 +1,8 @@
-"""Official files, found where a user would have unpacked them; and their lines."""
+"""Files, found where a user would have unpacked them and as their names are spelt; and their lines."""
 
+import os
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
@@ -45,3 +48,35 @@ def lines(path: Path) -> list[str]:
     """The lines of a file that are not empty, without surrounding blanks; Windows' line ends are fine."""
     # Not splitlines(), which also breaks at characters that stand in tags.
     return [line.strip() for line in text(path).split("\n") if line.strip()]
+
+
+def nfc(text: str) -> str:
+    """``text`` with each letter and its marks as one character where there is one: what looks alike is one name then."""
+    return unicodedata.normalize("NFC", text)
+
+
+def is_file(path: Path | str) -> bool:
+    """True where ``path`` is a file. A name that no disk can hold, such as one of 5,000 letters, is none."""
+    return os.path.isfile(path)  # Path.is_file raises for those
+
+
+def on_disk(path: Path) -> Path:
+    """The path as the disk spells it: a name with accents may have been composed there, and decomposed in the table."""
+    if str(path).isascii() or is_file(path):
+        return path
+    spellings = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return next((p for p in spellings if is_file(p)), path)
+
+
+def outside(
+    files: Iterable[Path], folders: Iterable[Path], resolve: Callable[[str], str] = os.path.normpath
+) -> list[int]:
+    """The positions of those of ``files`` that lie in none of ``folders``.
+
+    Args:
+        resolve: ``os.path.normpath`` goes by names, so that a link of the user's own may lead elsewhere; ``os.path.realpath``
+            follows links.
+    """
+    allowed = [os.path.join(resolve(str(folder)), "") for folder in folders]
+    places = (resolve(str(file)) for file in files)
+    return [i for i, place in enumerate(places) if not any(place.startswith(folder) for folder in allowed)]

@@ -10,55 +10,16 @@ vocabulary.txt beside them names the columns, else classes are taken as alphabet
 """
 
 import warnings
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from scipy.sparse import csr_matrix, issparse
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DATASETS
-from dcmq.data.readers.layout import lines, text
+from dcmq.data.readers.layout import is_file, lines, nfc, on_disk, outside, text
+from dcmq.data.readers.mat_arrays import MatArray, MatImages, arrays_in
 from dcmq.data.source import Source, row_words
-
-KEYS = {
-    "images": ("images", "IAll"),
-    "files": ("index", "FAll", "imgs"),
-    "tags": ("YAll", "tags"),
-    "captions": ("caption", "captions"),
-    "labels": ("LAll", "labels", "category", "label"),
-}
-
-
-@dataclass(frozen=True)
-class MatImages:
-    """The images ``rows`` of an HDF5 file, whose axes MATLAB reversed: each is (3, W, H) there and (H, W, 3) here."""
-
-    path: Path
-    key: str
-    rows: np.ndarray
-
-    def read(self, row: int) -> np.ndarray:
-        """The image of ``row``, one of 0 to n - 1, as (H, W, 3) uint8."""
-        with h5py.File(self.path) as file:
-            image = file[self.key][int(self.rows[row])]
-        return np.ascontiguousarray(image.transpose(2, 1, 0) if image.shape[0] == 3 else image).astype(np.uint8)
-
-    def only(self, kept: np.ndarray) -> "MatImages":
-        """The same images, of which only those of the rows ``kept`` are meant."""
-        return replace(self, rows=self.rows[kept])
-
-
-@dataclass(frozen=True)
-class _Array:
-    """An array of a file; of images only the shape."""
-
-    path: Path
-    key: str
-    value: np.ndarray | tuple[int, ...]
 
 
 def read_mat(name: str, population: str, root: Path) -> Source:
@@ -99,7 +60,7 @@ def read_mat(name: str, population: str, root: Path) -> Source:
         population=population,
         root=root,
         ids=np.arange(n) if images is not None else np.array([Path(p).stem for p in names]),
-        files=[images.path] * n if images is not None else _on_disk(root, names),
+        files=[images.path] * n if images is not None else _image_files(root, names),
         images=MatImages(images.path, images.key, np.arange(n)) if images is not None else None,
         classes=classes,
         labels=labels,
@@ -122,14 +83,14 @@ def read_mat(name: str, population: str, root: Path) -> Source:
     return whole.rows(kept)
 
 
-def _arrays(root: Path, name: str) -> dict[str, _Array]:
+def _arrays(root: Path, name: str) -> dict[str, MatArray]:
     """The arrays under ``root`` by kind, a key of :data:`KEYS`."""
     paths = sorted({*root.glob("*.mat"), *root.glob("*/*.mat")})
     if not paths:
         raise DcmqError(f"{name}: no .mat file in {root} or the folders in it")
-    arrays: dict[str, _Array] = {}
+    arrays: dict[str, MatArray] = {}
     for path in paths:
-        for kind, array in _content(path):
+        for kind, array in arrays_in(path):
             if kind in arrays:
                 raise DcmqError(
                     f"{name}: both {arrays[kind].path.name} and {path.name} hold {kind}: keep one of them under {root}"
@@ -138,29 +99,16 @@ def _arrays(root: Path, name: str) -> dict[str, _Array]:
     captions = next(iter(sorted({*root.glob("caption.txt"), *root.glob("*/caption.txt")})), None)
     if "captions" not in arrays and captions:  # one a line, empty where there is none
         rows = np.array(text(captions).removesuffix("\n").split("\n"), object)
-        arrays["captions"] = _Array(captions, "lines", rows)
+        arrays["captions"] = MatArray(captions, "lines", rows)
     return arrays
 
 
-def _content(path: Path) -> list[tuple[str, _Array]]:
-    """The kinds and arrays of one file, of either container."""
-    kinds = {key: kind for kind, keys in KEYS.items() for key in keys}
-    try:
-        if path.open("rb").read(8)[:4] != b"\x89HDF" and not h5py.is_hdf5(path):
-            content = {key: value for key, value in loadmat(path).items() if kinds.get(key) not in (None, "images")}
-        else:
-            with h5py.File(path) as file:
-                content = {k: file[k].shape if kinds[k] == "images" else file[k][()] for k in file if k in kinds}
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DcmqError(f"{path} is no whole MATLAB file ({reason}): fetch it again") from None
-    return [(kinds[key], _Array(path, key, value)) for key, value in content.items()]
-
-
-def _binary(array: _Array, n: int) -> np.ndarray:
+def _binary(array: MatArray, n: int) -> np.ndarray:
     """(n, C) 0/1, turned if it is (C, n) in the file."""
     value = array.value.toarray() if issparse(array.value) else np.asarray(array.value)
     name = f"{array.path}: {array.key}"
+    if value.dtype.kind not in "biuf":
+        raise DcmqError(f"{name} holds {value.dtype}, not numbers")
     if value.ndim != 2 or n not in value.shape:
         raise DcmqError(f"{name} is {value.shape}, but there are {n:,} images: the files do not belong together")
     if value.shape[0] != n:
@@ -175,7 +123,7 @@ def _binary(array: _Array, n: int) -> np.ndarray:
 def _text(value) -> str:
     while isinstance(value, np.ndarray):
         value = value.reshape(-1)[0] if value.size else ""
-    return str(value).strip()
+    return nfc(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def _names(value: np.ndarray) -> list[str]:
@@ -187,7 +135,7 @@ def _names(value: np.ndarray) -> list[str]:
 
 
 def _captions(value: np.ndarray, n: int) -> tuple[tuple[str, ...], ...]:
-    rows = np.asarray(value)
+    rows = np.atleast_1d(value)
     rows = rows.reshape(-1) if rows.ndim == 2 and 1 in rows.shape else rows
     if len(rows) != n:
         raise DcmqError(f"there are {len(rows):,} captions for {n:,} images: the files do not belong together")
@@ -215,17 +163,22 @@ def _tag_names(file: Path, width: int) -> tuple[str, ...]:
 
 
 def _column_names(file: Path, width: int) -> tuple[str, ...]:
-    names = tuple(lines(file))
+    names = tuple(map(nfc, lines(file)))
     if len(names) != width:
         raise DcmqError(f"{file} names {len(names)} columns, the .mat file has {width}")
     return names
 
 
-def _on_disk(root: Path, names: list[str]) -> list[Path]:
+def _image_files(root: Path, names: list[str]) -> list[Path]:
     """The places of images: absolute paths of the maker's machine are cut from the left until the first is on disk."""
     parts = Path(names[0].lstrip("/")).parts
     for base in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
         for cut in range(len(parts)):
-            if (base / Path(*parts[cut:])).is_file():
-                return [base / Path(*Path(name.lstrip("/")).parts[cut:]) for name in names]
-    raise DcmqError(f"the image {names[0]} of the .mat files is nowhere under {root}: unpack the images there")
+            if is_file(base / Path(*parts[cut:])):
+                files = [on_disk(base / Path(*Path(name.lstrip("/")).parts[cut:])) for name in names]
+                if away := outside(files, [root]):
+                    raise DcmqError(
+                        f"the .mat files name {names[away[0]][:200]!r}, which is not in {root}: it is not read"
+                    )
+                return files
+    raise DcmqError(f"the image {names[0][:200]} of the .mat files is nowhere under {root}: unpack the images there")

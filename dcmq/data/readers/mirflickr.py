@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.downloads import Archive
-from dcmq.data.readers.layout import lines, locate
+from dcmq.data.readers.layout import lines, locate, nfc
 from dcmq.data.source import Source
 
 PHOTOS = "mirflickr25k.zip"
@@ -48,7 +48,7 @@ def read_mirflickr(root: Path, population: str = "20015") -> Source:
     if not len(ids):
         raise DcmqError(f"mirflickr: no tags<ID>.txt in {places['meta/tags']}; unpack {PHOTOS} again")
     tags = [tuple(lines(files[i])) for i in tqdm(ids, desc="reading tags", unit="image")]
-    bow = _matrix(tags, vocabulary)
+    bow = _matrix(tags, vocabulary)  # as they are spelt in the files, of which the published counts are
     classes, labels = _labels(places["water.txt"].parent, ids)
 
     labelled, tagged = labels.any(1), bow.getnnz(1) > 0
@@ -61,12 +61,12 @@ def read_mirflickr(root: Path, population: str = "20015") -> Source:
         root=root,
         ids=ids,
         files=[places["meta/tags"].parents[1] / f"im{i}.jpg" for i in ids],
-        classes=classes,
+        classes=tuple(map(nfc, classes)),
         labels=labels,
         captions=(),
-        tags=tuple(tags),
+        tags=tuple(tuple(map(nfc, row)) for row in tags),
         bow=bow,
-        vocabulary=vocabulary,
+        vocabulary=tuple(map(nfc, vocabulary)),
         query=POPULATIONS[population].query,
         train=POPULATIONS[population].train,
         counts={
@@ -105,8 +105,8 @@ def _labels(folder: Path, ids: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]
     row = {int(i): n for n, i in enumerate(ids)}
     for c, name in enumerate(classes):
         for number, line in enumerate(lines(named[name]), 1):
-            if not line.isdigit() or int(line) not in row:
-                raise DcmqError(f"{named[name]}, entry {number}: {line!r} is no image (IDs {ids[0]} to {ids[-1]})")
+            if not re.fullmatch(r"[0-9]{1,18}", line) or int(line) not in row:
+                raise DcmqError(f"{named[name]}, entry {number}: {line!r:.80} is no image (IDs {ids[0]} to {ids[-1]})")
             labels[row[int(line)], c] = 1
     return classes, labels
 

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.downloads import Archive
-from dcmq.data.readers.layout import lines, locate
+from dcmq.data.readers.layout import is_file, lines, locate, nfc, outside
 from dcmq.data.source import Source, row_words
 
 PAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
@@ -62,7 +62,7 @@ def read_nuswide(root: Path, population: str = "tc21") -> Source:
     root = Path(root).resolve()
     places = locate("nuswide", root, WANTED, f"Unpack them there, fetch them with --download, or from {PAGE}")
     names = [line.replace("\\", "/") for line in lines(places["Imagelist.txt"])]
-    vocabulary = tuple(lines(places["TagList1k.txt"]))
+    vocabulary = tuple(map(nfc, lines(places["TagList1k.txt"])))
     concepts = lines(places["Concepts81.txt"])
     label_files = [places["AllLabels"] / f"Labels_{concept}.txt" for concept in concepts]
     flags = np.stack([_flags(file, len(names)) for file in tqdm(label_files, desc="labels", unit="concept")], 1)
@@ -78,13 +78,18 @@ def read_nuswide(root: Path, population: str = "tc21") -> Source:
         raise DcmqError(f"nuswide: no image in {root} has both one of the {size} concepts and a tag")
     photos = Counter(Path(name).stem.rpartition("_")[2] for name in names)
     folder = _image_folder(root, places["Imagelist.txt"].parent, names)
+    files = [folder / name for name in names]
+    if away := outside(files, [folder]):
+        raise DcmqError(
+            f"nuswide: Imagelist.txt names {names[away[0]][:200]!r}, which is not in {folder}: it is not read"
+        )
     whole = Source(
         name="nuswide",
         population=population,
         root=root,
         ids=np.array([name.removesuffix(".jpg") for name in names]),
-        files=[folder / name for name in names],
-        classes=tuple(concepts[c] for c in order),
+        files=files,
+        classes=tuple(nfc(concepts[c]) for c in order),
         labels=labels,
         captions=(),
         tags=row_words(bow, vocabulary),
@@ -150,7 +155,7 @@ def _image_folder(root: Path, beside: Path, names: list[str]) -> Path:
     folders = [base / part for base in (root, beside.parent, beside) for part in ("Flickr", "images", "Images", "")]
     for name in names[:1000]:
         for folder in folders:
-            if (folder / name).is_file():
+            if is_file(folder / name):
                 return folder
     raise DcmqError(f"nuswide: no image of Imagelist.txt under {root / 'Flickr'}. {IMAGES}")
 
