@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 NPC = "ablation_npc/scenes-clip-64bits-demo"
 MAIN = "main_results/scenes-clip-32-64-128bits-demo"
+PHOTOS = "ablation_npc/coco-precomputed-64bits-paper-4b08bd"
 R = 500  # of mAP@R (hits) on scenes
 TABLE = re.compile(r"<!-- table: (?P<name>\S+) -->\n+(?P<table>(?:\|.*\n)*)\n*")
 TEXT = re.compile(r"<!-- text: (?P<name>[^>]+?) -->\n.*?<!-- end -->\n", re.DOTALL)
@@ -117,6 +118,21 @@ def study_verdicts(name: str) -> str:
     """:func:`verdict_list` of a study's report on ``scenes``."""
     (folder,) = (ROOT / "reports" / name).glob("scenes-*")
     return verdict_list(f"{name}/{folder.name}")
+
+
+def photos_sentence() -> str:
+    """What the reports on photos are made of, by the record of the first."""
+    found = record(PHOTOS)
+    run, epochs = found["runs"][0], {run["config"]["epochs"] for run in found["runs"]}
+    choices, images = run["dataset"]["choices"], run["dataset"]["choices"]["pictures"]
+    unseen = images - choices["query"] - choices["train"]
+    return (
+        f"{images:,} photos of MS COCO with a caption each, {_listed(choices['ignore_classes'])} left out of the labels: "
+        f"{choices['query']} queries, {choices['train']} to train on, {unseen} more in the gallery. The teacher's vectors come from a file "
+        f"({run['teacher']['description']}). The student is a ResNet-18 with ImageNet weights at {run['config']['student']['image_size']} pixels, of which "
+        f"all but the last layer is kept as it is, trained for {_listed([str(e) for e in sorted(epochs)])} epochs. "
+        f"{len(found['provenance']['seeds'])} seeds, all on one split: intervals are over seeds and queries."
+    )
 
 
 def search_speed() -> str:
@@ -208,6 +224,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "npc": npc_sentences,
     "main": main_sentences,
     "floors": floor_sentence,
+    "photos": photos_sentence,
     "search speed": search_speed,
     "npc parts": lambda: study_sentence("npc_parts", "conclusion"),
     "teacher text": lambda: study_sentence("teacher_text", "advice"),

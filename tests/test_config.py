@@ -22,7 +22,7 @@ def test_a_run_that_is_all_warm_up_is_refused():
 
 def test_targets_have_the_temperature_of_the_logits_unless_they_get_their_own():
     assert TrainConfig().tau_target is None and TrainConfig(tau_target=0.05).tau == TrainConfig().tau
-    with pytest.raises(ValueError, match="greater than 0"):
+    with pytest.raises(ValueError, match="greater than or equal to 0.000001"):
         TrainConfig(tau_target=0)
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
+from tqdm import tqdm
 
 from dcmq.core.errors import DcmqError
 
@@ -227,6 +228,7 @@ def _hold_interrupts() -> None:
 
 
 def _watch_parent(parent: int) -> None:
+    tqdm.set_lock(threading.RLock())  # not one between processes, which an interruption would leave behind
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -25,7 +25,7 @@ images and images find text. Two ideas make it work, says the paper: **NPC** str
 tells pairs apart, and **PQG** adds Gumbel noise so that all codewords stay in use.
 
 This page is made by `make reports` from the records beside it. No official code is known; what the paper does not state is inferred or ours, and said so where it is
-defined. Behind the numbers stands `scenes`, version 2: small generated images with a small bundled teacher; reports under other names say what they are of. It is none of the paper's benchmarks, so *orders* can be compared with the paper's, values cannot. Directions: *i2t* is an image query on a gallery of texts, *t2i* the reverse.
+defined. Behind the numbers stands `scenes`, version 2: small generated images with a small bundled teacher; reports under `coco-...` are of a small sample of real photos. It is none of the paper's benchmarks, so *orders* can be compared with the paper's, values cannot. Directions: *i2t* is an image query on a gallery of texts, *t2i* the reverse.
 `mAP@500 (hits)` averages precision over the relevant items found in the first 500, `mAP@all` ranks the whole gallery; the paper does not say which it used.
 Numbers are mean ± sample sd over seeds.
 

@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,7 @@ def query(student, command, what):
 
 def main():
     """Do what the command line says."""
+    warnings.simplefilter("ignore")  # Pillow's, of what it could not read of an image and did without
     sys.stdout.reconfigure(errors="backslashreplace")  # for letters that a terminal's encoding lacks
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("index", "text", "image"))
