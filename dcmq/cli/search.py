@@ -176,8 +176,9 @@ def query(
     among_ids = None if ids is None else [line for line in _text(ids, "--ids").split("\n") if line]
     asked = {"text": text or "", "image": image, "engine": engine, "among": among_ids}
     hits = opened.search(kind, **asked, k=k, threshold=least, fold=fold)
-    if unknown := opened.model.unknown_words(text or ""):
-        print(f"not known to the student: {visible(', '.join(unknown))}", file=sys.stderr)
+    if near := opened.model.near_words(text or ""):
+        named = (f"{word} (did you mean {like}?)" if like else word for word, like in near.items())
+        print(f"not known to the student: {visible(', '.join(named))}", file=sys.stderr)
     if as_json:
         rows = [{"rank": hit.rank, "score": hit.score, "id": hit.id} for hit in hits]
         rows = [row | {"duplicates": hit.duplicates} for row, hit in zip(rows, hits, strict=True)] if fold else rows

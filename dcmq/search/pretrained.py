@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
@@ -132,6 +133,20 @@ class PretrainedStudent:
         """True where the student knows a word of ``text``."""
         return not self._takes_bags or any(word in self._column for word in self.words(text))
 
+    def near_words(self, text: str) -> dict[str, str]:
+        """The unknown words of ``text``, each with the known word that is spelt most like it, or with an empty text."""
+        near = ((word, get_close_matches(word, self.vocabulary, 1)) for word in self.unknown_words(text))
+        return {word: found[0] if found else "" for word, found in near}
+
+    def require_known(self, text: str) -> None:
+        """Raise DcmqError where the student knows no word of ``text``."""
+        if not self.can_read(text):
+            near = ", ".join(filter(None, self.near_words(text).values()))
+            advice = f"; did you mean {near}?" if near else ""
+            raise DcmqError(
+                f"{text!r} has no word that the student knows, such as {', '.join(self.vocabulary[:12])}{advice}"
+            )
+
     def bags(self, texts: Sequence[str]) -> Tensor:
         """(n, V) float32 0/1 bags of words."""
         bags = torch.zeros(len(texts), len(self.vocabulary))
@@ -147,9 +162,7 @@ class PretrainedStudent:
             DcmqError: a text without any word that the student knows.
         """
         for text in texts:
-            if not self.can_read(text):
-                known = ", ".join(self.vocabulary[:12])
-                raise DcmqError(f"{text!r} has no word that the student knows, such as {known}")
+            self.require_known(text)
         read = self.bags if self._takes_bags else clip_tokenizer(self.student.config.text_encoder)
         batches = (texts[start : start + _TEXT_BATCH] for start in range(0, len(texts), _TEXT_BATCH))
         return torch.cat([self.student.encode_texts(read(list(batch))) for batch in batches])

@@ -190,12 +190,14 @@ class _SearchServer:
             raise HTTPException(404, f"this collection holds no {kind}")
         if like:
             image = io.BytesIO(_of_image(collection.read_image, like))
-        if text and not collection.model.can_read(text):
-            known = ", ".join(collection.model.vocabulary[:12])
-            raise HTTPException(400, f"{text!r} has no word that the student knows, such as {known}")
+        if text:
+            try:
+                collection.model.require_known(text)
+            except DcmqError as error:
+                raise HTTPException(400, str(error)) from None
         return {
             "among": kind,
-            "unknown_words": collection.model.unknown_words(text) if text else [],
+            "unknown_words": collection.model.near_words(text) if text else {},
             **_hits(collection, wanted, text, image),
         }
 

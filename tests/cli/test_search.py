@@ -51,9 +51,9 @@ def test_from_a_run_to_a_contact_sheet(tmp_path, images, run_folder):
     printed = run_command("search", "build", folder, "--run", "0123", "--images", images, "--texts", texts)
     assert "4 added" in printed and "broken.jpg" in printed and "2 added, 2 in all" in printed
     assert "'unheard-of'" in printed and f"dcmq search query {folder}" in printed
-    result = dcmq("search", "query", folder, "--text", "red zzz boat", "-k", "3", "--sheet", sheet)
+    result = dcmq("search", "query", folder, "--text", "red zzz boats", "-k", "3", "--sheet", sheet)
     assert result.exit_code == 0 and len(result.stdout.splitlines()) == 3
-    assert result.stderr == f"not known to the student: zzz\ncontact sheet  {sheet}\n"
+    assert result.stderr == f"not known to the student: zzz, boats (did you mean boat?)\ncontact sheet  {sheet}\n"
     with Image.open(sheet) as image:
         assert image.width > 3 * 200 and len(image.getcolors(1 << 20)) > 1000
     assert "4 of 32 bits" in run_command("search", "info", folder)

@@ -57,6 +57,9 @@ def test_words_are_read_by_the_pattern_of_training_and_unknown_ones_are_named():
     assert model.words("A RED boat, and red Größe2!") == ["red", "boat", "and", "grösse"]
     assert model.bags(["A RED boat, and red ships!", "sea"]).tolist() == [[1, 0, 1, 0, 0], [0, 0, 0, 1, 0]]
     assert model.unknown_words("A RED boat, and red ships!") == ["and", "ships"]
+    assert model.near_words("A RED boat, and boats!") == {"and": "", "boats": "boat"}
+    with pytest.raises(DcmqError, match="'boats' has no word that the student knows, such as .*; did you mean boat?"):
+        model.encode_texts(["boats"])
     assert model.can_read("GRÖSSE größe") and not model.can_read("green x 12")
     with pytest.raises(DcmqError, match="'green' has no word that the student knows, such as red"):
         model.encode_texts(["red", "green"])

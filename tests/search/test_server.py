@@ -85,7 +85,7 @@ def ranked(answer):
 def test_answers_are_those_of_the_collection(server, places):
     answer = server.ask("/api/search?text=RED+boat+zzz&k=3")
     assert ranked(answer) == expected(places, "images", 3, text="red boat")
-    assert answer.json["unknown_words"] == ["zzz"] and answer.json["among"] == "images"
+    assert answer.json["unknown_words"] == {"zzz": ""} and answer.json["among"] == "images"
     assert ranked(server.ask("/api/search?text=red&among=texts")) == expected(places, "texts", text="red")
     image = places[1] / "a.png"
     by_file = expected(places, "images", image=image)

@@ -24,6 +24,7 @@ from dcmq.data.source import Source
 from dcmq.data.splits import draw_split
 
 _HOST = "http://images.cocodataset.org"
+_NEEDED = {"images", "annotations", "categories", "id", "file_name", "name", "image_id", "category_id", "caption"}
 _PUBLISHED = Population(
     counts={"images": 123_287, "classes": 80, "with label": 122_218, "label ones": 357_627, "kept": 122_218},
     query=5000,
@@ -218,10 +219,15 @@ def _entries(path: Path, content: dict, part: str, **kinds: type) -> list[dict]:
     return content[part]
 
 
+def _needed(entry: dict) -> dict:
+    """What is read of an object in an annotation file: polygons and addresses would take gigabytes of memory."""
+    return {name: entry[name] for name in _NEEDED & entry.keys()}
+
+
 def _json(path: Path, *parts: str) -> dict:
-    """The content of a file, which has ``parts``, each a list."""
+    """What is needed of a file, which has ``parts``, each a list."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), object_hook=_needed)
     except FileNotFoundError:
         raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive") from None
     except (ValueError, RecursionError) as error:

@@ -136,7 +136,8 @@ function clear() {
 
 function draw({ among, hits, threshold, unknown_words: unknown }, { text, like, image, k }, signal) {
   const subject = text ? `“${text}”` : `the image ${like || image}`;
-  const ignored = unknown.length ? ` Not known, and left out: ${unknown.join(", ")}.` : "";
+  const named = Object.entries(unknown).map(([word, near]) => (near ? `${word} (did you mean ${near}?)` : word));
+  const ignored = named.length ? ` Not known, and left out: ${named.join(", ")}.` : "";
   const count = hits.length === 1 ? among.slice(0, -1) : among;
   const nearest = `The ${hits.length} ${count} nearest to ${subject}, of ${info.counts[among].toLocaleString("en")}`;
   const least = threshold === null ? "" : ` with a score of ${threshold.toFixed(3)} or more`;
