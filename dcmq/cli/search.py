@@ -65,7 +65,7 @@ def build(
 
     if images is not None:
         require_source(absolute_source(images))
-    lines = [] if texts is None else _text(texts, "--texts").splitlines()
+    lines = [] if texts is None else _text(texts, "--texts").split("\n")
     if run:
         from dcmq.experiments.run_list import find_run_folder
         from dcmq.search.runs import model_of
@@ -82,6 +82,9 @@ def build(
         print(f"{'images':<10} {counts}, {len(opened.load_index('images'))} in all")
         if update.unreadable:
             print(f"{'left out':<10} {_named(update.unreadable, 'that cannot be read')}")
+        if update.too_large:
+            named = [f"{name} (too large: {pixels})" for name, pixels in update.too_large.items()]
+            print(f"{'left out':<10} {_named(named, 'with too many pixels')}")
         for reason, names in update.passed_over.items():
             print(f"{'left out':<10} {_named(names, reason)}")
     if texts is not None:
@@ -350,7 +353,8 @@ def _named(names: list[str], what: str) -> str:
 
 
 def _text(path: Path, option: str) -> str:
-    """The content of a text file. Raises DcmqError where it cannot be read."""
+    r"""The content of a text file, in which ``\n`` ends each line, as ``\r\n`` and ``\r`` do in the file. Raises DcmqError where it
+    cannot be read."""
     from dcmq.core.errors import DcmqError
 
     try:

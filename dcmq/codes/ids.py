@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -48,6 +48,8 @@ def given_ids(ids) -> np.ndarray | list[str]:
     Raises:
         DcmqError: anything but whole numbers that int64 holds, or texts of at least one letter; or some of both.
     """
+    if isinstance(ids, np.ma.MaskedArray):
+        raise DcmqError("ids are masked: every item needs one")
     array = ids if isinstance(ids, np.ndarray) else None
     if array is None or array.dtype.kind not in "iu":
         array = np.empty(len(listed := _listed(ids)), object)
@@ -68,7 +70,7 @@ def given_ids(ids) -> np.ndarray | list[str]:
 
 
 def _listed(ids) -> list:
-    if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable) or not hasattr(ids, "__len__"):
+    if isinstance(ids, str | bytes | Mapping | Set) or not isinstance(ids, Iterable) or not hasattr(ids, "__len__"):
         raise DcmqError(f"ids are a {type(ids).__name__}, not whole numbers or texts, one for each item")
     if isinstance(ids, np.ndarray) and ids.ndim != 1:
         raise DcmqError(f"ids are {ids.dtype} {ids.shape}, not (n,): one whole number or text for each item")

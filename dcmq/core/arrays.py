@@ -53,7 +53,7 @@ def allocate(path: Path, shape: tuple[int, ...], dtype=np.uint8) -> np.memmap:
 
 def finish(part: Path, path: Path) -> None:
     """Let the filled and flushed ``part`` be the file ``path``, with a proof of its content beside it."""
-    proof = {"sha256": _checksum(part), "file": _facts(part)}
+    proof = {"name": path.name, "sha256": _checksum(part), "file": _facts(part)}
     _proof(path).unlink(missing_ok=True)  # first, so that it never vouches for another file
     os.replace(part, path)
     write_json(_proof(path), proof)
@@ -69,6 +69,8 @@ def open_array(path: Path) -> np.memmap:
     """
     try:
         proof, facts = read_json(_proof(path)), _facts(path)
+        if proof["name"] != path.name:
+            raise CorruptFile(f"{path} is {proof['name']}, moved here with its proof: delete it and run again")
         if facts[0] <= _SMALL or facts != proof["file"]:
             if _checksum(path) != proof["sha256"]:
                 raise CorruptFile(f"{path} is damaged: delete it and run again")

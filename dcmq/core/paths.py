@@ -11,7 +11,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def home() -> Path:
     """``$DCMQ_HOME``, unless it is empty; else the checkout the package is imported from; else ``~/.dcmq``."""
     if chosen := os.environ.get("DCMQ_HOME"):
-        return Path(chosen).expanduser().resolve()
+        return _named("DCMQ_HOME", chosen)
     checkout = _PACKAGE.parent
     return checkout if (checkout / "pyproject.toml").is_file() else Path.home() / ".dcmq"
 
@@ -29,7 +29,14 @@ def runs_dir() -> Path:
 def reports_dir() -> Path:
     """``$DCMQ_REPORTS``, else ``reports`` in :func:`home`: tables, figures and records that notebooks write."""
     chosen = os.environ.get("DCMQ_REPORTS")
-    return _made(Path(chosen).expanduser().resolve() if chosen else home() / "reports")
+    return _made(_named("DCMQ_REPORTS", chosen) if chosen else home() / "reports")
+
+
+def _named(variable: str, folder: str) -> Path:
+    try:
+        return Path(folder).expanduser().resolve()
+    except (RuntimeError, OSError, ValueError) as error:  # such as ~ of somebody who is not known
+        raise DcmqError(f"{variable}: {folder[:200]!r} is no folder ({error}): name another") from None
 
 
 def _made(folder: Path) -> Path:

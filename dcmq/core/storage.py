@@ -65,6 +65,7 @@ def locked(path: Path, timeout: float = -1) -> Iterator[None]:
     lock = FileLock(path, timeout=timeout)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()  # first: filelock would wait for ever where no file can be made
         lock.acquire()
     except Timeout:
         raise

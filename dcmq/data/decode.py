@@ -26,6 +26,7 @@ from dcmq.core.shards import make_on_cluster
 from dcmq.core.slabs import Slabs, forget_slabs, hand_over, open_slabs
 from dcmq.core.storage import CorruptFile, locked, write_json
 from dcmq.data.open_images import UNREADABLE, open_image, too_large
+from dcmq.data.own_folder import forget_copies
 from dcmq.data.resize import image_array
 
 DECODER = fingerprint("dcmq.data.resize")  # identifies the code that decides the pixels
@@ -74,8 +75,7 @@ def decoded(
             found = _found(path, proof, key)  # by the process that had the lock
             if found is None:
                 proof.unlink(missing_ok=True)  # first, so that it never vouches for other images
-                for old in folder.glob("images-*"):  # smaller copies of the former images
-                    old.unlink()
+                forget_copies(folder)  # of the former images
                 write_json(proof, sealed({"key": key, "broken": _decode(paths, path, key, size, name, read)}))
                 found = _found(path, proof, key)
             forget_slabs(folder)

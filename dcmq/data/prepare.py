@@ -17,6 +17,7 @@ from dcmq.data.catalog import full_name
 from dcmq.data.decode import DECODER, decoded, image_key, repeated
 from dcmq.data.open_images import too_large
 from dcmq.data.options import check_fit, check_whole
+from dcmq.data.own_folder import forget_splits, require_own
 from dcmq.data.populations import check_counts
 from dcmq.data.prepared import (
     DESCRIPTION,
@@ -61,8 +62,9 @@ def prepare(
         skip_missing: leave out samples whose image is not on disk, and count them, instead of refusing.
 
     Raises:
-        DcmqError: counts that differ, missing or broken images, no space, sizes that do not fit.
+        DcmqError: counts that differ, missing or broken images, no space, sizes that do not fit, a folder of other files.
     """
+    require_own(folder)
     sizes = {"image_size": image_size, "words": words, "query": query, "train": train, "seed": seed}
     check_whole(source.name, {option: value for option, value in sizes.items() if value is not None})
     if source.split is not None and (query, train) != (None, None):
@@ -184,8 +186,7 @@ def _decoded_bytes(source: Source, size: int, folder: Path) -> int:
 
 def _split(source: Source, folder: Path, choices: dict) -> Split:
     """The split that came with the data, or one drawn for these rows, as an index file."""
-    for old in (folder / "splits").glob("*.json"):
-        old.unlink()  # of former rows
+    forget_splits(folder)  # of former rows
     if source.split is None:
         return stored_split(folder, source.recipe, source.labels, choices)
     split = source.split

@@ -136,7 +136,10 @@ def read_record(folder: Path) -> dict:
     path = folder / RECORD
     if not path.exists():
         raise DcmqError(f"{folder} is no finished run; {newest_runs()}")
-    return read_sealed(path, "run its notebook again, and the run is measured anew")
+    record = read_sealed(path, "run its notebook again, and the run is measured anew")
+    if not folder.name.endswith(str(record.get("key", ""))):
+        raise DcmqError(f"{path} is that of run {record['key']}: delete it and run the notebook again, and the run is measured anew")
+    return record
 
 
 def select_runs(rows: Iterable[RunRow], **wanted: str | int | None) -> list[RunRow]:

@@ -14,7 +14,7 @@ from dcmq.config import RunConfig, TrainConfig
 from dcmq.core.errors import DcmqError
 from dcmq.core.executors import torch_threads
 from dcmq.core.paths import runs_dir
-from dcmq.core.sealed import sealed
+from dcmq.core.sealed import BrokenSeal, read_sealed, sealed
 from dcmq.core.storage import locked, sweep, write_json
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.keys import evaluation_fingerprint, run_key
@@ -130,14 +130,23 @@ def epochs_done(folder: Path) -> int:
 def _prepared_folder(config: RunConfig, key: str, dataset: RetrievalDataset) -> Path:
     """The run's folder, with what its student must be told to read other images and texts."""
     folder = run_folder(config, key)
-    if not (folder / INPUTS).is_file():
+    if not _are_of(folder / INPUTS, key):
         inputs = {
+            "key": key,
             "vocabulary": dataset.vocabulary,
             "dataset_image_size": dataset.images.shape[1],
             "word_pattern": dataset.word_pattern,
         }
         write_json(folder / INPUTS, sealed(inputs))
     return folder
+
+
+def _are_of(inputs: Path, key: str) -> bool:
+    """True where the file is there, as it was written, for the run ``key``."""
+    try:
+        return read_sealed(inputs, "").get("key") == key
+    except BrokenSeal:
+        return False
 
 
 def trained_student(config: TrainConfig, dataset: RetrievalDataset, teacher: TeacherEmbeddings) -> Student:

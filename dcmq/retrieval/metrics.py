@@ -103,9 +103,8 @@ def evaluate_ranking(
     num_queries, n = len(query_labels), len(gallery_labels)
     if not num_queries or not n:
         raise DcmqError(f"nothing to rank: {num_queries} queries, {n} gallery items; check the split")
-    if r < 1:
-        raise DcmqError(f"r is {r}: mAP@R needs a whole number from 1 on")
-    r = min(r, n)
+    r = min(_whole("r", r, 1, 2**63 - 1), n)
+    chunk, tie_seed = _whole("chunk", chunk, 1, 2**31), _whole("tie_seed", tie_seed, 0, 2**63 - 1)
     cutoffs = [c for c in CUTOFFS if c <= n]
     positions = tie_permutation(n, tie_seed).argsort().numpy()
     with_label = (gallery_labels.T > 0).contiguous().numpy()  # (C, g)
@@ -118,10 +117,7 @@ def evaluate_ranking(
     )
 
     def measure(rows: slice) -> None:
-        scores = torch.as_tensor(score(rows)).detach().float().numpy()
-        if scores.shape != (rows.stop - rows.start, n):
-            raise DcmqError(f"scores are {scores.shape}, not {(rows.stop - rows.start, n)}: one for each query and gallery item")
-        scores = np.ascontiguousarray(scores)  # columns of scores would leave the cache
+        scores = _scores(score(rows), (rows.stop - rows.start, n))
         if np.isnan(scores.min()):
             raise DcmqError(f"scores of queries {rows.start}..{rows.stop - 1} hold NaN: the embeddings are broken")
         for query, query_scores in enumerate(scores, rows.start):
@@ -163,14 +159,38 @@ def evaluate_ranking(
 
 def _label_matrices(query_labels: Tensor, gallery_labels: Tensor) -> tuple[Tensor, Tensor]:
     """Both as tensors. Raises DcmqError where they are not (q, C) and (g, C)."""
-    both = torch.as_tensor(query_labels), torch.as_tensor(gallery_labels)
+    try:
+        both = torch.as_tensor(query_labels), torch.as_tensor(gallery_labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DcmqError(f"labels are no numbers ({' '.join(str(error).split())[:100]}): give 0 and 1") from None
     shapes = [tuple(labels.shape) for labels in both]
-    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
+    if any(len(shape) != 2 or not shape[1] for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise DcmqError(
             f"labels are {shapes[0]} and {shapes[1]}, not (queries, classes) and (gallery, classes) of 0 and 1: numbers of "
             "classes have to be one-hot first"
         )
+    for labels in both:
+        if labels.is_complex() or not torch.isin(labels.float(), torch.tensor([-1.0, 0.0, 1.0])).all():
+            raise DcmqError("labels are not all 0 and 1 (or -1, as 0): a soft label or NaN is neither relevant nor not")
     return both
+
+
+def _whole(name: str, value: int, least: int, most: int) -> int:
+    """``value`` itself. Raises DcmqError unless it is a whole number from ``least`` to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise DcmqError(f"{name} is {value!r}: it has to be a whole number from {least} to {most}")
+    return int(value)
+
+
+def _scores(given: Tensor, shape: tuple[int, int]) -> np.ndarray:
+    """(b, g) float32. Raises DcmqError for another shape, and for what float32 cannot hold."""
+    scores = torch.as_tensor(given).detach()
+    if tuple(scores.shape) != shape or scores.is_complex():
+        raise DcmqError(f"scores are {tuple(scores.shape)}, not {shape} real numbers: one for each query and gallery item")
+    found = scores.float()
+    if scores.dtype == torch.float64 and (found.isinf() & scores.isfinite()).any():
+        raise DcmqError("scores are too large for float32, in which they would all be equal: scale them down")
+    return np.ascontiguousarray(found.numpy())  # columns of scores would leave the cache
 
 
 def _in_threads(work: Callable[[slice], None], chunks: list[slice], threads: int) -> None:

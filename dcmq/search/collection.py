@@ -1,5 +1,6 @@
 """A folder that holds a student and what it has encoded: images, texts or both."""
 
+import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,11 +17,12 @@ from dcmq.codes.index import AUTO, CodeIndex
 from dcmq.codes.pack import unpack
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import locked, sweep
+from dcmq.data.open_images import reason_unread, too_large
 from dcmq.search.duplicates import folded, same_codes
 from dcmq.search.image_files import ImageFiles, noted_source
 from dcmq.search.parts import ENCODED, UNREADABLE, encode_in_parts
 from dcmq.search.pretrained import MODEL, PretrainedStudent
-from dcmq.search.sources import Listing, absolute_source, base_of, content_hash, list_images, source_exists
+from dcmq.search.sources import Listing, absolute_source, base_of, content_hash, list_images, read_images, source_exists
 
 KINDS = ("images", "texts")
 _FILES = "files.safetensors"  # where the images are, and what tells whether one was replaced
@@ -53,6 +55,7 @@ class ImageUpdate(NamedTuple):
     Attributes:
         added, replaced, removed: how many images were.
         unreadable: names of images that cannot be read.
+        too_large: by the name of each image that has more pixels than are read, their number as text.
         damaged: by the name of each tar file, parquet file or folder that cannot be read, the reason.
         passed_over: by the reason, names of images that are left out without a look at them, such as hidden ones.
     """
@@ -61,6 +64,7 @@ class ImageUpdate(NamedTuple):
     replaced: int
     removed: int
     unreadable: list[str]
+    too_large: dict[str, str]
     damaged: dict[str, str]
     passed_over: dict[str, list[str]]
 
@@ -110,9 +114,14 @@ class Collection:
         return collection
 
     def load_index(self, kind: str) -> CodeIndex:
-        """The index of ``images`` or ``texts``; empty where none were added."""
-        path = self._file(kind)
-        return CodeIndex.load(path) if path.is_file() else CodeIndex(self.model.codebooks)
+        """The index of ``images`` or ``texts``; empty where none were added. Raises DcmqError where it is damaged, or another student's."""
+        path, codebooks = self._file(kind), self.model.codebooks
+        if not path.is_file():
+            return CodeIndex(codebooks)
+        index = CodeIndex.load(path)
+        if not torch.equal(index.codebooks, codebooks):
+            raise DcmqError(f"{path} was made by another student than {MODEL} there: delete it, and build the collection again")
+        return index
 
     def save_index(self, kind: str, index: CodeIndex) -> None:
         """Write ``index`` as that of ``images`` or ``texts``. Raises DcmqError as :meth:`CodeIndex.save` does."""
@@ -170,6 +179,7 @@ class Collection:
             else again
         )
         unreadable = todo[made.state == UNREADABLE]
+        pixels = _too_large(listing.rows(unreadable))
         gone = np.ones(len(index), bool)
         gone[old[old >= 0]] = False
         for volume in listing.damaged if len(index) else ():
@@ -187,8 +197,8 @@ class Collection:
         self.source, self._files = source, None
         shutil.rmtree(parts, ignore_errors=True)
         counts = (int((~again).sum()), int(replaced.sum()), int(gone.sum()))
-        names = id_values(listing.ids[unreadable]).tolist()
-        return ImageUpdate(*counts, names, listing.damaged, listing.passed_over)
+        names = [name for name in id_values(listing.ids[unreadable]).tolist() if name not in pixels]
+        return ImageUpdate(*counts, names, pixels, listing.damaged, listing.passed_over)
 
     @property
     def root(self) -> Path | None:
@@ -263,7 +273,8 @@ class Collection:
         else:
             query, unreadable = self.model.encode_images([image])
             if unreadable:
-                raise DcmqError(f"{image} is no image that can be read")
+                name = image if isinstance(image, Path) else "the file"
+                raise DcmqError(f"{name} {reason_unread(image)}")
         wanted = min(max(4 * k, _FOLDED) if fold else k, len(index))
         while True:
             scores, ids = (part[0] for part in index.search(query, wanted, engine))
@@ -300,6 +311,13 @@ class Collection:
 
     def _file(self, kind: str) -> Path:
         return self.folder / _file_name(kind)
+
+
+def _too_large(listing: Listing) -> dict[str, str]:
+    """The number of pixels as text, by the name of each image of ``listing`` that has too many."""
+    contents = zip(id_values(listing.ids).tolist(), read_images(listing), strict=True)
+    reasons = {name: too_large(io.BytesIO(content)) for name, content in contents if content is not None}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _file_name(kind: str) -> str:

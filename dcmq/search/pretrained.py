@@ -28,6 +28,7 @@ MODEL = "model.safetensors"  # the file's name in a collection, and in a folder 
 _FORMAT = "1"  # of the file; one without a format is of this one
 _IMAGE_BATCH, _TEXT_BATCH = 64, 1024
 _WEIGHTS = "model."
+_LOOKED_UP = 5  # unknown words for which a near one is looked for: it takes milliseconds each
 
 
 class PretrainedStudent:
@@ -134,9 +135,11 @@ class PretrainedStudent:
         return not self._takes_bags or any(word in self._column for word in self.words(text))
 
     def near_words(self, text: str) -> dict[str, str]:
-        """The unknown words of ``text``, each with the known word that is spelt most like it, or with an empty text."""
-        near = ((word, get_close_matches(word, self.vocabulary, 1)) for word in self.unknown_words(text))
-        return {word: found[0] if found else "" for word, found in near}
+        """The unknown words of ``text``, each of the first few with the known word that is spelt most like it; with an empty text
+        where there is none, and for all further ones."""
+        unknown = self.unknown_words(text)
+        near = {word: get_close_matches(word, self.vocabulary, 1) for word in unknown[:_LOOKED_UP]}
+        return {word: next(iter(near.get(word, ())), "") for word in unknown}
 
     def require_known(self, text: str) -> None:
         """Raise DcmqError where the student knows no word of ``text``."""

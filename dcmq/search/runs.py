@@ -29,13 +29,16 @@ def model_of(folder: Path) -> PretrainedStudent:
         raise DcmqError(f"{folder} is neither a finished run nor a collection; {newest_runs()}")
     if config.get("method") != "DCMQ":
         raise DcmqError(f"{folder} is a run of {config.get('method')}; only students of DCMQ make codes to search")
+    key = record.get("key", "")
+    if inputs.get("key", key) != key:
+        raise DcmqError(f"{folder / INPUTS} belongs to run {inputs['key']}, not to {key}: delete it, and run the notebook again")
     try:
         config = TrainConfig.model_validate(config)
         vocabulary, image_size, pattern = (inputs[k] for k in ("vocabulary", "dataset_image_size", "word_pattern"))
     except (ValueError, KeyError):
         raise DcmqError(f"{folder} is a run of another version of dcmq: train it again; {newest_runs()}") from None
     return PretrainedStudent(
-        load_student(config, len(vocabulary), checkpoint_file(folder)),
+        load_student(config, len(vocabulary), checkpoint_file(folder), key),
         config,
         vocabulary,
         image_size,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dcmq.codes.ids import id_label
 from dcmq.core.errors import DcmqError
 from dcmq.search.folders import (
+    NO_FILE,
     NOT_UTF8,
     PARQUET,
     SUFFIXES,
@@ -25,12 +25,12 @@ from dcmq.search.folders import (
     shown,
     stamp,
 )
+from dcmq.search.parquet_images import list_rows, read_rows
 
 LIST = ".txt"
-_IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "img", "bytes", "thumbnail")
-_ID_COLUMNS = ("id", "key", "__key__", "file_name", "filename", "path", "image_id", "uid")
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"(\xb5/\xfd": "zstd"}
+LINK_IN_TAR = "links in tar files, which are not followed"
 _WILD = frozenset("*?[")
-_ROWS = 64  # of a parquet file, read at a time
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def read_images(listing: Listing) -> Iterator[bytes | None]:
         file = listing.base / listing.volumes[volume]
         try:
             if file.suffix.lower() == PARQUET:
-                yield from _read_rows(file, listing.place[rows])
+                yield from read_rows(file, listing.place[rows])
             else:
                 with file.open("rb") as opened:
                     for place, size in zip(listing.place[rows].tolist(), listing.size[rows].tolist(), strict=True):
@@ -163,7 +163,8 @@ def _list_folder(root: Path) -> Listing:
 
 def _list_lines(source: Path) -> Listing:
     try:
-        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
+        # Only what ends a line in files: names may hold the others that splitlines and strip go by, such as U+2028.
+        lines = [line.strip(" \t") for line in source.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise DcmqError(f"{source}: {_reason(error) if isinstance(error, OSError) else 'is not UTF-8 text'}") from None
     names, missing = [line.encode() for line in lines if line], []
@@ -225,20 +226,22 @@ def _list_volume(file: Path, passed_over: dict[str, list[str]]) -> tuple[list[by
     if file.suffix.lower() == TAR:
         return _list_tar(file, passed_over)
     if file.suffix.lower() == PARQUET:
-        return _list_parquet(file)
+        return list_rows(file, passed_over)
     raise DcmqError(f"is no image source: {LIST}, {TAR} (not compressed) and {PARQUET} files are, and folders")
 
 
 def _list_tar(file: Path, passed_over: dict[str, list[str]]) -> tuple[list[bytes], list[int], list[int]]:
     """Names, first bytes and sizes of the images in a tar file."""
     names, places, sizes = [], [], []
+    if packed := _compression(file):  # in which no image can be read where it lies
+        raise DcmqError(f"is compressed: unpack it with {packed} -d < IT > NEW{TAR}, and name that")
     with tarfile.open(file, "r:", encoding="utf-8", errors="surrogateescape") as tar:
         for member in tar:
             tar.members.clear()  # which it keeps for later, all of them
             name = member.name.encode(errors="surrogateescape")
-            if not member.isfile() or not is_image_name(name):
+            if member.isdir() or not is_image_name(name):
                 continue
-            if reason := reason_to_pass_over(name):
+            if reason := reason_to_pass_over(name) or _no_bytes(member):
                 passed_over.setdefault(reason, []).append(f"{file.name}/{shown(name)}")
                 continue
             names.append(name)
@@ -249,48 +252,18 @@ def _list_tar(file: Path, passed_over: dict[str, list[str]]) -> tuple[list[bytes
     return names, places, sizes
 
 
-def _list_parquet(file: Path) -> tuple[list[bytes], list[int], list[int]]:
-    """Names, rows and sizes of the images in a parquet file."""
-    with pq.ParquetFile(file) as opened:
-        schema, n = opened.schema_arrow, opened.metadata.num_rows
-        _image_column(schema)
-        column = next((name for name in _ID_COLUMNS if name in schema.names), "")
-        ids = opened.read(columns=[column]).column(column).to_pylist() if column else range(n)
-    return [str(one).encode() for one in ids], list(range(n)), [file.stat().st_size] * n
+def _compression(file: Path) -> str:
+    """The program that compressed a file, by its first bytes; empty of one that is not compressed."""
+    with file.open("rb") as opened:
+        start = opened.read(6)
+    return next((program for magic, program in _COMPRESSED.items() if start.startswith(magic)), "")
 
 
-def _image_column(schema: pa.Schema) -> str:
-    """The name of the column with the images' bytes, or with a ``bytes`` field in it. Raises DcmqError where there is none."""
-
-    def holds_bytes(kind: pa.DataType) -> bool:
-        if pa.types.is_struct(kind):
-            return any(
-                kind.field(i).name == "bytes" and holds_bytes(kind.field(i).type) for i in range(kind.num_fields)
-            )
-        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-    found = [name for name in schema.names if holds_bytes(schema.field(name).type)]
-    named = [name for name in _IMAGE_COLUMNS if name in found]
-    if not named and len(found) != 1:
-        raise DcmqError(f"has no column of images: name the one with their bytes {_IMAGE_COLUMNS[0]}")
-    return (named or found)[0]
-
-
-def _read_rows(file: Path, rows: np.ndarray) -> Iterator[bytes | None]:
-    """The images in some ``rows``, ascending, of a parquet file, of which only the row groups that hold them are read."""
-    with pq.ParquetFile(file) as opened:
-        column, first, wanted = _image_column(opened.schema_arrow), 0, 0
-        for group in range(opened.num_row_groups):
-            end = first + opened.metadata.row_group(group).num_rows
-            if wanted < len(rows) and rows[wanted] < end:
-                place = first
-                for batch in opened.iter_batches(_ROWS, row_groups=[group], columns=[column]):
-                    while wanted < len(rows) and rows[wanted] < place + len(batch):
-                        value = batch.column(0)[int(rows[wanted]) - place].as_py()
-                        yield value.get("bytes") if isinstance(value, dict) else value
-                        wanted += 1
-                    place += len(batch)
-            first = end
+def _no_bytes(member: tarfile.TarInfo) -> str:
+    """The reason for which a tar file has no bytes of a member in one piece; empty where it has."""
+    if member.issym() or member.islnk():
+        return LINK_IN_TAR
+    return "" if member.isfile() and not member.issparse() else NO_FILE
 
 
 def _runs(values: np.ndarray) -> Iterator[tuple[int, slice]]:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from dcmq.data.open_images import MOST_PIXELS, UNREADABLE
+from dcmq.data.open_images import MOST_PIXELS, UNREADABLE, silence_pillow
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # never those for which Pillow starts other programs
 PIXELS = MOST_PIXELS
@@ -73,6 +73,7 @@ async def _first_file(request: Request, body: bytes) -> bytes:
 
 
 def _check(content: io.BytesIO) -> None:
+    silence_pillow()
     try:
         with Image.open(content, formats=FORMATS) as image:
             pixels = image.width * image.height

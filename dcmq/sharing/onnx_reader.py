@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 HERE = Path(__file__).resolve().parent
 SUFFIXES = set(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .avif".split())
 MOST_PIXELS = 64_000_000  # of an image while it is decoded: a small file may unpack to gigabytes
+SELECTORS = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # forms of one character
 OF_SYSTEMS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX"}  # folders, passed over as hidden ones are
 
 
@@ -45,11 +46,22 @@ def open_image(file):
 
 def rgb_image(image):
     """An opened image file as viewers show it: upright, 8 bits, on white where it is transparent, RGB."""
+    deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
+    clear, tags = image.info.get("transparency"), getattr(image, "tag_v2", None)
+    if deep and isinstance(clear, tuple):  # a color of 16 bits, where Pillow keeps the upper 8 of each pixel
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     with contextlib.suppress(Exception):  # an EXIF block that cannot be read says nothing
         ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(eight_bits(np.asarray(image)))
+    photometric, numbers = ((tags or {}).get(tag) for tag in (262, 339))
+    numbers = numbers[0] if isinstance(numbers, tuple) and numbers else numbers
+    if image.mode == "L" and numbers == 2:  # signed
+        image = Image.fromarray((np.asarray(image).view(np.int8).astype(np.int16) + 128).astype(np.uint8))
+    elif image.mode.startswith("I") or image.mode == "F":
+        grey = np.asarray(image)
+        grey = grey.view(np.uint32) if image.mode == "I" and tags is not None and numbers in (1, None) else grey
+        pixels = 255 - eight_bits(grey) if photometric == 0 else eight_bits(grey)
+        image = Image.fromarray(np.where(grey == clear, np.uint8(255), pixels) if isinstance(clear, int) else pixels)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -58,22 +70,27 @@ def rgb_image(image):
 
 def eight_bits(grey):
     """Grey of any number type as uint8, by the smallest usual range that holds all of it, else by its own."""
-    white = (65535,) if grey.dtype.itemsize == 2 else (255, 65535) if grey.dtype.kind in "iu" else (1, 255)
+    whole = grey.dtype.kind in "iu"
+    white = (65535,) if grey.dtype.itemsize == 2 else (255, 65535) if whole else (1, 255)
+    beyond = 0 if whole else 0.25  # that resampling leaves
     grey = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = next(((0, top) for top in white if grey.min() >= 0 and grey.max() <= top), (grey.min(), grey.max()))
-    return np.round((grey - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    own = grey.min(), grey.max()
+    fits = ((0, top) for top in white if own[0] >= -beyond * top and own[1] <= (1 + beyond) * top)
+    low, high = next(fits, own)
+    return np.round((grey.clip(low, high) - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
 def folded(text):
     """``text`` in lower case and in one spelling of each character, without what has no width."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return "".join(c for c in SELECTORS.sub("", text) if unicodedata.category(c) != "Cf")
 
 
 def cut(text, pattern):
-    """The words of ``text``; a combining mark belongs to the letter before it."""
-    text = text.lower() if text.isascii() else folded(text)
-    shape = "".join("x" if unicodedata.category(c)[0] == "M" else c for c in text)
+    """The words of ``text``; a combining mark belongs to the character before it."""
+    text, shape = text.lower() if text.isascii() else folded(text), ""
+    for c in text:
+        shape += (shape[-1:] or " ") if unicodedata.category(c)[0] == "M" else c
     return [text[found.start() : found.end()] for found in re.finditer(pattern, shape)]
 
 

@@ -66,26 +66,29 @@ def kept(key: str, make: Callable[[], dict[str, Tensor]], teacher: str, facts: d
         DcmqError: the ``teacher`` gave a number that is none.
     """
     path = cache_dir() / "embeddings" / f"{key}.safetensors"
-    tensors = _found(path)
+    tensors = _found(path, key)
     if tensors is None:
         with locked(path.with_suffix(".lock")):
-            tensors = _found(path)  # by the process that had the lock
+            tensors = _found(path, key)  # by the process that had the lock
             if tensors is None:
                 tensors = make()
                 if not all(vectors.isfinite().all() for vectors in tensors.values()):
                     raise DcmqError(f"teacher {teacher} gave NaN: its weights or preprocessing are broken")
-                save_tensors(path, tensors, facts)
+                save_tensors(path, tensors, facts | {"key": key})
     return tensors
 
 
-def _found(path: Path) -> dict[str, Tensor] | None:
+def _found(path: Path, key: str) -> dict[str, Tensor] | None:
     if not path.is_file():
         return None
     try:
-        return load_tensors(path)[0]
+        tensors, facts = load_tensors(path)
     except CorruptFile:
-        print(f"{path} is damaged: it is made again", file=sys.stderr)
-        return None
+        tensors, facts = {}, {}
+    if facts.get("key") == key:
+        return tensors
+    print(f"{path} is damaged, or another file under this name: it is made again", file=sys.stderr)
+    return None
 
 
 def _full(vectors: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Precomputed(Teacher):
         text_name = "text" if "text" in arrays else "label_text"
         for name in ("image_id", "image", text_name):
             if name not in arrays:
-                raise DcmqError(f"teacher: {path} has no array {name!r} (it has {', '.join(sorted(arrays))})")
+                raise DcmqError(f"teacher: {path} has no array {name!r} (it has {', '.join(sorted(arrays)) or 'none'})")
         self.ids, image, text = _ids(path, arrays["image_id"]), arrays["image"], arrays[text_name]
         for name, array in (("image", image), (text_name, text)):
             if array.dtype.kind != "f":
@@ -75,7 +75,8 @@ def _ids(path: Path, ids: np.ndarray) -> np.ndarray:
     if ids.dtype.kind == "S":
         return np.array([name.decode("utf-8", "backslashreplace") for name in ids.tolist()])
     if ids.dtype.kind == "f":
-        if not ((np.abs(ids) < 2**53) & (ids % 1 == 0)).all():  # of larger ones, several were rounded to one
+        exact = 2 ** min(np.finfo(ids.dtype).nmant + 1, 53)  # of larger ones, several were rounded to one
+        if not ((np.abs(ids.astype(np.float64)) < exact) & (ids % 1 == 0)).all():
             raise DcmqError(f"teacher: {path}: image_id holds numbers that are not whole, or too large for {ids.dtype}")
         return ids.astype(np.int64)
     return ids
@@ -91,7 +92,8 @@ def _unit(array: np.ndarray) -> torch.Tensor:
     two is taken out of each row first, which changes no digit."""
     array = array.astype(np.float32) if array.dtype.itemsize < 4 else array
     _, exponents = np.frexp(np.abs(array).max(1, keepdims=True))
-    return l2_normalize(torch.from_numpy(np.ldexp(array, -exponents)))
+    scaled = np.ldexp(array, -exponents)
+    return l2_normalize(torch.from_numpy(scaled.astype(np.float64) if scaled.dtype.itemsize > 8 else scaled))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -99,17 +101,23 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise DcmqError(f"teacher: no file {path}")
     try:
         if path.suffix.lower() == ".safetensors":
-            return {name: _array(tensor) for name, tensor in load_file(path).items()}
+            return {name: _array(name, tensor) for name, tensor in load_file(path).items()}
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            members = {name: file[name] for name in file.files}
+            return {name: member for name, member in members.items() if isinstance(member, np.ndarray)}
+    except DcmqError:
+        raise
     except Exception as error:  # zip, zlib, numpy and safetensors raise of many kinds where bytes are damaged
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DcmqError(f"teacher: {path} is no readable npz or safetensors file ({reason})") from None
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    """``tensor`` in numpy, which knows no bfloat16: short floating-point numbers are exact in float32."""
-    short = tensor.is_floating_point() and tensor.element_size() <= 2
+def _array(name: str, tensor: torch.Tensor) -> np.ndarray:
+    """``tensor`` in numpy, which knows no bfloat16: short floating-point numbers are exact in float32. Raises DcmqError of ids in
+    such, as most were rounded."""
+    short = tensor.is_floating_point() and tensor.element_size() <= 2 and tensor.dtype != torch.float16
+    if short and name == "image_id":
+        raise DcmqError(f"teacher: image_id is {tensor.dtype}, which rounds most whole numbers: write whole numbers")
     return (tensor.float() if short else tensor).numpy()
 
 

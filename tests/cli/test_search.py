@@ -147,6 +147,29 @@ def test_a_text_with_a_byte_order_mark_is_the_same_text(tmp_path, collection):
     assert "0 added, 2 in all" in run_command("search", "build", collection, "--texts", tmp_path / "texts.txt")
 
 
+def test_only_the_ends_of_lines_end_a_text(tmp_path, collection):
+    content = "red\u2028sea\nblue\x0cboat\r\nred\x85boat\rblue\x1csea\u2029red\n"
+    (tmp_path / "t.txt").write_bytes(content.encode())
+    printed = run_command("search", "build", collection, "--texts", tmp_path / "t.txt")
+    assert "4 added, 4 in all" in printed
+    texts = {"red sea", "blue boat", "red boat", "blue sea red"}
+    assert set(Collection(collection).load_index("texts").ids.tolist()) == texts
+
+
+def test_too_large_an_image_is_named_with_its_pixels(tmp_path, images, collection):
+    Image.new("1", (10_000, 10_000)).save(images / "big.png")
+    result = dcmq("search", "build", collection, "--images", images)
+    assert result.exit_code == 0 and "note" not in result.stderr
+    lines = [line for line in result.stdout.splitlines() if line.startswith("left out")]
+    assert lines == [
+        "left out   1 that cannot be read: broken.jpg",
+        "left out   1 with too many pixels: big.png (too large: 100 million pixels, more than 64 million)",
+    ]
+    result = dcmq("search", "query", collection, "--image", images / "big.png", "--among", "images")
+    assert result.exit_code and len(result.stderr.splitlines()) == 1
+    assert f"{images}/big.png is too large: 100 million pixels, more than 64 million" in result.stderr
+
+
 def test_paths_in_what_is_to_be_typed_next_are_quoted(tmp_path, images, run_folder):
     folder = tmp_path / "my photos"
     printed = run_command("search", "build", folder, "--run", run_folder, "--images", images)
@@ -250,6 +273,8 @@ def test_lists_are_built_on_request(tmp_path, images, run_folder):
         ("query {c} --text unheard", "has no word that the student knows"),
         ("query {c} --image {p}/broken.jpg", "holds no texts"),
         ("query {c} --image {p}/broken.jpg --among images", "no image that can be read"),
+        ("query {c} --image {p}/none.jpg --among images", "none.jpg is not there"),
+        ("query {c} --image {p} --among images", "is no image that can be read: Is a directory"),
         ("query {c} --text boat -k 0", "k = 0"),
         ("query {c} --text boat --engine lists", "call cluster"),
         ("query {c} --text boat --sheet {none}/x/sheet.png", "there is no folder"),

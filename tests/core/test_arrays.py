@@ -119,3 +119,11 @@ def test_a_finished_cached_array_needs_no_lock(tmp_path, monkeypatch):
     cached_array(path, (4, 2), lambda store: store.fill(1))
     monkeypatch.setattr(arrays, "locked", lambda *_: pytest.fail("nothing is to be written"))
     assert cached_array(path, (4, 2), pytest.fail).sum() == 8
+
+
+def test_an_array_that_was_moved_here_with_its_proof_is_not_taken_for_this_one(tmp_path):
+    one, other = filled(tmp_path / "one.npy"), filled(tmp_path / "other.npy")
+    for suffix in (".npy", ".proof.json"):
+        os.replace(one.with_suffix(suffix), other.with_suffix(suffix))
+    with pytest.raises(CorruptFile, match="other.npy is one.npy"):
+        open_array(other)

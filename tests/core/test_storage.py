@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +78,8 @@ def test_tensors_come_back_and_any_change_is_noticed(tmp_path):
         path.write_bytes(changed)
         with pytest.raises(CorruptFile):
             load_tensors(path)
+
+
+def test_a_lock_that_cannot_be_made_is_said_and_not_waited_for():
+    with pytest.raises(DcmqError, match="cannot write /proc/x"), locked(Path("/proc/x")):
+        pytest.fail("there is no lock")

@@ -53,6 +53,7 @@ def first(**fields):
         ("annotations", first(image_id=True), "has True as image_id"),
         ("categories", lambda entries: None, "has no categories"),
         ("categories", first(name=None), "entry 0 of categories .* has None as name"),
+        ("categories", first(name=" \n"), "category 90 of instances_train2014.json has no name"),
         ("categories", first(name="person"), "category 90 is 'person' and in instances_val2014.json 'toothbrush'"),
     ],
 )
@@ -132,3 +133,20 @@ def test_a_file_nested_beyond_reason_is_one_line(root):
     (root / "annotations" / "instances_train2014.json").write_text("[" * 100_000)
     with pytest.raises(DcmqError, match="is no JSON"):
         read_coco(root)
+
+
+def test_two_images_of_one_file_are_refused(root):
+    changed(root, "images", lambda rows: [*rows[:2], rows[2] | {"file_name": rows[1]["file_name"]}, *rows[3:]])
+    with pytest.raises(DcmqError, match="images 2 and 3 are one file, .*: keep one"):
+        read_coco(root)
+
+
+def test_halves_of_letters_and_line_ends_in_names_are_read(root):
+    for part in ("train2014", "val2014"):
+        changed(root, "categories", first(name="tooth\nbrush \ud83d"), f"instances_{part}")
+    caption = {"caption": "a red \ud83d thing 😀"}
+    changed(root, "annotations", lambda rows: [row | caption for row in rows], "captions_train2014")
+    source = read_coco(root)
+    assert "tooth brush \ufffd" in source.classes and source.captions[0][0] == "a red \ufffd thing 😀"
+    data = miniature.prepared("coco", root, out=root / "prepared" / "coco", query=5, train=12)
+    assert data.classes == source.classes and data.captions == source.captions

@@ -318,7 +318,8 @@ def test_names_without_suffix_mean_the_one_image_of_that_name(own):
     tabled(own, [(A.removesuffix(".jpg"), "ein Hund", "dog"), (B, "ein Boot", "cat")])
     assert read_folder(own).files[0] == (own / A).resolve()
     (own / A).with_suffix(".png").write_bytes(b"")
-    assert not read_folder(own).files[0].exists()  # which one is not said
+    with pytest.raises(DcmqError, match=r"two images are called so, straße 0.jpg and straße 0.png, .*: write the suffix"):
+        read_folder(own)
 
 
 def test_images_out_of_the_root_are_refused_and_named(own, tmp_path):
@@ -367,3 +368,52 @@ def test_text_without_spaces_between_words_is_named(own):
     tabled(own, [(A, "สุนัขสีแดง", "dog"), (B, "ein Boot", "cat")])
     with pytest.warns(UserWarning, match="1 of 2 images have Thai in their text, .*put spaces there"):
         read_folder(own)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ("[0, 1, 0]", r"line 2 of table.csv has 0, 1, 0 as labels, as all rows have 0 and 1"),
+        ("[0. 1.]", "line 2 of table.csv has 0, 1 as labels, as all rows"),
+        ("{red;[blue", "line 2 of table.csv has the label '{red', which is part of a list"),
+    ],
+)
+def test_labels_that_are_no_names_are_refused(own, labels, words):
+    table(own, Labels=labels)
+    with pytest.raises(DcmqError, match=words):
+        read_folder(own)
+
+
+def test_a_separator_that_stands_in_no_cell_is_refused(own):
+    with pytest.raises(DcmqError, match="--separator '/' stands in no cell of labels in table.csv; ';' stands in"):
+        read_folder(own, ReadOptions(separator="/"))
+    table(own, Labels=["red", *["blue"] * 30])
+    assert read_folder(own, ReadOptions(separator="/")).classes == ("blue", "red")
+
+
+@pytest.mark.parametrize("way", ["suffix", "absolute", "symbolic link", "hard link"])
+def test_one_file_under_two_names_is_refused(own, tmp_path, way):
+    names = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig").Image.tolist()
+    first, other = own / names[0], own / names[5]
+    if way == "suffix":
+        names[5] = names[0].removesuffix(".jpg")
+    elif way == "absolute":
+        (tmp_path / "link").symlink_to(own)
+        names[5] = str(tmp_path / "link" / names[0])
+    else:
+        other.unlink()
+        other.symlink_to(first) if way == "symbolic link" else other.hardlink_to(first)
+    table(own, Image=names)
+    with pytest.raises(DcmqError, match="in line 2 of table.csv and .* in line 7 are one file"):
+        read_folder(own)
+
+
+def test_each_folder_may_have_its_own_normal_form(own):
+    parent = own / unicodedata.normalize("NFC", "fotos é")
+    names = pd.read_csv(own / "table.csv", dtype=str, encoding="utf-8-sig").Image.tolist()
+    for row, written in ((1, "fotos é/café.png"), (2, "fotos é/thé")):
+        file = parent / (unicodedata.normalize("NFD", written.split("/")[1].removesuffix(".png")) + ".png")
+        miniature.image(file, written)
+        names[row] = unicodedata.normalize("NFC", written)
+    table(own, Image=names)
+    assert all(file.is_file() for file in read_folder(own).files)

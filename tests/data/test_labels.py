@@ -33,6 +33,22 @@ NAMES = st.lists(
         ("[]", []),
         ("()", []),
         ('["\\u00e9\\/x", "\\ud83d\\ude00"]', ["é/x", "😀"]),
+        ("[0 2]", ["0", "2"]),  # numpy's numbers
+        ("[1. 0.]", ["1", "0"]),
+        ("[1., 0.]", ["1", "0"]),
+        ("[fire truck]", ["fire truck"]),
+        ("{red,circle}", ["red", "circle"]),  # Postgres's
+        ('{"fire truck",red}', ["fire truck", "red"]),
+        ("set()", []),
+        ("frozenset({'red'})", ["red"]),
+        ("array(['red', 'circle'], dtype=object)", ["red", "circle"]),
+        ('"[\\"red\\", \\"circle\\"]"', ["red", "circle"]),  # JSON in JSON
+        ("'red', 'circle'", ["red", "circle"]),
+        ("'red'", ["red"]),
+        ("[red;blue]", ["red", "blue"]),
+        ("[b'red', b'caf\\xc3\\xa9']", ["red", "café"]),
+        ("[np.str_('red'), np.str_('np.str_(x)')]", ["red", "np.str_(x)"]),
+        ("[np.int64(1), np.float64(2.0)]", ["1", "2"]),
         (("a, b", " c "), ["a, b", "c"]),
         ("red", None),
         ("", None),
@@ -46,7 +62,20 @@ def test_lists_of_other_programs(cell, names):
 
 
 @pytest.mark.parametrize(
-    "cell", ["['red', 'circle'", "['red'", "['a' b]", '[{"id": 1}]', "[[1], [2]]", "[,]", "['a',,'b']"]
+    "cell",
+    [
+        "['red', 'circle'",
+        "['red'",
+        "['a' b]",
+        '[{"id": 1}]',
+        "[[1], [2]]",
+        "[,]",
+        "['a',,'b']",
+        "{red: 1}",
+        "[f'x', 'b']",
+        "[1 2 ... 9]",
+        "{'a': 1}",
+    ],
 )
 def test_what_begins_as_a_list_and_is_none(cell):
     with pytest.raises(ValueError, match="list"):
@@ -79,6 +108,7 @@ def test_cells_are_cut_at_what_is_named():
     assert separators_in(c for c in ("a;b", "c,d", "e,f;g", "h")) == {";": 2, ",": 2}
     for separator in ("", ";", ";,", "none", " / "):
         check_separator(separator)
+    assert separators_in(["赤、円", "赤；円"]) == {"；": 1, "、": 1}
     with pytest.raises(DcmqError, match="--separator 'and' would cut names in the middle"):
         check_separator("and")
 

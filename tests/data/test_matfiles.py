@@ -231,3 +231,66 @@ def test_damaged_bytes_are_one_line_or_harmless(tmp_path, container, seed):
         read_mat("mirflickr", "20015", tmp_path)
     except DcmqError as error:
         assert "\n" not in str(error)
+
+
+def named_files(root, names, **arrays):
+    for name in set(names):
+        miniature.image(root / name, name)
+    savemat(root / "a.mat", dict(FAll=np.array(names, object), YAll=WORDS, LAll=LABELS) | arrays)
+
+
+@pytest.mark.parametrize("twin", ["im/3.jpg", "more/3.jpg"])
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_two_rows_of_one_image_or_name_are_refused(tmp_path, twin):
+    names = [f"im/{i}.jpg" for i in range(N)]
+    names[5] = twin
+    named_files(tmp_path, names)
+    with pytest.raises(DcmqError, match="rows 4 .* and 6 .* of a.mat are of one image or name"):
+        read_mat("mirflickr", "20015", tmp_path)
+
+
+def test_an_empty_list_of_images_is_one_line(tmp_path):
+    named_files(tmp_path, [])
+    with pytest.raises(DcmqError, match="a.mat: FAll is empty"):
+        read_mat("mirflickr", "20015", tmp_path)
+
+
+def test_names_of_classes_in_utf_16_and_one_name_twice(tmp_path):
+    named_files(tmp_path, [f"im/{i}.jpg" for i in range(N)])
+    text = "".join(f"größe {i}\n" for i in range(CLASS_COUNT))
+    (tmp_path / "classes.txt").write_bytes(text.encode("utf-16"))
+    assert read_mat("mirflickr", "20015", tmp_path).classes[3] == "größe 3"
+    for content, words in (
+        (text.encode("utf-16-le"), "classes.txt is not UTF-8"),
+        (b"same\n" * CLASS_COUNT, "classes.txt names 'same' for several columns"),
+    ):
+        (tmp_path / "classes.txt").write_bytes(content)
+        with pytest.raises(DcmqError, match=words):
+            read_mat("mirflickr", "20015", tmp_path)
+
+
+@pytest.mark.parametrize("way", ["external", "virtual", "soft link"])
+@pytest.mark.filterwarnings("ignore:the .mat files do not name")
+def test_what_references_and_links_lead_to_in_another_file_is_refused(tmp_path, way):
+    letters = np.frombuffer("a 😀 sign".encode("utf-16-le"), np.uint16)[:, None]
+    (tmp_path / "secret.bin").write_bytes(letters.tobytes())
+    hdf5(tmp_path / "other.h5", text=letters, LAll=LABELS)
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["IAll"], file["LAll"] = IMAGES.transpose(0, 3, 2, 1), LABELS
+        cell = file.create_dataset("#refs#/0", data=letters)
+        file.create_dataset("caption", data=np.array([[cell.ref] * N], h5py.ref_dtype), dtype=h5py.ref_dtype)
+    assert read_mat("mirflickr", "20015", tmp_path).captions[0] == ("a 😀 sign",)
+    with h5py.File(tmp_path / "a.mat", "a") as file:
+        if way == "soft link":
+            del file["LAll"]
+            file["elsewhere"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "LAll")
+            file["LAll"] = h5py.SoftLink("/elsewhere")
+        elif way == "external":
+            place = [(str(tmp_path / "secret.bin"), 0, letters.nbytes)]
+            file["caption"][0, 3] = file.create_dataset("#refs#/1", letters.shape, np.uint16, external=place).ref
+        else:
+            layout = h5py.VirtualLayout(letters.shape, np.uint16)
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "text", letters.shape)
+            file["caption"][0, 3] = file.create_virtual_dataset("#refs#/1", layout).ref
+    with pytest.raises(DcmqError, match="lies in another file, which is not read"):
+        read_mat("mirflickr", "20015", tmp_path)

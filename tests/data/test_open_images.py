@@ -1,6 +1,9 @@
 """Image files opened within bounds: how many pixels, which formats, and whatever a decoder raises."""
 
+import io
 import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from PIL import Image
 from dcmq.core.errors import DcmqError
 from dcmq.data import decode, open_images
 from dcmq.data.decode import decoded, image_key
-from dcmq.data.open_images import TooLarge, open_image, too_large
+from dcmq.data.open_images import TooLarge, open_image, reason_unread, too_large
 from dcmq.data.resize import image_array
 
 
@@ -24,17 +27,49 @@ def test_a_large_png_is_refused_before_it_is_decoded_and_says_how_large(tmp_path
     path = tmp_path / "bomb.png"
     Image.new("1", (9000, 9000)).save(path)
     assert path.stat().st_size < 50_000
-    with pytest.raises(TooLarge, match="^81,000,000 pixels, more than 64,000,000$"):
+    with pytest.raises(TooLarge, match="^81 million pixels, more than 64 million$"):
         open_image(path)
-    assert too_large(path) == "81,000,000 pixels, more than 64,000,000"
+    assert too_large(path) == "81 million pixels, more than 64 million"
     assert too_large(drawn(tmp_path / "small.png")) == too_large(tmp_path / "none.png") == ""
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_beyond_pillows_own_limit_too(tmp_path, monkeypatch):
     path = drawn(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # Pillow refuses twice that
-    assert too_large(path) == "more than 64,000,000 pixels"
+    assert too_large(path) == "1,200 pixels, more than 64 million"
+
+
+def test_pillows_notes_without_a_file_are_not_shown_in_any_thread(tmp_path):
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "bomb.png")
+    damaged = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xff" * 40
+    Image.new("RGB", (16, 16)).save(tmp_path / "exif.jpg", exif=damaged)
+
+    def read(_):
+        with open_image(tmp_path / "exif.jpg") as image:
+            image_array(image, 8)
+        return too_large(tmp_path / "bomb.png")
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.resetwarnings()
+        warnings.simplefilter("always")
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(read, range(20))) == {"100 million pixels, more than 64 million"}
+        warnings.warn("of others", UserWarning, stacklevel=1)
+        filters = list(warnings.filters)
+        read(0)
+        assert filters == warnings.filters
+    assert [str(one.message) for one in shown] == ["of others"]
+
+
+def test_the_reason_for_which_a_file_gives_no_pixels(tmp_path, monkeypatch):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert reason_unread(tmp_path / "broken.png") == reason_unread(io.BytesIO(b"")) == "is no image that can be read"
+    assert reason_unread(tmp_path / "none.png") == reason_unread(tmp_path / "none" / "a.png") == "is not there"
+    assert reason_unread(tmp_path) == "is no image that can be read: Is a directory"
+    assert reason_unread(tmp_path / ("x" * 5000)) == "is no image that can be read: File name too long"
+    path = drawn(tmp_path / "a.png")
+    monkeypatch.setattr(open_images, "MOST_PIXELS", 1199)
+    assert reason_unread(io.BytesIO(path.read_bytes())) == "is too large: 1,200 pixels, more than 1,199"
 
 
 @pytest.mark.parametrize(("most", "size"), [(1200, (40, 30)), (1199, (20, 15)), (299, (10, 8)), (79, (5, 4))])

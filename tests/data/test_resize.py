@@ -1,6 +1,8 @@
 """Image files are read as any viewer shows them, whoever reads them."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -95,3 +97,60 @@ def test_grey_values_go_by_their_range_and_what_is_not_finite_is_black():
     assert eight_bits(np.array([[0.0, np.nan, np.inf, 1.0]])).tolist() == [[0, 0, 0, 255]]
     assert eight_bits(np.array([[7, 7]], np.int32) * 10**6).tolist() == [[0, 0]]
     assert eight_bits(np.array([[255]], np.uint16)).tolist() == [[1]]  # nearly black, as in any viewer
+
+
+def test_what_a_resampled_image_of_0_to_1_has_beyond_is_clipped():
+    assert eight_bits(np.array([[-0.01, 0.5, 1.0001]])).tolist() == [[0, 128, 255]]
+    assert eight_bits(np.array([[0.0, 1.3]])).tolist() == [[0, 1]]  # of 255
+
+
+def tiff(path, array, sample_format, photometric=1):
+    """A TIFF file of grey with the tags that say how its numbers are meant, which Pillow does not write."""
+    height, width = array.shape
+    kinds = {"H": 3, "I": 4}
+    entries = [
+        (256, "I", width), (257, "I", height), (258, "H", 8 * array.itemsize), (259, "H", 1), (262, "H", photometric),
+        (273, "I", 8 + 2 + 12 * 10 + 4), (277, "H", 1), (278, "I", height), (279, "I", array.nbytes), (339, "H", sample_format),
+    ]  # fmt: skip
+    content = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    for tag, kind, value in entries:
+        content += struct.pack("<HHI", tag, kinds[kind], 1) + struct.pack(f"<{kind}", value).ljust(4, b"\0")
+    path.write_bytes(content + struct.pack("<I", 0) + array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return Image.open(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "sample_format", "photometric"),
+    [
+        (RAMP.astype(np.uint32) * 0x1010101, 1, 1),
+        ((RAMP.astype(np.int16) - 128).astype(np.int8), 2, 1),
+        (255 - RAMP, 1, 0),
+        (65535 - RAMP.astype(np.uint16) * 257, 1, 0),
+        (RAMP.astype(np.uint16) * 257, 1, 1),
+    ],
+)
+def test_a_tiff_file_says_what_its_numbers_mean(tmp_path, array, sample_format, photometric):
+    read = image_array(tiff(tmp_path / "a.tif", array, sample_format, photometric), 64).astype(int)
+    assert np.abs(read - image_array(Image.fromarray(RAMP), 64)).max() <= 1
+
+
+def png_of_16_bits(pixels, transparent):
+    """A PNG of 16-bit grey (H, W) or RGB (H, W, 3) with a transparent value, which Pillow does not write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, 0 if pixels.ndim == 2 else 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = [(b"IHDR", header), (b"tRNS", np.array(transparent, ">u2").tobytes()), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return Image.open(io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_value_of_16_bits_lies_on_white(channels):
+    shape = (8, 8) if channels == 1 else (8, 8, 3)
+    pixels = np.full(shape, 40 * 257, np.uint16)
+    pixels[2:6] = 1300
+    read = rgb_image(png_of_16_bits(pixels, [1300] * channels))
+    assert read.getpixel((3, 3)) == (255, 255, 255) and read.getpixel((0, 0)) == (40, 40, 40)

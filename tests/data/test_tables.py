@@ -61,6 +61,12 @@ def test_empty_cells_beyond_the_header_and_empty_rows_are_none(tmp_path, trailin
         ('image,text,labels\na.png,"one,y\nb.png,"two,y\n', "line 2: a quotation mark opens a cell"),
         ('image,text,labels\na.png,"one,y\nb.png,x,y\nc.png,two",y\n', "line 2: .* holds the row in line 3"),
         ('image,text,labels\na.png,"one,y\nb.png,a sign ",y\n', "line 2: .* holds the row in line 3"),
+        ('image,text,labels\np/1,"one,y\np/2,x,y\np/3,two",y\n', "line 2: .* holds the row in line 3"),
+        ('image,text,labels\nimg.001,"one,y\nimg.002,two",y\n', "line 2: .* holds the row in line 3"),
+        ("image,text,labels\na.png," + "word " * 40000 + ",y\n", "line 2: a cell of more than 131,072 letters"),
+        ("", "t.csv is empty"),
+        ("\n \n", "t.csv is empty"),
+        ('{"image": "a.png", "text": "x", "labels": ["y"]}\n', "is JSON, not a table"),
         ("image,text,labels\nä,ö,ü\n".encode("cp1252"), "t.csv is not UTF-8: save it as 'CSV UTF-8'"),
         ("image,text,labels\nä,ö,ü\n".encode("utf-16"), "is not UTF-8"),
         ("image,text,labels\na,b,c\n".encode("utf-16-le"), "is not UTF-8"),
@@ -82,6 +88,23 @@ def test_quotation_marks_in_a_table_of_tabs_are_text_where_they_do_not_pair(tmp_
     frame.loc[3, "text"] = "two lines\nand a\ttab\n"
     frame.to_csv(path, sep="\t", index=False)  # by the rules
     assert cells(path)[1:] == frame.to_numpy().tolist()
+
+
+def test_rows_of_names_without_suffix_are_not_swallowed_in_a_table_of_tabs(tmp_path):
+    rows = [[f"pics/{i:03}", f"text {i}", "dog"] for i in range(24)]
+    rows[4][1], rows[14][1] = '"a red thing', 'a blue thing"'
+    path = written(tmp_path, "image\ttext\tlabels\n" + "".join("\t".join(row) + "\n" for row in rows), "t.tsv")
+    assert cells(path)[1:] == rows
+
+
+def test_a_second_byte_order_mark_is_none_of_the_header(tmp_path):
+    assert cells(written(tmp_path, "\ufeff\ufeffimage,text,labels\na,b,c\n"))[0] == ["image", "text", "labels"]
+
+
+def test_columns_of_parquet_that_share_a_name_are_each_read(tmp_path):
+    arrays = [pa.array(["a"]), pa.array(["first"]), pa.array([["x", "y"]]), pa.array(["second"])]
+    pq.write_table(pa.Table.from_arrays(arrays, ["image", "text", "labels", "text"]), tmp_path / "t.parquet")
+    assert cells(tmp_path / "t.parquet")[1] == ["a", "first", ("x", "y"), "second"]
 
 
 def test_a_cell_may_hold_line_ends_and_separators(tmp_path):

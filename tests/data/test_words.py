@@ -41,6 +41,8 @@ def test_words_of_a_text_by_each_pattern(pattern, expected):
         ("İnci STRASSE Straße", ["i̇nci", "strasse", "strasse"]),
         ("ＲＥＤ ﬁsh", ["red", "fish"]),  # full width, ligatures
         ("moon2 red_boat", ["moon", "red", "boat"]),
+        ("红色 船 狗", ["红色", "船", "狗"]),  # where spaces were put, one character may be a word
+        ("1\ufe0f\u20e3 red\ufe0f \u2139\ufe0f", ["red"]),  # emoji, and what chooses among forms of a character
     ],
 )
 def test_words_of_any_language_keep_their_marks(text, expected):
@@ -49,9 +51,14 @@ def test_words_of_any_language_keep_their_marks(text, expected):
         assert words(unicodedata.normalize(form, text), LETTERS) == expected
 
 
+def test_no_word_is_made_of_marks_alone():
+    assert words("में नहीं") == words("كلَّ") == []  # by the rule of English captions
+    assert words("\u0301\u0302 \u20e3", LETTERS_AND_DIGITS) == []
+
+
 def test_a_script_without_spaces_is_named():
     assert unspaced_script("สีแดง") == "Thai" and unspaced_script("a 赤い ship") == "Chinese"
-    assert unspaced_script("ひらがな") == "Hiragana"
+    assert unspaced_script("ひらがな") == "Hiragana" and unspaced_script("ｱｶｲ") == "Katakana"
     assert unspaced_script("हरा घर red 별") == ""
 
 

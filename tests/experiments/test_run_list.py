@@ -130,8 +130,8 @@ def test_unfinished_runs_are_listed_with_their_epochs(three):
     [
         (b"{", "record.json cannot be read"),
         (b"[]", "was damaged or edited"),
-        (b'{"key": "a", "config": {}, "evaluation": {"R": 5}}', r"lacks 'i2t'"),
-        (b'{"key": "a", "config": [], "evaluation": 7}', "is no record of a run"),
+        (b'{"key": "d1", "config": {}, "evaluation": {"R": 5}}', r"lacks 'i2t'"),
+        (b'{"key": "d1", "config": [], "evaluation": 7}', "is no record of a run"),
         (b"\xff\xfe", "record.json cannot be read"),
     ],
 )

@@ -205,3 +205,34 @@ def test_arrays_are_read_as_tensors_are_and_minus_one_is_no_label():
     assert evaluate_ranking(lambda rows: scores[rows], signed, signed).to_dict() == wanted
     distances = lambda rows: -(1 - scores[rows])  # noqa: E731
     assert precision_recall_by_radius(distances, signed, signed, 1) == precision_recall_by_radius(distances, labels, labels, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chunk": -1}, "chunk is -1"),
+        ({"chunk": 1.5}, "chunk is 1.5"),
+        ({"r": 2.5}, "r is 2.5"),
+        ({"r": True}, "r is True"),
+        ({"r": None}, "r is None"),
+        ({"tie_seed": 2**65}, "tie_seed is"),
+        ({"query_labels": torch.full((3, 3), torch.nan)}, "labels are not all 0 and 1"),
+        ({"query_labels": torch.rand(3, 3)}, "labels are not all 0 and 1"),
+        ({"query_labels": torch.eye(3).to(torch.complex64)}, "labels are not all 0 and 1"),
+        ({"query_labels": torch.zeros(3, 0), "gallery_labels": torch.zeros(3, 0)}, r"labels are \(3, 0\)"),
+        ({"query_labels": [["a", "b", "c"]] * 3}, "labels are no numbers"),
+        ({"score": lambda rows: torch.eye(3, dtype=torch.float64)[rows] * 1e300}, "too large for float32"),
+        ({"score": lambda rows: torch.eye(3, dtype=torch.complex64)[rows]}, "real numbers"),
+    ],
+)
+def test_what_could_only_be_measured_wrong_is_refused_in_a_line(changes, message):
+    given = {"score": lambda rows: torch.eye(3)[rows], "query_labels": torch.eye(3), "gallery_labels": torch.eye(3)}
+    with pytest.raises(DcmqError, match=message) as caught:
+        evaluate_ranking(**(given | changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_may_be_of_any_number_type():
+    wanted = evaluate_ranking(lambda rows: torch.eye(3)[rows], torch.eye(3), torch.eye(3)).to_dict()
+    for kind in (torch.bool, torch.uint8, torch.int64, torch.float64):
+        assert evaluate_ranking(lambda rows: torch.eye(3)[rows], torch.eye(3).to(kind), torch.eye(3)).to_dict() == wanted

@@ -95,3 +95,17 @@ def test_another_version_is_one_line(folder, change):
     save_tensors(folder / MODEL, tensors, {name: value for name, value in (meta | change).items() if value is not None})
     with pytest.raises(DcmqError, match="of another version"):
         PretrainedStudent.from_pretrained(folder)
+
+
+def test_near_words_are_looked_for_to_a_bound(folder, monkeypatch):
+    student, looked = PretrainedStudent.from_pretrained(folder), []
+    plain = pretrained.get_close_matches
+    monkeypatch.setattr(pretrained, "get_close_matches", lambda word, *rest: looked.append(word) or plain(word, *rest))
+    known = student.vocabulary[0]
+    assert student.near_words(f"{known} {known}x") == {f"{known}x": known}
+    unknown = [
+        "zz" + "abcdefghij"[i // 100 % 10] + "abcdefghij"[i // 10 % 10] + "abcdefghij"[i % 10] for i in range(800)
+    ]
+    looked.clear()
+    assert student.near_words(" ".join([*unknown, f"{known}x"])) == dict.fromkeys([*unknown, f"{known}x"], "")
+    assert looked == unknown[:5]

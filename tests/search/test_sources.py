@@ -1,6 +1,9 @@
 """Where images come from: folders, lists, tar and parquet files."""
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import tarfile
 
@@ -11,7 +14,17 @@ import pytest
 from PIL import Image
 
 from dcmq.core.errors import DcmqError
-from dcmq.search.sources import absolute_source, base_of, content_hash, list_images, read_images, source_exists
+from dcmq.search.folders import NO_FILE, NOT_UTF8
+from dcmq.search.parquet_images import NO_ID
+from dcmq.search.sources import (
+    LINK_IN_TAR,
+    absolute_source,
+    base_of,
+    content_hash,
+    list_images,
+    read_images,
+    source_exists,
+)
 
 
 def png(number):
@@ -86,6 +99,119 @@ def test_parquet_files_are_read_by_rows(tmp_path, wrapped):
     pq.write_table(table.drop(["image"]), tmp_path / "a.parquet")
     with pytest.raises(DcmqError, match="a.parquet: has no column of images: name the one with their bytes image"):
         contents(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_only_the_ends_of_lines_end_a_line_of_a_list(tmp_path, end):
+    names = ["a\u2028b.png", "c\x85d.png", "e\x0cf.png", "g\x1ch.png", "\u2029i\x0b.png"]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(png(number))
+    (tmp_path / "some.txt").write_bytes(end.join(names).encode())
+    assert contents(tmp_path / "some.txt") == {name: png(number) for number, name in enumerate(names)}
+
+
+def write_parquet(path, *columns, names=("image", "id")):
+    pq.write_table(pa.Table.from_arrays([pa.array(column) for column in columns], names=list(names)), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("image", "image", "id"), "a.parquet: has 2 columns named image: leave one of them"),
+        (("image", "id", "id"), "a.parquet: has 2 columns named id: leave one of them"),
+        (("photo", "photo", "id"), "a.parquet: has 2 columns named photo: leave one of them"),
+    ],
+)
+def test_columns_of_one_name_are_refused_where_one_is_meant(tmp_path, names, message):
+    kinds = {"image": [png(1)], "photo": [png(1)], "id": ["a"]}
+    write_parquet(tmp_path / "a.parquet", *(kinds[name] for name in names), names=names)
+    with pytest.raises(DcmqError, match=message):
+        contents(tmp_path / "a.parquet")
+
+
+def test_columns_of_one_name_that_are_not_asked_for_do_not_matter(tmp_path):
+    write_parquet(tmp_path / "a.parquet", ["x"], [png(1)], ["y"], ["a"], names=("note", "image", "note", "id"))
+    assert contents(tmp_path / "a.parquet") == {"a.parquet/a": png(1)}
+
+
+def test_of_a_column_with_several_fields_the_bytes_are_read(tmp_path):
+    fields = [pa.array([png(1), None, None]), pa.array(["x", "y", "z"]), pa.array([1, 2, 3])]
+    images = pa.StructArray.from_arrays(fields, ["bytes", "path", "path"], mask=pa.array([False, False, True]))
+    write_parquet(tmp_path / "a.parquet", images, ["a", "b", "c"])
+    assert contents(tmp_path / "a.parquet") == {"a.parquet/a": png(1), "a.parquet/b": None, "a.parquet/c": None}
+
+
+@pytest.mark.parametrize("value", [{"bytes": {"bytes": b"x"}}, {"bytes": "x"}, {"path": b"x"}, [b"x"]])
+def test_a_column_whose_bytes_lie_deeper_is_no_column_of_images(tmp_path, value):
+    write_parquet(tmp_path / "a.parquet", [value], ["a"])
+    with pytest.raises(DcmqError, match="a.parquet: has no column of images"):
+        contents(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("ids", [[1.0, float("nan")], [b"a", b"b"], [True, False], [["a"], ["b"]], [None, None]])
+def test_ids_that_are_no_texts_or_integers_are_refused(tmp_path, ids):
+    write_parquet(tmp_path / "a.parquet", [png(1), png(2)], ids)
+    with pytest.raises(DcmqError, match=r"a.parquet: has ids of type .* in its column id: make them text or integers"):
+        contents(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array(["7", None, "", "8"]),
+        pa.array(["7", None, "", "8"], pa.large_string()),
+        pa.array(["7", None, "", "8"]).dictionary_encode(),
+        pa.array([7, None, None, 8]),
+        pa.array([7, None, None, 8], pa.uint8()),
+    ],
+)
+def test_rows_without_an_id_are_named_and_left_out(tmp_path, ids):
+    write_parquet(tmp_path / "a.parquet", [png(i) for i in range(4)], ids)
+    assert contents(tmp_path / "a.parquet") == {"a.parquet/7": png(0), "a.parquet/8": png(3)}
+    assert list_images(tmp_path / "a.parquet").passed_over == {NO_ID: ["a.parquet, row 1", "a.parquet, row 2"]}
+
+
+def test_ids_that_are_no_utf8_are_named_and_left_out(tmp_path):
+    ids = pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"a\xe9"))
+    write_parquet(tmp_path / "a.parquet", [png(0), png(1)], ids)
+    assert contents(tmp_path / "a.parquet") == {"a.parquet/a": png(0)}
+    assert list_images(tmp_path / "a.parquet").passed_over == {NOT_UTF8: ["a.parquet/\\xe9"]}
+
+
+def test_links_in_a_tar_file_are_named(tmp_path):
+    write_tar(tmp_path / "0.tar", {1: "000"})
+    with tarfile.open(tmp_path / "0.tar", "a") as tar:
+        for name, kind in (
+            ("soft.png", tarfile.SYMTYPE),
+            ("hard.png", tarfile.LNKTYPE),
+            ("fifo.png", tarfile.FIFOTYPE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "000.png"
+            tar.addfile(member)
+        folder = tarfile.TarInfo("folder.png")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    assert contents(tmp_path / "0.tar") == {"0.tar/000.png": png(1)}
+    passed_over = {LINK_IN_TAR: ["0.tar/soft.png", "0.tar/hard.png"], NO_FILE: ["0.tar/fifo.png"]}
+    assert list_images(tmp_path / "0.tar").passed_over == passed_over
+
+
+@pytest.mark.parametrize(
+    ("packed", "program"),
+    [
+        (gzip.compress, "gzip"),
+        (bz2.compress, "bzip2"),
+        (lzma.compress, "xz"),
+        (lambda content: pa.compress(content, "zstd", asbytes=True), "zstd"),
+    ],
+)
+def test_a_compressed_tar_file_says_what_to_do(tmp_path, packed, program):
+    whole = write_tar(tmp_path / "0.tar", {1: "000"}).read_bytes()
+    (tmp_path / "0.tar").write_bytes(packed(whole))
+    with pytest.raises(DcmqError, match=f"0.tar: is compressed: unpack it with {program} -d < IT > NEW.tar"):
+        contents(tmp_path / "0.tar")
 
 
 def test_a_damaged_volume_is_noted_and_the_others_are_listed(tmp_path):

@@ -70,6 +70,8 @@ def test_a_power_of_two_changes_no_bit(tmp_path_factory, exponent, dtype):
         (dict(image_id=np.array([0, 1, 2, np.nan, 4, 5])), "numbers that are not whole"),
         (dict(image_id=np.arange(N) + 0.5), "numbers that are not whole"),
         (dict(image_id=np.arange(N) * 1e17), "too large for float64"),
+        (dict(image_id=(2**24 + np.arange(N)).astype(np.float32)), "too large for float32"),
+        (dict(image_id=(2**11 + np.arange(N)).astype(np.float16)), "too large for float16"),
         (dict(image_id=np.arange(N) > 2), "image_id is bool"),
         (dict(image_id=np.arange(N) * 1j), "image_id is complex128"),
         (dict(image=IMAGE.astype("U9")), "image holds <U9, not floating-point numbers"),
@@ -142,4 +144,25 @@ def test_a_header_that_claims_an_array_beyond_memory_is_one_line(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as file:
         file.writestr("image_id.npy", header.getvalue())
     with pytest.raises(DcmqError, match="no readable npz"):
+        Precomputed(str(tmp_path / "t.npz"))
+
+
+def test_float_ids_up_to_what_their_type_holds(tmp_path):
+    for dtype, top in ((np.float16, 2**11), (np.float32, 2**24), (np.float64, 2**53), (np.longdouble, 2**53)):
+        ids = top - 1 - np.arange(N)
+        assert Precomputed(written(tmp_path, image_id=ids.astype(dtype))).ids.tolist() == ids.tolist()
+    arrays = {"image": torch.from_numpy(IMAGE), "text": torch.from_numpy(TEXT)}
+    for dtype, first, words in ((torch.bfloat16, 0, "image_id is torch.bfloat16"), (torch.float16, 2050, "too large")):
+        save_file({"image_id": (first + torch.arange(N)).to(dtype)} | arrays, tmp_path / "t.safetensors")
+        with pytest.raises(DcmqError, match=words):
+            Precomputed(str(tmp_path / "t.safetensors"))
+
+
+def test_long_double_is_read_and_members_that_are_no_arrays_are_absent(tmp_path):
+    teacher = Precomputed(written(tmp_path, image=IMAGE.astype(np.longdouble)))
+    np.testing.assert_allclose(teacher.image.numpy(), unit(IMAGE), atol=1e-6)
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as file:
+        for name in ("image_id", "image", "text"):
+            file.writestr(name, b"abc")
+    with pytest.raises(DcmqError, match="no array 'image_id' .it has none."):
         Precomputed(str(tmp_path / "t.npz"))

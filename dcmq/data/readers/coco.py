@@ -19,7 +19,7 @@ from dcmq.data.dataset import RetrievalDataset
 from dcmq.data.decode import DECODER, decoded, image_key
 from dcmq.data.downloads import Archive
 from dcmq.data.options import check_fit, check_whole
-from dcmq.data.readers.layout import nfc, on_disk, outside
+from dcmq.data.readers.layout import nfc, on_disk, one_file, outside, whole
 from dcmq.data.source import Source
 from dcmq.data.splits import draw_split
 
@@ -113,6 +113,9 @@ def read_coco(root: Path, ignore_classes: tuple[str, ...] = ()) -> Source:
     dropped["without caption"], ids = len(ids) - len(captioned), captioned
     if not ids:
         raise DcmqError(f"coco: no image in {root} has both a label and a caption; is this the COCO layout?")
+    if twins := one_file(files[i] for i in ids):
+        one, other = (ids[row] for row in twins)
+        raise DcmqError(f"coco: images {one} and {other} are one file, {files[one]}: keep one of them")
     labels = np.zeros((len(ids), len(kept_ids)), np.uint8)
     for row, i in enumerate(ids):
         labels[row, [column[c] for c in labelled[i] if c in column]] = 1
@@ -166,7 +169,9 @@ def _annotations(root: Path):
             here.add(image["id"])
             files[image["id"]] = _image_file(path, folder, image["file_name"])
         for category in _entries(path, instances, "categories", id=int, name=str):
-            name = nfc(category["name"])
+            name = nfc(" ".join(whole(category["name"]).split()))
+            if not name:
+                raise DcmqError(f"coco: category {category['id']} of {path.name} has no name: give it one")
             if categories.setdefault(category["id"], name) != name:
                 raise DcmqError(
                     f"coco: category {category['id']} is {categories[category['id']]!r} and in {path.name} {name!r}"
@@ -198,7 +203,7 @@ def _add_captions(path: Path, captions: dict[int, list[str]]) -> None:
     for annotation in _entries(path, _json(path, "annotations"), "annotations", image_id=int):
         caption = annotation.get("caption")
         if isinstance(caption, str):
-            captions[annotation["image_id"]].append(nfc(caption))
+            captions[annotation["image_id"]].append(nfc(whole(caption)))
         else:
             empty += 1
     if empty:
@@ -220,12 +225,12 @@ def _entries(path: Path, content: dict, part: str, **kinds: type) -> list[dict]:
 
 
 def _needed(entry: dict) -> dict:
-    """What is read of an object in an annotation file: polygons and addresses would take gigabytes of memory."""
+    """The fields that are read of an object in an annotation file: polygons and addresses would take gigabytes of memory."""
     return {name: entry[name] for name in _NEEDED & entry.keys()}
 
 
 def _json(path: Path, *parts: str) -> dict:
-    """What is needed of a file, which has ``parts``, each a list."""
+    """The needed fields of a file, which has ``parts``, each a list."""
     try:
         content = json.loads(path.read_bytes(), object_hook=_needed)
     except FileNotFoundError:

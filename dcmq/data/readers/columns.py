@@ -10,10 +10,10 @@ from dcmq.core.registry import suggestion
 from dcmq.data.catalog import ReadOptions
 from dcmq.data.readers import labels as label_cells
 from dcmq.data.readers.layout import nfc
-from dcmq.data.readers.tables import Cell, Table
+from dcmq.data.readers.tables import IMAGE_COLUMNS, Cell, Table
 
 COLUMNS = {
-    "image": ("image", "file", "filename", "file_name", "image_name", "filepath", "path", "image_path"),
+    "image": IMAGE_COLUMNS,
     "text": ("text", "caption", "captions", "title", "description", "tags"),
     "labels": ("labels", "label", "classes", "class", "category"),
     "id": ("id",),
@@ -155,6 +155,14 @@ def _labels(table: Table, number: int, options: ReadOptions) -> tuple[list[list[
             ) from None
     there = label_cells.separators_in(cell for cell, names in zip(cells, rows, strict=True) if names is None)
     separator = options.separator or next(iter(there), label_cells.SEPARATORS[0])
+    if options.separator not in ("", label_cells.WHOLE) and there:
+        uncut = [cell for cell, names in zip(cells, rows, strict=True) if names is None]
+        if not any(set(options.separator) & set(cell) for cell in uncut):
+            raise DcmqError(
+                f"folder: --separator {options.separator!r} stands in no cell of labels in {table.path.name}; "
+                f"{', '.join(f'{s!r} stands in {n:,}' for s, n in there.items())}: name that, or {label_cells.WHOLE!r} where a "
+                "cell is one name"
+            )
     others = [f"{n:,} cells hold {s!r} too" for s, n in there.items() if s != separator]
     if others and not options.separator:
         warnings.warn(
@@ -165,12 +173,29 @@ def _labels(table: Table, number: int, options: ReadOptions) -> tuple[list[list[
     rows = [
         label_cells.cut(cell, separator) if names is None else names for cell, names in zip(cells, rows, strict=True)
     ]
+    _check_names(table, rows)
     if options.fold_case:
         return label_cells.one_spelling(rows), separator
     if alike := label_cells.look_alikes({name for names in rows for name in names}):
         groups = "; ".join(", ".join(group) for group in alike[:_SHOWN]) + ("; …" if len(alike) > _SHOWN else "")
         warnings.warn(f"folder: classes that look alike are kept apart: {groups}: --fold-case joins them", stacklevel=3)
     return rows, separator
+
+
+def _check_names(table: Table, rows: list[list[str]]) -> None:
+    """Raise DcmqError of a row with half a list as a name, and of rows that mark the classes by 0 and 1."""
+    for row, names in enumerate(rows):
+        if half := next(filter(label_cells.is_half, names), None):
+            raise DcmqError(
+                f"folder: {table.place(row)} of {table.path.name} has the label {half[:80]!r}, which is part of a list: write "
+                "the cell as ['red', 'round']"
+            )
+    full = [row for row, names in enumerate(rows) if names]
+    if full and len(rows[full[0]]) > 1 and label_cells.are_marks([rows[row] for row in full]):
+        raise DcmqError(
+            f"folder: {table.place(full[0])} of {table.path.name} has {', '.join(rows[full[0]])[:80]} as labels, as all rows "
+            "have 0 and 1 for each class, whose names are unknown: write the names of the classes that an image has"
+        )
 
 
 def _texts_in(cell: Cell, kind: str, separator: str) -> list[str]:

@@ -23,7 +23,7 @@ from PIL import Image
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DatasetEntry, ReadOptions, register_dataset
 from dcmq.data.readers.columns import read_rows
-from dcmq.data.readers.layout import is_file, nfc, on_disk, outside
+from dcmq.data.readers.layout import is_file, nfc, on_disk, one_file, outside
 from dcmq.data.readers.tables import Table, read_table
 from dcmq.data.source import Source
 from dcmq.data.splits import Split
@@ -150,7 +150,8 @@ def _unique(ids: list[int | str | None]) -> np.ndarray:
 
 
 def _files(table: Table, samples: list[_Sample], root: Path, allow_outside: bool) -> list[Path]:
-    """The image files, as the disk spells them. Raises DcmqError for those out of ``root`` and of the table's folder."""
+    """The image files, as the disk spells them. Raises DcmqError for those out of ``root`` and of the table's folder, and for two
+    samples of one file."""
     folder, listings = table.path.parent, {}
     files = [_with_suffix(on_disk(folder / sample.image), listings) for sample in samples]
     away = [] if allow_outside else outside(files, {root, folder}, os.path.realpath)
@@ -160,11 +161,17 @@ def _files(table: Table, samples: list[_Sample], root: Path, allow_outside: bool
             f"folder: {len(away):,} of {len(files):,} images lie outside {root} ({examples}{', …' if len(away) > _SHOWN else ''}): "
             "a table from elsewhere could name any file of this machine; --allow-outside reads them"
         )
+    if twins := one_file(files):
+        one, other = (samples[i] for i in twins)
+        raise DcmqError(
+            f"folder: {one.image} in {table.place(one.rows[0])} of {table.path.name} and {other.image} in "
+            f"{table.place(other.rows[0])} are one file, {files[twins[0]]}: name it in one way, or keep one of them"
+        )
     return files
 
 
 def _with_suffix(path: Path, listings: dict[Path, dict[str, list[Path]]]) -> Path:
-    """``path``, or the one image file there that is called so but for its suffix."""
+    """``path``, or the one image file there that is called so but for its suffix. Raises DcmqError where two are."""
     if is_file(path):
         return path
     if path.parent not in listings:
@@ -173,9 +180,14 @@ def _with_suffix(path: Path, listings: dict[Path, dict[str, list[Path]]]) -> Pat
         listings[path.parent] = {}
         for file in there:
             if file.suffix.lower() in images:
-                listings[path.parent].setdefault(file.stem, []).append(file)
-    named = listings[path.parent].get(path.name, [])
-    return named[0] if len(named) == 1 else path
+                listings[path.parent].setdefault(nfc(file.stem), []).append(file)
+    named = listings[path.parent].get(nfc(path.name), [])
+    if len(named) > 1:
+        raise DcmqError(
+            f"folder: two images are called so, {named[0].name} and {named[1].name}, where the table has {path.name} in "
+            f"{path.parent}: write the suffix too"
+        )
+    return named[0] if named else path
 
 
 def _split(parts: list[str | None]) -> Split:

@@ -11,11 +11,20 @@ from dcmq.data.readers.layout import nfc
 from dcmq.data.readers.tables import Cell
 from dcmq.data.words import folded
 
-SEPARATORS = ";|,"  # where none is named: the first of them that stands in any cell
+SEPARATORS = ";|,；、，"  # where none is named: the first of them that stands in any cell
 WHOLE = "none"  # the separator of cells that are a name each
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _NULLS = {"None", "null", "nan", "NaN", "NA", "<NA>"}
-_QUOTED = r"""[uU]?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_QUOTED = r"""[uUbBrR]?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_ONE_QUOTED = re.compile(_QUOTED, re.DOTALL)
+_ALL_QUOTED = re.compile(rf"{_QUOTED}(?:\s*[,;|；、，]\s*{_QUOTED})+", re.DOTALL)
+_BARE_NUMBERS = re.compile(r"[-+]?\d+(?:\.\d*)?(?:\s+[-+]?\d+(?:\.\d*)?)+")  # numpy's
+# What programs write around a list, and around each of its items: array([...], dtype=object), np.str_('red').
+_AROUND = re.compile(
+    r"(?:np\.|numpy\.)?(?:array|set|frozenset|list|tuple)\((.*?)(?:,\s*dtype=[^()\[\]]*)?\)", re.DOTALL
+)
+_WRAPPED = re.compile(rf"({_QUOTED})|(?:(?:np|numpy)\.\w+|Decimal)\(\s*({_QUOTED}|[^()'\"]*)\)", re.DOTALL)
+_CODE = re.compile(r"""[a-zA-Z]{,2}("[^"]*"|'[^']*')""")  # such as f'x', which is no text before it is executed
 _ITEM = re.compile(rf"""\s*(?:({_QUOTED})\s*(?:,|$|(?=["']))|([^\s,"'\[\](){{}}][^,\[\]{{}}]*)(?:,|$))""", re.DOTALL)
 
 
@@ -24,7 +33,8 @@ def listed(cell: Cell, bare: bool = False) -> list[str] | None:
     of any other cell.
 
     Args:
-        bare: take ``[red, round]`` as a list too, as it may be of labels, but not of captions.
+        bare: take also what may be a list of labels, but not of captions: ``[red, round]``, ``[0 2]``, ``{red,round}``,
+            ``'red', 'round'``, and lists in ``array()`` or ``set()``, or in quotation marks once more.
 
     Raises:
         ValueError: it begins as a list and is none.
@@ -32,21 +42,40 @@ def listed(cell: Cell, bare: bool = False) -> list[str] | None:
     if isinstance(cell, tuple):
         return _names(cell)
     text = cell.strip()
-    if not re.match(
-        r"[\[({]\s*[uU]?[\"']" if not bare else r"[\[({]\s*[uU]?[\"']|\[.*\]$|[({]\s*[)}]$", text, re.DOTALL
-    ):
+    if bare:
+        while around := _AROUND.fullmatch(text):
+            text = around[1].strip() or "[]"
+        if _ALL_QUOTED.fullmatch(text):
+            return _names(map(_unquoted, _ONE_QUOTED.findall(text)))
+        if _ONE_QUOTED.fullmatch(text):
+            inner = _unquoted(text)
+            names = listed(inner, bare=True)  # JSON that was written as JSON once more
+            return _names([inner]) if names is None else names
+        text = _WRAPPED.sub(lambda found: found[1] or found[2], text)
+    start = r"[\[({]\s*[uUbBrR]?[\"']"
+    if not re.match(rf"{start}|\[.*\]$|\{{.*\}}$|\(\s*\)$" if bare else start, text, re.DOTALL):
         return None
     content, items, position = text[1:-1].rstrip(), [], 0
     if len(text) < 2 or text[-1] != _BRACKETS[text[0]]:
         raise ValueError("a list that does not end")
+    if bare and _BARE_NUMBERS.fullmatch(content.strip()):
+        return _names(re.sub(r"\.0*$", "", number) for number in content.split())
+    if bare and not re.search(r"[,\"'\[\](){}]", content) and re.search("[;|；、，]", content):  # [red;blue]
+        return _names(re.split("[;|；、，]", content))
+    if re.search(r"(?:^|[\s,])\.\.\.(?:[\s,]|$)", _ONE_QUOTED.sub("", content)):
+        raise ValueError("a list that was cut short with ...")
     while position < len(content):
         item = _ITEM.match(content, position)
         if item is None:
             raise ValueError("no list of names")
         if item[1]:
             items.append(_unquoted(item[1]))
+        elif text[0] == "{" and ":" in item[2]:
+            raise ValueError("a mapping, no list of names,")
+        elif _CODE.fullmatch(item[2].strip()):
+            raise ValueError("no list of names")
         elif item[2].strip() not in _NULLS:
-            items.append(item[2])
+            items.append(re.sub(r"^(\s*\d+)\.(\s*)$", r"\1\2", item[2]))  # numpy writes 1. for 1.0
         position = item.end()
     return _names(items)
 
@@ -60,7 +89,8 @@ def _unquoted(text: str) -> str:
             value = ast.literal_eval(text)
         except (SyntaxError, MemoryError):
             raise ValueError("no list of names") from None
-    return str(value).encode("utf-8", "backslashreplace").decode()  # half a character is none
+    value = value.decode() if isinstance(value, bytes) else str(value)
+    return value.encode("utf-8", "backslashreplace").decode()  # half a character is none
 
 
 def _names(parts: Iterable[str]) -> list[str]:
@@ -72,6 +102,18 @@ def _names(parts: Iterable[str]) -> list[str]:
 def cut(cell: str, separator: str) -> list[str]:
     """The names in a cell of text. ``separator`` is a character, several that all cut, or :data:`WHOLE`."""
     return _names([cell] if separator == WHOLE else re.split(f"[{re.escape(separator)}]", cell))
+
+
+def is_half(name: str) -> bool:
+    """True of a ``name`` that is a piece of a list: with brackets that do not pair, or in brackets or quotation marks."""
+    paired = all(name.count(a) == name.count(b) for a, b in ("[]", "{}"))
+    return not paired or bool(re.fullmatch(r"""\[.*\]|\{.*\}|".*"|'.*'""", name))
+
+
+def are_marks(rows: Sequence[Sequence[str]]) -> bool:
+    """True of ``rows`` that all have as many names as the first, and only 0 and 1, or True and False."""
+    names, lengths = {name for row in rows for name in row}, {len(row) for row in rows}
+    return len(lengths) == 1 and (names <= {"0", "1"} or names <= {"True", "False"})
 
 
 def separators_in(cells: Iterable[str]) -> dict[str, int]:

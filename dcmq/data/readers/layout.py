@@ -1,5 +1,6 @@
 """Files, found where a user would have unpacked them and as their names are spelt; and their lines."""
 
+import codecs
 import os
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ def locate(name: str, root: Path, wanted: dict[str, str], hint: str) -> dict[str
 
 
 def text(path: Path) -> str:
-    """The text of a file, read as UTF-8 where it is that, else as Latin-1. Raises DcmqError if it cannot be read."""
+    """The text of a file, read as UTF-16 where it says so, as UTF-8 where it is that, else as Latin-1. Raises DcmqError if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -39,7 +40,8 @@ def text(path: Path) -> str:
             f"{path} cannot be read ({error.strerror}): check its permissions, or unpack it again"
         ) from None
     try:
-        return content.decode("utf-8-sig")
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 
@@ -55,6 +57,11 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def whole(text: str) -> str:
+    """``text`` with the halves of letters that UTF-16 has in two joined, and halves that stand alone as U+FFFD: they are no text."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def is_file(path: Path | str) -> bool:
     """True where ``path`` is a file. A name that no disk can hold, such as one of 5,000 letters, is none."""
     return os.path.isfile(path)  # Path.is_file raises for those
@@ -62,10 +69,26 @@ def is_file(path: Path | str) -> bool:
 
 def on_disk(path: Path) -> Path:
     """The path as the disk spells it: a name with accents may have been composed there, and decomposed in the table."""
-    if str(path).isascii() or is_file(path):
+    if str(path).isascii() or os.path.exists(path) or path == path.parent:
         return path
-    spellings = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
-    return next((p for p in spellings if is_file(p)), path)
+    folder = on_disk(path.parent)  # each folder may be in another form than the names in it
+    spellings = (folder / unicodedata.normalize(form, path.name) for form in ("NFC", "NFD"))
+    return next((p for p in spellings if os.path.exists(p)), folder / path.name)
+
+
+def one_file(files: Iterable[Path | str]) -> tuple[int, int] | None:
+    """The positions of the first two of ``files`` that are one file on the disk, or one name where none is there; None if all
+    differ."""
+    first: dict[object, int] = {}
+    for row, file in enumerate(files):
+        try:
+            state = os.stat(file)
+            identity = (state.st_dev, state.st_ino) if state.st_ino else os.path.realpath(file)
+        except (OSError, ValueError):
+            identity = os.path.normpath(file)
+        if (other := first.setdefault(identity, row)) != row:
+            return other, row
+    return None
 
 
 def outside(

@@ -57,7 +57,9 @@ def arrays_in(path: Path) -> list[tuple[str, MatArray]]:
     """
     kinds = {key: kind for kind, keys in KEYS.items() for key in keys}
     try:
-        if path.open("rb").read(8)[:4] != b"\x89HDF" and not h5py.is_hdf5(path):
+        with path.open("rb") as file:
+            is_hdf5 = file.read(4) == b"\x89HDF" or h5py.is_hdf5(path)
+        if not is_hdf5:
             content = {key: value for key, value in loadmat(path).items() if kinds.get(key) not in (None, "images")}
         else:
             with h5py.File(path) as file:
@@ -83,16 +85,21 @@ def _hdf5_array(file: h5py.File, key: str, kind: str) -> np.ndarray | tuple[int,
     array = file[key]
     if not isinstance(array, h5py.Dataset):
         raise DcmqError(f"{file.filename}: {key} is no array, but a group of them")
-    if array.external or array.is_virtual:
-        raise DcmqError(f"{file.filename}: {key} lies in another file, which is not read: put the array into this one")
+    _require_within(file, key, array)
     if kind != "images":
-        return _dereferenced(file, array)
+        return _dereferenced(file, key, array)
     if array.dtype != np.uint8 or array.ndim != 4 or 3 not in (array.shape[1], array.shape[3]):
         raise DcmqError(f"{file.filename}: {key} is {array.dtype} {array.shape}, not images: uint8 (n, 3, W, H)")
     return array.shape
 
 
-def _dereferenced(file: h5py.File, array: h5py.Dataset, depth: int = 0) -> np.ndarray:
+def _require_within(file: h5py.File, key: str, array: h5py.Dataset) -> None:
+    """Raise DcmqError where the values of ``array``, which ``key`` leads to by links and references, are not in ``file``."""
+    if array.file.filename != file.filename or array.external or array.is_virtual:
+        raise DcmqError(f"{file.filename}: {key} lies in another file, which is not read: put the array into this one")
+
+
+def _dereferenced(file: h5py.File, key: str, array: h5py.Dataset, depth: int = 0) -> np.ndarray:
     """The values of ``array`` with what a cell array's references lead to in their places; text, which MATLAB has as numbers, as
     text."""
     values = np.asarray(array[()])
@@ -100,7 +107,11 @@ def _dereferenced(file: h5py.File, array: h5py.Dataset, depth: int = 0) -> np.nd
         return values
     cells = np.empty(values.size, object)
     for i, reference in enumerate(values.reshape(-1)):
-        content = _dereferenced(file, file[reference], depth + 1)
+        cell = file[reference]
+        if not isinstance(cell, h5py.Dataset):
+            raise DcmqError(f"{file.filename}: a cell of {key} is no array, but a group of them")
+        _require_within(file, f"a cell of {key}", cell)
+        content = _dereferenced(file, key, cell, depth + 1)
         is_text = content.dtype == np.uint16
-        cells[i] = "".join(map(chr, content.T.reshape(-1).tolist())) if is_text else content
+        cells[i] = content.T.astype("<u2").tobytes().decode("utf-16-le", "replace") if is_text else content
     return cells.reshape(values.shape)

@@ -10,6 +10,7 @@ vocabulary.txt beside them names the columns, else classes are taken as alphabet
 """
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DATASETS
-from dcmq.data.readers.layout import is_file, lines, nfc, on_disk, outside, text
+from dcmq.data.readers.layout import is_file, lines, nfc, on_disk, one_file, outside, text, whole
 from dcmq.data.readers.mat_arrays import MatArray, MatImages, arrays_in
 from dcmq.data.source import Source, row_words
 
@@ -40,7 +41,9 @@ def read_mat(name: str, population: str, root: Path) -> Source:
             "tags or captions, and labels are needed"
         )
     names = _names(files.value) if files is not None else []
-    n = len(names) or images.value[0]
+    n = images.value[0] if images is not None and not names else len(names)
+    if not n:
+        raise DcmqError(f"{name}: {(files or images).path}: {(files or images).key} is empty: it names no image")
     labels = _binary(labels, n).astype(np.uint8)
     tags = csr_matrix(_binary(arrays["tags"], n), dtype=np.float32) if "tags" in arrays else None
     captions = _captions(arrays["captions"].value, n) if tags is None else ()
@@ -55,7 +58,7 @@ def read_mat(name: str, population: str, root: Path) -> Source:
     kept = np.flatnonzero(labels.any(1) & worded)
     if not len(kept):
         raise DcmqError(f"{name}: no row of the .mat files under {root} has both a label and a text")
-    whole = Source(
+    source = Source(
         name=name,
         population=population,
         root=root,
@@ -80,7 +83,23 @@ def read_mat(name: str, population: str, root: Path) -> Source:
         recipe=published.recipe,
         filtered=True,
     )
-    return whole.rows(kept)
+    source = source.rows(kept)
+    if images is None:
+        _require_distinct(name, files, kept, source)
+    return source
+
+
+def _require_distinct(name: str, files: MatArray, kept: np.ndarray, source: Source) -> None:
+    """Raise DcmqError where two rows have one image, or two images of one name: names are the ids."""
+    twins, often = one_file(source.files), Counter(source.ids.tolist())
+    if twins is None and len(often) < len(source.ids):
+        twice = next(i for i, times in often.items() if times > 1)
+        twins = tuple(np.flatnonzero(source.ids == twice)[:2])
+    if twins is not None:
+        one, other = (f"{kept[row] + 1} ({source.files[row]})" for row in twins)
+        raise DcmqError(
+            f"{name}: rows {one} and {other} of {files.path.name} are of one image or name: keep one, or rename it"
+        )
 
 
 def _arrays(root: Path, name: str) -> dict[str, MatArray]:
@@ -123,7 +142,8 @@ def _binary(array: MatArray, n: int) -> np.ndarray:
 def _text(value) -> str:
     while isinstance(value, np.ndarray):
         value = value.reshape(-1)[0] if value.size else ""
-    return nfc(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)).strip()
+    value = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return nfc(whole(value)).strip()
 
 
 def _names(value: np.ndarray) -> list[str]:
@@ -164,8 +184,13 @@ def _tag_names(file: Path, width: int) -> tuple[str, ...]:
 
 def _column_names(file: Path, width: int) -> tuple[str, ...]:
     names = tuple(map(nfc, lines(file)))
+    if any("\0" in name for name in names):
+        raise DcmqError(f"{file} is not UTF-8: save it as that")
     if len(names) != width:
         raise DcmqError(f"{file} names {len(names)} columns, the .mat file has {width}")
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DcmqError(f"{file} names {twice[0]!r} for several columns: give each its own name")
     return names
 
 

@@ -16,6 +16,7 @@ from dcmq.data.readers.layout import nfc
 
 Cell = str | tuple[str, ...]  # a tuple where the file itself holds a list
 
+IMAGE_COLUMNS = ("image", "file", "filename", "file_name", "image_name", "filepath", "path", "image_path")
 _SEPARATORS = "\t,;|"  # the most frequent one in the header is meant, the first of these where several are
 _DECLARED = re.compile(r'"?sep=([^"\w\r\n ])"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _TAB = "\t"
@@ -59,9 +60,13 @@ def read_table(path: Path) -> Table:
 
 
 def _delimited(path: Path) -> Table:
-    text = path.read_bytes().decode("utf-8-sig")
+    text = path.read_bytes().decode().lstrip("\ufeff")  # programs that add a byte order mark add a second one
     if "\0" in text:  # UTF-16 without a byte order mark is UTF-8 too, with many of them
         raise DcmqError(f"folder: {path} is not UTF-8: save it as 'CSV UTF-8'")
+    if not text.strip():
+        raise DcmqError(f"folder: {path} is empty")
+    if re.match(r'\s*(\{\s*"|\[\s*[\[{])', text):
+        raise DcmqError(f"folder: {path} is JSON, not a table: save it as CSV or Parquet")
     declared = _DECLARED.match(text)
     lines = list(io.StringIO(text, newline=""))  # cut at every kind of line end, and at nothing else
     first = 1 if declared else 0
@@ -71,9 +76,7 @@ def _delimited(path: Path) -> Table:
         rows = _quoted(lines, first, separator)
     except csv.Error as error:
         if separator != _TAB:
-            raise DcmqError(
-                f"folder: {path.name}, {error}: write a quotation mark inside a cell twice, or separate cells by tabs"
-            ) from None
+            raise DcmqError(f"folder: {path.name}, {error}") from None
         rows = _unquoted(lines, first, separator)
     rows = [(line, cells) for line, cells in rows if any(cell.strip() for cell in cells)]
     names = [nfc(name).strip() for name in rows[0][1]] if rows else []
@@ -93,36 +96,63 @@ def _quoted(lines: list[str], first: int, separator: str) -> list[tuple[int, lis
     """The number of its line, and the cells, of each row from line ``first`` on, as the rules for quotation marks have it.
 
     Raises:
-        csv.Error: quotation marks that do not pair, or that swallow other rows.
+        csv.Error: quotation marks that do not pair, or that swallow other rows; a cell of too many letters.
     """
+    remedy = "write a quotation mark inside a cell twice, or separate cells by tabs"
     reader = csv.reader(lines[first:], delimiter=separator, strict=True, skipinitialspace=True)
-    rows, start, width = [], first, 0
+    rows, ends, start = [], [], first
     while True:
         try:
             cells = next(reader, None)
-        except csv.Error:
+        except csv.Error as error:
+            if "field limit" in str(error):
+                raise csv.Error(
+                    f"line {start + 1}: a cell of more than {csv.field_size_limit():,} letters begins there: shorten it, or "
+                    f"close its quotation marks"
+                ) from None
             raise csv.Error(
-                f"line {start + 1}: a quotation mark opens a cell there that is not closed as it should be"
+                f"line {start + 1}: a quotation mark opens a cell there that is not closed as it should be: {remedy}"
             ) from None
         if cells is None:
-            return rows
-        end = first + reader.line_num
-        width = width or len(cells)
-        for number in range(start + 1, end):
-            if _is_row(lines[number], width, separator):
-                raise csv.Error(
-                    f"line {start + 1}: a quotation mark opens a cell there that holds the row in line {number + 1}"
-                )
+            break
         rows.append((start + 1, cells))
-        start = end
+        start = first + reader.line_num
+        ends.append(start)
+    is_row = _row_test(rows, separator)
+    for (line, _), end in zip(rows, ends, strict=True):
+        swallowed = next((number for number in range(line, end) if is_row(lines[number])), None)
+        if swallowed is not None:
+            raise csv.Error(
+                f"line {line}: a quotation mark opens a cell there that holds the row in line {swallowed + 1}: {remedy}"
+            )
+    return rows
 
 
-def _is_row(line: str, width: int, separator: str) -> bool:
-    """True of a line inside a cell that is a row itself, with the name of an image: no caption looks like that."""
-    parts = line.split(separator)
-    return len(parts) >= width and any(
-        Path(part.strip(' "\r\n')).suffix.lower() in Image.registered_extensions() for part in parts
-    )
+def _row_test(rows: list[tuple[int, list[str]]], separator: str) -> Callable[[str], bool]:
+    """A function that is true of a line inside a cell that is a row itself: it has as many cells as the header, and one of them
+    ends as files of images do, or that of the images looks like those of the table. No caption does."""
+    header = next((cells for _, cells in rows if any(cell.strip() for cell in cells)), [])
+    width = len(header)
+    column = next((i for i, name in enumerate(header) if nfc(name).strip().lower() in IMAGE_COLUMNS), None)
+    names = [cells[column] for _, cells in rows if cells is not header and column is not None and column < len(cells)]
+    shapes = {_shape(name) for name in names}
+
+    def is_row(line: str) -> bool:
+        parts = [part.strip(' "\r\n') for part in line.split(separator)]
+        if len(parts) < width:
+            return False
+        suffixes = {Path(part).suffix.lower() for part in parts}
+        return bool(suffixes & Image.registered_extensions().keys()) or (
+            column is not None and bool(parts[column]) and _shape(parts[column]) in shapes
+        )
+
+    return is_row
+
+
+def _shape(name: str) -> str:
+    """The look of a name: ``a/0`` for every folder with names that hold a digit. Blanks and line ends stay."""
+    runs = re.findall(r"[^\W_]+|[\W_]", name.strip())
+    return "".join("0" if any(c.isdigit() for c in run) else "a" if run[0].isalnum() else run for run in runs)
 
 
 def _unquoted(lines: list[str], first: int, separator: str) -> list[tuple[int, list[str]]]:
@@ -155,7 +185,8 @@ def _parquet(path: Path) -> Table:
     def column(number: int) -> list[Cell]:
         name = schema.names[number]
         try:
-            values = file.read(columns=[name]).column(0).to_pylist()
+            place = schema.names[:number].count(name)  # columns of one name are all read, in their order
+            values = file.read(columns=[name]).column(place).to_pylist()
             return [_cell(value) for value in values]
         except TypeError as error:
             raise DcmqError(f"folder: column {name!r} of {path.name} holds {error}: write text into it") from None

@@ -96,8 +96,18 @@ def make_student(config: TrainConfig, vocab_size: int) -> Student:
     return seeded(config.seed, lambda: Student(config.student, vocab_size))
 
 
-def load_student(config: TrainConfig, vocab_size: int, checkpoint: Path) -> Student:
-    """The trained student of a finished run, in eval mode."""
+def load_student(config: TrainConfig, vocab_size: int, checkpoint: Path, key: str = "") -> Student:
+    """The trained student of a finished run, in eval mode.
+
+    Args:
+        key: the run's, which its checkpoint has to have; empty for a file that is no run's.
+
+    Raises:
+        DcmqError: the file is damaged, or of another run.
+    """
+    tensors, meta = load_tensors(checkpoint)
+    if key and meta.get("key") != key:
+        raise DcmqError(f"{checkpoint} belongs to run {meta.get('key')}, not to {key}: delete it, and run the notebook again")
     student = Student(config.student.model_copy(update={"backbone_weights": "", "text_weights": ""}), vocab_size)
-    student.load_state_dict(under(load_tensors(checkpoint)[0], "model."))
+    student.load_state_dict(under(tensors, "model."))
     return student.eval()
