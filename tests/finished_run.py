@@ -20,7 +20,7 @@ def write_finished_run(home: Path) -> Path:
     folder.mkdir(parents=True)
     student = make_student(CONFIG, len(VOCABULARY))
     weights = {f"model.{name}": value for name, value in student.state_dict().items()}
-    save_tensors(folder / CHECKPOINT, weights, {"key": "0"})
+    save_tensors(folder / CHECKPOINT, weights, {"key": "0123456789abcdef"})
     (folder / RECORD).write_text(json.dumps({"config": CONFIG.model_dump(mode="json")}))
     inputs = {"vocabulary": VOCABULARY, "dataset_image_size": 40, "word_pattern": LETTERS}
     (folder / INPUTS).write_text(json.dumps(inputs))

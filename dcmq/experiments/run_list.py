@@ -137,7 +137,8 @@ def read_record(folder: Path) -> dict:
     if not path.exists():
         raise DcmqError(f"{folder} is no finished run; {newest_runs()}")
     record = read_sealed(path, "run its notebook again, and the run is measured anew")
-    if not folder.name.endswith(str(record.get("key", ""))):
+    named = name_parts(folder.name)  # a folder that dcmq push wrote has any name
+    if named and record.get("key", named["key"]) != named["key"]:
         raise DcmqError(f"{path} is that of run {record['key']}: delete it and run the notebook again, and the run is measured anew")
     return record
 
