@@ -33,7 +33,7 @@ Numbers are mean ± sample sd over seeds.
 judged for itself, on the differences between runs of one seed on the same data. Where each seed has data of its own the draws of the data are what varies, else seeds and queries together.
 A part *holds* where its p, corrected for all parts of its table (Holm), is below .05; *a tie* is a 90 % interval within ±.010; *undecided* is neither, and the number of seeds
 that would decide it stands beside. A claim *holds* where all its parts do, *does not hold* where any is reversed, and *holds in part* where some hold and none is reversed. Rows that are not above what a ranking reaches that never
-reads the query did not learn, and no claim is judged on them.
+reads the query did not learn, and no claim is judged on them. These *floors* are measured on the data of the first seed.
 """
 
 
