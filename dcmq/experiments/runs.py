@@ -1,8 +1,10 @@
 """Runs that are recorded, found again and never repeated: the only way notebooks train."""
 
+import atexit
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from dcmq.methods.registry import METHODS
 from dcmq.retrieval import evaluate as evaluation
 from dcmq.teachers.base import TeacherEmbeddings
 from dcmq.training.loop import Progress
-from dcmq.training.processes import by_first
+from dcmq.training.processes import by_first, world_size
 
 
 class TrainedElsewhere(Exception):
@@ -57,6 +59,8 @@ def run(
         TrainedElsewhere: somebody is, and ``wait`` is False.
         DcmqError: settings that cannot be trained, a loss that is not finite, or replaced code, see :func:`run_key`.
     """
+    if world_size() > 1:
+        _leave_the_group_at_exit()
     key = run_key(config, dataset, teacher)
     record_file = run_folder(config, key) / RECORD
 
@@ -73,6 +77,17 @@ def run(
             task = FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
             fitted = METHODS[config.method].fit(task)
             return by_first(lambda: _measured(task, fitted, record_file, r))
+
+
+@cache
+def _leave_the_group_at_exit() -> None:
+    """Let this process leave the others in order: else the threads that talk to them may end it by an abort."""
+
+    def leave() -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    atexit.register(leave)
 
 
 def _measured(task: FitTask, fitted: FitResult, record_file: Path, r: int) -> dict:

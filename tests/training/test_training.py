@@ -247,6 +247,8 @@ terms = trainer.step(torch.arange(16), *generators)
 gradients = torch.cat([p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None])
 if trainer.fabric.global_rank == 0:
     torch.save({{"i2t": terms["i2t"], "t2i": terms["t2i"], "norm": gradients.norm().item()}}, {out!r})
+if trainer.fabric.world_size > 1:
+    torch.distributed.destroy_process_group()
 """
 
 
