@@ -6,6 +6,7 @@ Each slab that is done has a small file with a checksum of its bytes, which is c
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from dcmq.core.arrays import allocate, finish
 from dcmq.core.storage import CorruptFile, load_tensors, save_tensors, write_json
 
 _FOLDER = "slabs-"  # with a key behind it, the folder of the small files
+_OURS = re.compile(r"\.?\d+-\d+\.(json|safetensors)(\.\w+)?")  # files there, and what a killed writer left of them
 _ROWS, _BYTES = 4096, 1 << 26  # the most of a slab: what an end in the middle costs, and the memory of who makes one
 
 
@@ -115,9 +117,11 @@ def open_slabs(path: Path, shape: tuple[int, ...], key: str) -> Iterator[Slabs]:
 
 
 def forget_slabs(folder: Path) -> None:
-    """Delete what proves that slabs of an array in ``folder`` are done: the array is, or shall be another."""
+    """Delete what proves that slabs of an array in ``folder`` are done: the array is, or shall be another. A folder that holds
+    anything else is somebody's own, and stays."""
     for slabs in folder.glob(f"{_FOLDER}*"):
-        shutil.rmtree(slabs)
+        if slabs.is_dir() and all(_OURS.fullmatch(file.name) for file in slabs.iterdir()):
+            shutil.rmtree(slabs)
 
 
 def hand_over(file: Path, rows: np.ndarray, filled: np.ndarray) -> None:
