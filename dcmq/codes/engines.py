@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcmq.codes.assign import lookup_tables, unit_subvectors
 from dcmq.codes.pack import unpack
 from dcmq.codes.ranking import first_k, ranking_keys
 from dcmq.codes.score import scores
 from dcmq.core.registry import Registry
 
 _ITEMS, _QUERIES = 1 << 14, 64  # that are scored at once
+_SHORTEST = 1e-12  # length that a sub-vector is divided by at least, as in training
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,24 @@ class Queries:
     """Query embeddings in the two forms that engines need.
 
     Attributes:
-        embeddings: (q, D), each sub-vector of length 1.
-        tables: (q, M, K) cosines of the sub-vectors with all codewords.
+        embeddings: (q, D) float32, each sub-vector of length 1.
+        tables: (q, M, K) float32 cosines of the sub-vectors with all codewords.
     """
 
-    embeddings: Tensor
-    tables: Tensor
+    embeddings: np.ndarray
+    tables: np.ndarray
 
     @classmethod
-    def from_embeddings(cls, embeddings: Tensor, codebooks: Tensor) -> "Queries":
-        """The queries of (q, D) embeddings."""
-        return cls(unit_subvectors(embeddings, len(codebooks)), lookup_tables(embeddings, codebooks))
+    def from_embeddings(cls, embeddings: np.ndarray, codewords: np.ndarray) -> "Queries":
+        """The queries of (q, D) embeddings for (M, K, D / M) ``codewords`` of length 1, all float32. A zero sub-vector has cosine 0.
+
+        By numpy: for one query, torch would take longer than the search of a million codes by its tables.
+        """
+        parts = embeddings.reshape(len(embeddings), len(codewords), -1)
+        lengths = np.sqrt(np.einsum("qmd,qmd->qm", parts, parts))[:, :, None]
+        parts = parts / np.maximum(lengths, _SHORTEST)
+        tables = np.matmul(parts[:, :, None], codewords.transpose(0, 2, 1))[:, :, 0]  # one by one: equal in any batch
+        return cls(parts.reshape(embeddings.shape), tables)
 
     def __len__(self) -> int:
         return len(self.tables)
@@ -79,6 +86,10 @@ class Engine(ABC):
     def search(self, queries: Queries, k: int) -> np.ndarray:
         """(q, k) keys as :func:`dcmq.codes.ranking.ranking_keys` makes them, best first; 1 <= k <= number of items."""
 
+    def grown(self, gallery: Gallery) -> "Engine":
+        """An engine of ``gallery``: of this one's items with others behind them. May be this one itself, grown in place."""
+        return type(self)(gallery)
+
 
 ENGINES: Registry[type[Engine]] = Registry("engine")
 
@@ -96,9 +107,14 @@ class ExactEngine(Engine):
         self.num_codebooks, self.num_codewords = gallery.codebooks.shape[:2]
         self.codes = gallery.codes
 
+    def grown(self, gallery):
+        """This engine, which keeps nothing but the codes."""
+        self.codes = gallery.codes
+        return self
+
     def search(self, queries, k):
         """The exact ranking; memory grows with ``k`` and not with the gallery."""
-        tables = queries.tables
+        tables = torch.from_numpy(queries.tables)
         batches = (tables[start : start + _QUERIES] for start in range(0, len(tables), _QUERIES))
         return np.concatenate([self._search(batch, k) for batch in batches])
 

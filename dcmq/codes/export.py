@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dcmq.codes.faiss_engines import has_fast_scan, inverted_index, product_index, require_faiss
-from dcmq.codes.index import CodeIndex, default_nprobe
+from dcmq.codes.index import CodeIndex
 from dcmq.core.errors import DcmqError
 
 _LARGEST_IDS = 1 << 32  # bytes of ids.npy
@@ -99,7 +99,7 @@ def faiss_index(index: CodeIndex):
     base = faiss.IndexPQFastScan(product) if has_fast_scan(index.num_codewords) else product
     if index.nlist:
         base = inverted_index(index.codebooks, index.codes, index.centroids, index.lists)
-        base.nprobe = default_nprobe(index.nlist)
+        base.nprobe = index.nprobe
     if base is product:
         return product
     refined = faiss.IndexRefine(base, product)
@@ -144,5 +144,5 @@ def _write(index: CodeIndex, ids: np.ndarray, exported, folder: Path) -> None:
 
 
 def _faiss_section(index: CodeIndex, index_type: str) -> str:
-    lists = _README_LISTS.format(nprobe=default_nprobe(index.nlist), nlist=index.nlist) if index.nlist else ""
+    lists = _README_LISTS.format(nprobe=index.nprobe, nlist=index.nlist) if index.nlist else ""
     return _README_FAISS.format(index_type=index_type, factor=_CANDIDATE_FACTOR, lists=lists)

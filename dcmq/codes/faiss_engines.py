@@ -6,15 +6,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dcmq.codes.bits import bits_per_codeword
+from dcmq.codes.candidates import candidate_scores
 from dcmq.codes.engines import Engine, ExactEngine, Gallery, Queries, register_engine
 from dcmq.codes.pack import unpack
 from dcmq.codes.ranking import first_k, ranking_keys, scores_and_positions
-from dcmq.codes.score import candidate_scores
 from dcmq.core.errors import DcmqError
 
 _CANDIDATES = 1 << 20  # that are ranked at once
 _ITEMS = 1 << 20  # that are reconstructed at once
 _SAMPLES_PER_LIST = 64  # that the lists are clustered on
+_SHARD = 1 << 18  # items at least that a thread of its own pays for
+_UNEVEN = 1.5  # times as many items as when the shards were made equal
 _ROUNDING = 4e-6  # how far a cosine of faiss may be from ours, both float32
 
 
@@ -57,6 +59,13 @@ def product_index(codebooks: Tensor, codes: np.ndarray):
     if len(codes):
         index.add_sa_codes(faiss_codes(codes, num_codebooks, num_codewords))
     return index
+
+
+def scan_index(codebooks: Tensor, codes: np.ndarray):
+    """The index of faiss that looks at all codes fastest: ``IndexPQFastScan`` where K = 16, else ``IndexPQ``; its scores are
+    rounded, see :func:`score_error_bound`."""
+    product = product_index(codebooks, codes)
+    return require_faiss().IndexPQFastScan(product) if has_fast_scan(codebooks.shape[1]) else product
 
 
 def inverted_index(codebooks: Tensor, codes: np.ndarray, centroids: np.ndarray, lists: np.ndarray):
@@ -116,23 +125,45 @@ def assign_lists(codebooks: Tensor, codes: np.ndarray, centroids: np.ndarray) ->
     return np.concatenate(nearest).astype(np.int32)
 
 
-def score_error_bound(tables: Tensor) -> np.ndarray:
+def lists_for(gallery: Gallery, recall: float, queries: Queries, k: int) -> tuple[int, float]:
+    """How many lists a query has to look at, and the mean recall@``k`` of the exact ranking that this gives.
+
+    Chosen as the least of a row of growing numbers that reaches ``recall`` on one half of the queries, and measured on the other.
+
+    Args:
+        gallery: with lists. recall: the share of the exact first ``k`` that is wanted, above 0 and at most 1.
+    """
+    engine, nlist = InvertedListEngine(gallery), len(gallery.centroids)
+    exact = FaissEngine(gallery).search(queries, k)
+    chosen, measured = np.arange(len(queries)) % 2 == 0, np.arange(len(queries)) % 2 == 1
+    number = 1
+    while True:
+        engine.index.nprobe = number
+        found = engine.search(queries, k)
+        shares = np.array([np.isin(own, wanted).mean() for own, wanted in zip(found, exact, strict=True)])
+        if number == nlist or shares[chosen].mean() >= recall:
+            return number, float(shares[measured if measured.any() else chosen].mean())
+        number = min(nlist, number + max(1, number // 4))
+
+
+def score_error_bound(tables: np.ndarray) -> np.ndarray:
     """(q,) float32: how far faiss' score of an item may be from the exact one, for queries with (q, M, K) ``tables``.
 
     The fast scan rounds each table to steps of 1/255 of the widest one, or coarser where the sum would not fit 16 bits;
     M roundings add up to at most M half steps.
     """
     num_codebooks, num_codewords = tables.shape[1:]
-    bound = torch.full((len(tables),), num_codebooks * _ROUNDING)
+    bound = np.full(len(tables), num_codebooks * _ROUNDING, np.float32)
     if has_fast_scan(num_codewords):
-        spans = tables.amax(2) - tables.amin(2)
-        bound += num_codebooks * torch.maximum(spans.amax(1) / 255, spans.sum(1) / 65535) / 2
-    return bound.numpy()
+        spans = tables.max(2) - tables.min(2)
+        bound += num_codebooks * np.maximum(spans.max(1) / 255, spans.sum(1) / 65535) / 2
+    return bound
 
 
 @register_engine("faiss")
 class FaissEngine(Engine):
-    """``IndexPQFastScan`` where K = 16, else ``IndexPQ``, and an exact re-rank: the ranking is :class:`ExactEngine`'s.
+    """A scan by faiss, and an exact re-rank: the ranking is :class:`ExactEngine`'s. The gallery is cut into as many shards as
+    there are threads, so that one query keeps all of them busy.
 
     faiss gives more candidates than are asked for, by scores that it rounds. An item that is no candidate has a rounded score of
     at most the last candidate's; its exact score is at most :func:`score_error_bound` above that. Where that is below the exact
@@ -140,10 +171,25 @@ class FaissEngine(Engine):
     """
 
     def __init__(self, gallery: Gallery):
+        self.codes, self.exact, self.built = gallery.codes, ExactEngine(gallery), len(gallery.codes)
+        num_shards = min(torch.get_num_threads(), max(1, self.built // _SHARD))
+        self.shards = [scan_index(gallery.codebooks, part) for part in np.array_split(gallery.codes, num_shards)]
+        self._join()
+
+    def _join(self) -> None:
+        """Make of the shards an index that searches each in a thread, and one that leaves the threads to many queries."""
+        self.index = self.for_one = self.shards[0]
+        if len(self.shards) > 1:
+            self.index, self.for_one = (_joined(self.shards, threaded) for threaded in (False, True))
+
+    def grown(self, gallery):
+        """This engine with the further items in its last shard; once that is too large, one with shards of equal size."""
+        if len(gallery.codes) > _UNEVEN * self.built:
+            return FaissEngine(gallery)
+        self.shards[-1].merge_from(scan_index(gallery.codebooks, gallery.codes[len(self.codes) :]))
         self.codes, self.exact = gallery.codes, ExactEngine(gallery)
-        self.index = product_index(gallery.codebooks, gallery.codes)
-        if has_fast_scan(gallery.codebooks.shape[1]):
-            self.index = require_faiss().IndexPQFastScan(self.index)
+        self._join()  # a joined index has noted how long its shards were
+        return self
 
     def search(self, queries, k):
         """The exact ranking."""
@@ -161,8 +207,9 @@ class FaissEngine(Engine):
 
     def _best_candidates(self, queries: Queries, k: int, num_candidates: int) -> tuple[np.ndarray, np.ndarray]:
         """(q, k) keys of the best candidates, and (q,) bool: for which queries no other item can be better."""
-        rounded, positions = self.index.search(queries.embeddings.numpy(), num_candidates)
-        exact, bound = _exact_scores(queries.tables, self.codes, positions), score_error_bound(queries.tables)
+        scan = self.for_one if len(queries) == 1 else self.index
+        rounded, positions = scan.search(queries.embeddings, num_candidates)
+        exact, bound = candidate_scores(queries.tables, self.codes, positions), score_error_bound(queries.tables)
         best = first_k(ranking_keys(exact, positions), k)
         bound_holds = np.abs(rounded - exact).max(1) <= bound  # else faiss does not round as this module assumes
         return best, bound_holds & (rounded[:, -1] + bound < scores_and_positions(best)[0][:, -1])
@@ -182,11 +229,19 @@ class InvertedListEngine(Engine):
         self.index = inverted_index(gallery.codebooks, gallery.codes, gallery.centroids, gallery.lists)
         self.index.nprobe = gallery.nprobe
 
+    def grown(self, gallery):
+        """This engine, with the further items in its lists."""
+        new = slice(len(self.codes), None)
+        more = inverted_index(gallery.codebooks, gallery.codes[new], gallery.centroids, gallery.lists[new])
+        self.index.merge_from(more, len(self.codes))
+        self.codes, self.exact = gallery.codes, ExactEngine(gallery)
+        return self
+
     def search(self, queries, k):
         """The ranking of the lists' items. A query whose lists hold fewer than ``k`` gets the exact ranking of all."""
         num_candidates = min(_more_than(k), len(self.codes))
-        _, positions = self.index.search(queries.embeddings.numpy(), num_candidates)
-        keys = ranking_keys(_exact_scores(queries.tables, self.codes, positions), positions)
+        _, positions = self.index.search(queries.embeddings, num_candidates)
+        keys = ranking_keys(candidate_scores(queries.tables, self.codes, positions), positions)
         keys[positions < 0] = np.iinfo(np.int64).max
         best = first_k(keys, k)
         too_few = (positions >= 0).sum(1) < k
@@ -195,16 +250,17 @@ class InvertedListEngine(Engine):
         return best
 
 
+def _joined(shards: list, threaded: bool):
+    """A ``faiss.IndexShards`` of indexes whose items follow each other."""
+    joined = require_faiss().IndexShards(shards[0].d, threaded, True)
+    for shard in shards:
+        joined.add_shard(shard)
+    return joined
+
+
 def _more_than(k: int) -> int:
     """The number of candidates that are taken for the first ``k``."""
     return max(2 * k, k + 64)
-
-
-def _exact_scores(tables: Tensor, codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """(q, c) float32: scores of the items at (q, c) ``positions`` of the packed ``codes``."""
-    num_codebooks, num_codewords = tables.shape[1:]
-    indices = torch.from_numpy(unpack(codes[positions.ravel()], num_codebooks, num_codewords))
-    return candidate_scores(tables, indices.view(*positions.shape, num_codebooks)).numpy()
 
 
 def _parts(codes: np.ndarray) -> list[np.ndarray]:

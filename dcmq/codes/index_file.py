@@ -4,6 +4,7 @@ Beside each array stand checksums of its blocks, and in the header one of all th
 and nothing of it is believed that is not proven.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,17 @@ FORMAT, VERSION = "dcmq index", "3"
 _WHOLE = "2"  # the version before: ids of one width, and one checksum of all, so that all is read
 _BLOCKS = "blocks."  # before the name of an array: the checksums of its blocks
 _REMEDY = "copy it again, or build it anew"
+
+
+def index_path(path: object) -> Path:
+    """``path`` as a path. Raises DcmqError for what names no file."""
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise DcmqError(f"an index is kept in a file, and a {type(path).__name__} names none: give its path") from None
+    if not text or "\0" in text:
+        raise DcmqError(f"{text!r} names no file: give the path of the index")
+    return Path(text)
 
 
 def write_index_file(path: Path, arrays: dict, former: str, overwrite: bool = False) -> str:

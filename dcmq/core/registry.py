@@ -77,10 +77,10 @@ class Registry(Mapping[str, T], Generic[T]):
         return _registry, (self.kind, self._module)
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._entries:
+        if not isinstance(name, str) or name not in self._entries:
             known = ", ".join(self._entries)
             raise DcmqError(
-                f"{self.kind}: {name!r} is not registered{suggestion(name, self._entries)} (known: {known})"
+                f"{self.kind}: {name!r} is not registered{suggestion(str(name), self._entries)} (known: {known})"
             )
         return self._entries[name]
 

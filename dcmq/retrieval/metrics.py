@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.numbers import whole_number
 from dcmq.retrieval.measures import (
     RECALL_LEVELS,
     average_precision,
@@ -103,8 +104,8 @@ def evaluate_ranking(
     num_queries, n = len(query_labels), len(gallery_labels)
     if not num_queries or not n:
         raise DcmqError(f"nothing to rank: {num_queries} queries, {n} gallery items; check the split")
-    r = min(_whole("r", r, 1, 2**63 - 1), n)
-    chunk, tie_seed = _whole("chunk", chunk, 1, 2**31), _whole("tie_seed", tie_seed, 0, 2**63 - 1)
+    r = min(whole_number("r", r, 1, 2**63 - 1), n)
+    chunk, tie_seed = whole_number("chunk", chunk, 1, 2**31), whole_number("tie_seed", tie_seed, 0, 2**63 - 1)
     cutoffs = [c for c in CUTOFFS if c <= n]
     positions = tie_permutation(n, tie_seed).argsort().numpy()
     with_label = (gallery_labels.T > 0).contiguous().numpy()  # (C, g)
@@ -173,13 +174,6 @@ def _label_matrices(query_labels: Tensor, gallery_labels: Tensor) -> tuple[Tenso
         if labels.is_complex() or not torch.isin(labels.float(), torch.tensor([-1.0, 0.0, 1.0])).all():
             raise DcmqError("labels are not all 0 and 1 (or -1, as 0): a soft label or NaN is neither relevant nor not")
     return both
-
-
-def _whole(name: str, value: int, least: int, most: int) -> int:
-    """``value`` itself. Raises DcmqError unless it is a whole number from ``least`` to ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-        raise DcmqError(f"{name} is {value!r}: it has to be a whole number from {least} to {most}")
-    return int(value)
 
 
 def _scores(given: Tensor, shape: tuple[int, int]) -> np.ndarray:

@@ -12,11 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from torch.nn import functional as F
 
 import dcmq.codes.faiss_engines as faiss_engines
 from dcmq.codes import export
 from dcmq.codes.assign import lookup_tables
+from dcmq.codes.candidates import candidate_scores
 from dcmq.codes.engines import ENGINES, Engine, Gallery, Queries, register_engine
 from dcmq.codes.export import export_index
 from dcmq.codes.ids import new_ids
@@ -24,7 +26,7 @@ from dcmq.codes.index import CodeIndex
 from dcmq.codes.pack import pack, unpack
 from dcmq.codes.quantize import quantize
 from dcmq.codes.ranking import equal_scores, first_k, ranking_keys, scores_and_positions
-from dcmq.codes.score import candidate_scores, scores
+from dcmq.codes.score import scores
 from dcmq.core import storage
 from dcmq.core.errors import DcmqError
 from dcmq.core.storage import load_tensors, save_tensors
@@ -57,6 +59,10 @@ def whole_gallery(index):
     return Gallery(index.codebooks, index.codes, index.centroids, index.lists, index.nlist)
 
 
+def queries_of(index, embeddings):
+    return Queries.from_embeddings(embeddings.numpy(), F.normalize(index.codebooks, dim=2).numpy())
+
+
 # ---- ranking and engines
 
 
@@ -75,7 +81,7 @@ def test_keys_rank_by_score_then_position_and_give_both_back():
 def test_the_reference_is_a_loop_over_items_and_codebooks(num_codebooks, num_codewords):
     index, indices, queries = make_index(num_codebooks, num_codewords, 200, q=3)
     codebooks = index.codebooks
-    ranking = ENGINES["exact"](whole_gallery(index)).search(Queries.from_embeddings(queries, codebooks), 20)
+    ranking = ENGINES["exact"](whole_gallery(index)).search(queries_of(index, queries), 20)
     for query, row in zip(queries, ranking, strict=True):
         parts = query.view(num_codebooks, -1)
         total = [
@@ -89,11 +95,14 @@ def test_the_reference_is_a_loop_over_items_and_codebooks(num_codebooks, num_cod
         assert all(a > b or (a == b and i < j) for a, b, i, j in neighbours)
 
 
-def test_candidates_score_as_the_whole_gallery_does_to_the_bit():
-    codebooks, indices, queries = gallery()
+@each_shape
+@pytest.mark.parametrize(("q", "c"), [(1, 1), (1, 164), (9, 50), (300, 70)])
+def test_candidates_score_as_the_whole_gallery_does_to_the_bit(num_codebooks, num_codewords, q, c):
+    codebooks, indices, queries = gallery(num_codebooks, num_codewords, q=q)
     tables = lookup_tables(queries, codebooks)
-    positions = torch.randint(0, len(indices), (len(queries), 50), generator=torch.Generator().manual_seed(1))
-    assert torch.equal(candidate_scores(tables, indices[positions]), scores(tables, indices).gather(1, positions))
+    positions = torch.randint(0, len(indices), (q, c), generator=torch.Generator().manual_seed(1))
+    found = candidate_scores(tables.numpy(), pack(indices, num_codewords), positions.numpy())
+    assert torch.equal(torch.from_numpy(found), scores(tables, indices).gather(1, positions))
 
 
 @each_shape
@@ -118,7 +127,7 @@ def test_faiss_asks_for_more_until_nothing_can_be_missing(monkeypatch):
     index = CodeIndex(codebooks)
     index.add(pack(indices), np.arange(20_000))
     engine = ENGINES["faiss"](whole_gallery(index))
-    queries = Queries.from_embeddings(codebooks[:, 1].flatten()[None], codebooks)
+    queries = queries_of(index, codebooks[:, 1].flatten()[None])
     assert not engine._best_candidates(queries, 10, 74)[1].any()
     np.testing.assert_array_equal(engine.search(queries, 10), engine.exact.search(queries, 10))
 
@@ -146,6 +155,86 @@ def test_all_lists_together_are_exact_and_some_miss_items(num_codebooks, num_cod
     assert (some.scores <= exact.scores).all()
     index.cluster(len(index) // 2)  # lists too small to hold a hundred: the query looks at all
     np.testing.assert_array_equal(exact.ids, index.search(queries, 100, nprobe=1).ids)
+
+
+def test_a_gallery_in_shards_ranks_as_the_reference_for_one_query_and_for_many(monkeypatch):
+    needs_faiss()
+    monkeypatch.setattr(faiss_engines, "_SHARD", 500)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    index, _, queries = make_index(n=3001)
+    exact = index.search(queries, 20, "exact")
+    fast = index.search(queries, 20, "faiss")
+    assert len(index._engine("faiss", 0).shards) == 4
+    np.testing.assert_array_equal(exact.ids, fast.ids)
+    for row in range(len(queries)):
+        alone = index.search(queries[row : row + 1], 20, "faiss")
+        np.testing.assert_array_equal(alone.ids[0], exact.ids[row])
+        np.testing.assert_array_equal(alone.scores[0], exact.scores[row])
+
+
+@each_shape
+@pytest.mark.parametrize("shard", [200, 1 << 18])
+def test_engines_grow_with_the_index_and_rank_as_new_ones(monkeypatch, num_codebooks, num_codewords, shard):
+    """Items come in portions, with a search after each; codes, ids and rankings are those of an index made at once."""
+    needs_faiss()
+    monkeypatch.setattr(faiss_engines, "_SHARD", shard)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    codebooks, indices, queries = gallery(num_codebooks, num_codewords, 4000)
+    codes, index, engines = pack(indices, num_codewords), CodeIndex(codebooks), []
+    index.add(codes[:1000], np.arange(1000))
+    index.cluster(8)
+    for start, stop in ((1000, 1001), (1001, 1200), (1200, 1450), (1450, 3000), (3000, 4000)):
+        index.add(codes[start:stop], np.arange(start, stop))
+        whole = CodeIndex(codebooks)
+        whole.add(codes[:stop], np.arange(stop))
+        np.testing.assert_array_equal(index.codes, whole.codes)
+        np.testing.assert_array_equal(index.ids, whole.ids)
+        wanted = whole.search(queries, 30, "exact")
+        for engine, nprobe in (("exact", 0), ("faiss", 0), ("lists", 8)):
+            found = index.search(queries, 30, engine, nprobe)
+            np.testing.assert_array_equal(found.ids, wanted.ids)
+            np.testing.assert_array_equal(found.scores, wanted.scores)
+        engines.append(index._engine("faiss", 0))
+    assert len({*map(id, engines)}) < len(engines)  # some grew in place
+    index.remove(np.arange(0, 4000, 3))
+    left = index.search(queries, 30, "exact")
+    np.testing.assert_array_equal(index.search(queries, 30, "faiss").ids, left.ids)
+
+
+def test_codes_given_out_stay_as_they_were_when_items_are_added():
+    codebooks, indices, _ = gallery()
+    codes, index = pack(indices), CodeIndex(codebooks)
+    given = []
+    for start in range(0, 3000, 100):
+        index.add(codes[start : start + 100], np.arange(start, start + 100))
+        given.append(index.codes)
+    codes_then = codes.copy()
+    codes[:] = 0  # what was added is a copy
+    for number, some in enumerate(given, 1):
+        np.testing.assert_array_equal(some, codes_then[: 100 * number])
+
+
+def test_lists_are_as_many_as_the_wanted_recall_needs_and_the_recall_is_measured(tmp_path):
+    needs_faiss()
+    draw = torch.Generator().manual_seed(0)
+    centres = torch.randn(40, 96, generator=draw)
+    index = CodeIndex(torch.randn(16, 16, 6, generator=draw))
+    items = centres[torch.randint(40, (8000,), generator=draw)] + 0.3 * torch.randn(8000, 96, generator=draw)
+    index.add(quantize(items, index.codebooks), np.arange(8000))
+    queries = centres[torch.arange(40)] + 0.3 * torch.randn(40, 96, generator=draw)
+    found = []
+    for recall in (0.5, 0.95, 1.0):
+        index.cluster(64, recall=recall, queries=queries)
+        lists, exact = index.search(queries, 100).ids, index.search(queries, 100, "exact").ids
+        shares = [len(np.intersect1d(a, b)) / 100 for a, b in zip(lists, exact, strict=True)]
+        assert index.recall == pytest.approx(np.mean(shares[1::2])) and np.mean(shares[::2]) >= recall
+        found.append(index.nprobe)
+    assert found == sorted(found) and found[0] < found[-1] <= 64
+    index.save(tmp_path / "index")
+    again = CodeIndex.load(tmp_path / "index")
+    assert (again.nprobe, again.recall) == (index.nprobe, index.recall)
+    index.cluster(64)  # without queries, some of the items are asked for
+    assert 0 < index.recall <= 1
 
 
 class WorstFirst(Engine):
@@ -331,6 +420,54 @@ def test_the_length_of_an_embedding_changes_no_bit():
         np.testing.assert_array_equal(quantize(queries * factor, index.codebooks), quantize(queries, index.codebooks))
     with pytest.raises(DcmqError, match="item 0 is all zero"):
         quantize(queries[:1] * 0, index.codebooks)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(nlist=-1), dict(nlist=2.0), dict(nlist=True), dict(nlist="8"), dict(seed=-1), dict(seed=0.5),
+        dict(recall=0), dict(recall=1.1), dict(recall=float("nan")), dict(recall="high"), dict(recall=True),
+        dict(queries=[]), dict(queries=torch.ones(3, 5)), dict(queries=torch.zeros(3, 96)), dict(queries="boat"),
+    ],
+)  # fmt: skip
+def test_lists_of_odd_numbers_get_one_line_and_change_nothing(change):
+    needs_faiss()
+    index, _, _ = make_index(n=300)
+    with pytest.raises(DcmqError) as caught:
+        index.cluster(**change)
+    assert "\n" not in str(caught.value) and index.nlist == 0
+
+
+@pytest.mark.parametrize(
+    "codebooks",
+    [
+        None, "books", {}, [], [[1.0]], np.ones((2, 4)), np.ones((2, 4, 3), int), np.ones((2, 4, 3), bool),
+        np.ones((2, 4, 3), complex), np.ones((2, 3, 3)), np.ones((0, 4, 3)), np.ones((2, 4, 0)), np.full((2, 4, 3), np.nan),
+        np.full((2, 4, 3), 1e300), torch.ones(2, 4, 3, dtype=torch.int8), pd.DataFrame([[1.0]]), sparse.eye(3),
+    ],
+)  # fmt: skip
+def test_codebooks_that_are_none_get_one_line(codebooks):
+    for use in (CodeIndex, lambda given: quantize(torch.ones(1, 6), given)):
+        with pytest.raises(DcmqError) as caught:
+            use(codebooks)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floats_of_every_width_are_read(dtype):
+    codebooks, _, queries = gallery(2, 4)
+    wanted = quantize(queries.to(dtype).float(), codebooks.to(dtype).float())
+    np.testing.assert_array_equal(quantize(queries.to(dtype), codebooks.to(dtype)), wanted)
+    np.testing.assert_array_equal(quantize(pd.DataFrame(queries.numpy()), codebooks), quantize(queries, codebooks))
+
+
+@pytest.mark.parametrize("path", [None, 3, "", "a\0b", [], {}])
+def test_what_names_no_file_gets_one_line(path):
+    index = make_index(n=5)[0]
+    for use in (index.save, CodeIndex.load):
+        with pytest.raises(DcmqError) as caught:
+            use(path)
+        assert "\n" not in str(caught.value)
 
 
 # ---- files
@@ -538,11 +675,24 @@ def test_codes_of_another_m_or_k_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(k=0), "k = 0, and the index holds 50"),
-        (dict(k=51), "choose k from 1 to 50"),
-        (dict(k=2.0), "k = 2.0, and the index holds 50"),
-        (dict(k=True), "k = True"),
-        (dict(embeddings=[["a"]]), "no array of numbers"),
+        (dict(k=0), "the index holds 50 items, and k is 0: it has to be a whole number from 1 to 50"),
+        (dict(k=51), "k is 51"),
+        (dict(k=2.0), "k is 2.0"),
+        (dict(k=True), "k is True"),
+        (dict(k="5"), "k is '5'"),
+        (dict(nprobe=-1), "nprobe is -1: it has to be a whole number from 0"),
+        (dict(nprobe=1.5), "nprobe is 1.5"),
+        (dict(nprobe=None), "nprobe is None"),
+        (dict(engine=None), "None is not registered"),
+        (dict(engine=["faiss"]), "is not registered"),
+        (dict(embeddings=None), "not an array of floats"),
+        (dict(embeddings={"a": 1}), "dict of objects"),
+        (dict(embeddings=pd.DataFrame([["a"] * 96])), "not an array of floats"),
+        (dict(embeddings=sparse.random(2, 96, format="csr")), "not an array of floats"),
+        (dict(embeddings=np.ones((2, 96), complex)), "complex128"),
+        (dict(embeddings=np.ones((2, 96), bool)), "bool"),
+        (dict(embeddings=[[1.0], [1.0, 2.0]]), "no array of numbers"),
+        (dict(embeddings=[["a"]]), "not float .n, 96."),
         (dict(embeddings=torch.full((2, 96), torch.nan)), "query 0 holds NaN"),
         (dict(embeddings=torch.stack([torch.ones(96), torch.zeros(96)])), "query 1 is all zero"),
         (dict(embeddings=torch.ones(2, 95)), "not float .n, 96."),
@@ -571,7 +721,7 @@ def test_more_refusals():
     with pytest.raises(DcmqError, match="not in the index"):
         index.remove([3])
     assert len(index) == 50
-    with pytest.raises(DcmqError, match="at least one item for each"):
+    with pytest.raises(DcmqError, match="nlist is 51: it has to be a whole number from 0 to 50"):
         index.cluster(51)
 
 
