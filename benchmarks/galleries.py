@@ -38,15 +38,21 @@ class SyntheticGallery:
         return _signs(self.queries, self.index.bits)
 
 
-def make_gallery(n: int, bits: int, num_queries: int = 1000, floats: bool = False, seed: int = 0) -> SyntheticGallery:
-    """A gallery of ``n`` items with codes of ``bits`` and M = bits / 4 codebooks; codewords are parts of some items."""
+def make_gallery(
+    n: int, bits: int, num_queries: int = 1000, floats: bool = False, seed: int = 0, noise: float = 1.0
+) -> SyntheticGallery:
+    """A gallery of ``n`` items with codes of ``bits`` and M = bits / 4 codebooks; codewords are parts of some items.
+
+    Args:
+        noise: deviation of items from their centroids, whose own is 1.
+    """
     generator = torch.Generator().manual_seed(seed)
     centroids = torch.randn(_NUM_CENTROIDS, DIMENSION, generator=generator)
     num_codebooks = bits // 4
 
     def draw(count: int) -> Tensor:
         nearest = centroids[torch.randint(_NUM_CENTROIDS, (count,), generator=generator)]
-        return nearest + torch.randn(count, DIMENSION, generator=generator)
+        return nearest + noise * torch.randn(count, DIMENSION, generator=generator)
 
     codebooks = draw(NUM_CODEWORDS).unflatten(1, (num_codebooks, -1)).transpose(0, 1).contiguous()
     index, queries = CodeIndex(codebooks), draw(num_queries)

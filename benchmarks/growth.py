@@ -20,6 +20,7 @@ not be faster; queries in a batch share one reading, so theirs can.
 """
 K = 100
 _SIZES, _BITS, _BATCHES = (10**4, 10**5, 10**6, 10**7), (16, 32, 64, 128), (1, 4, 16, 64, 256, 1024)
+_FLOOR = 2.5  # times the time in which memory can be read, for one query in the largest gallery
 _FIT_FROM = 10**5  # items; below, what each call costs in any case hides the scan
 
 
@@ -47,12 +48,13 @@ def _row(gallery: SyntheticGallery, batches: tuple[int, ...]) -> dict:
     calls = {b: (lambda b=b: index.search(gallery.queries[:b], K, "faiss")) for b in batches}
     seconds = in_turn(calls, repeats)
     engine = FaissEngine(Gallery(index.codebooks, index.codes, index.centroids, index.lists, nprobe=0))
+    held = sum(int(faiss.serialize_index(shard).nbytes) for shard in engine.shards)
     return {
         "items": len(index),
         "bits": index.bits,
         "seconds per query": {str(b): [s / b for s in seconds[b]] for b in batches},
         "code bytes": int(index.codes.nbytes),
-        "engine bytes": int(faiss.serialize_index(engine.index).nbytes),
+        "engine bytes": held,
     }
 
 
@@ -87,7 +89,8 @@ def comparisons(result: dict) -> list[Comparison]:
         ours = row["seconds per query"]["1"]
         ratio = statistics.median(ours) / floor
         what = f"{row['items']:,} items, {row['bits']} bits, one query: ours and the floor"
-        rows.append(Comparison(what, spread(ours), spread([floor]), f"{ratio:.3g} times the floor"))
+        goal = (f"≤ {_FLOOR} times", ratio <= _FLOOR) if row["items"] == _SIZES[-1] else ()
+        rows.append(Comparison(what, spread(ours), spread([floor]), f"{ratio:.3g} times the floor", *goal))
     return rows
 
 

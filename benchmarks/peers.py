@@ -42,6 +42,14 @@ def per_query(
     return np.array(rows)
 
 
+def scores(tables: Tensor, codes: Tensor) -> Tensor:
+    """(q, n) scores by numpy: a look-up of all codes for each codebook, summed."""
+    entries, total = tables.numpy(), np.zeros((len(tables), len(codes)), np.float32)
+    for m, column in enumerate(codes.T.numpy()):
+        total += entries[:, m].take(column, axis=1)
+    return torch.from_numpy(total)
+
+
 def in_tie_order(gallery: Tensor) -> Tensor:
     """The gallery's rows in the order in which equal scores are ranked."""
     return gallery[tie_permutation(len(gallery))]

@@ -9,11 +9,12 @@ import faiss
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from benchmarks.galleries import DIMENSION, SyntheticGallery, make_gallery
 from benchmarks.timing import Comparison, in_turn, speed, spread
-from dcmq.codes.engines import Queries
-from dcmq.codes.faiss_engines import product_index
+from dcmq.codes.engines import Gallery, Queries
+from dcmq.codes.faiss_engines import lists_for, product_index
 from dcmq.codes.index import CodeIndex
 from dcmq.reporting.figures import MARKERS
 
@@ -25,7 +26,9 @@ exact re-rank. Its peers search the same items:
 - **Hamming**: faiss `IndexBinaryFlat` on codes of as many bits, the signs of the embedding;
 - **plain PQ**: faiss `IndexPQ` on the same codes, by tables in memory instead of registers;
 - **float**: faiss `IndexFlatIP` on the embeddings themselves, {DIMENSION} numbers each;
-- **lists**: `CodeIndex` after `cluster()`, which looks at some lists only and misses items.
+- **fast scan alone**: faiss `IndexPQFastScan`, whose scores are rounded, without the exact re-rank, on queries that are normalized already;
+- **lists**: `CodeIndex` after `cluster()`, which looks at some lists only and misses items. Their number is chosen on some queries for a recall, and measured on
+  others; items lie around 2,000 centroids, closely (*clusters*: half the centroids' deviation) or not (*loose clusters*: the same deviation).
 
 Slow peers answer fewer queries; times are per query. *recall@100* is the share of the first 100 of the exact reference, which sums every item's look-ups, that
 DCMQ's first 100 hold. Items are synthetic (`benchmarks/galleries.py`): the scan's time does not depend on them, that of the re-rank does.
@@ -34,7 +37,9 @@ K = 100
 OURS, HAMMING, PLAIN, FLOAT, SCAN = "DCMQ", "Hamming", "plain PQ", "float", "fast scan alone"
 _FEWER = {PLAIN: 50, FLOAT: 50}  # queries, of slow peers
 GOALS = {HAMMING: 1.5, FLOAT: 60.0}
-_SHARES = (4, 8, 16, 32)  # of the lists are looked at: one in so many
+_NOISE = {"clusters": 0.5, "loose clusters": 1.0}  # of items around their centroids, which have a deviation of 1
+_RECALLS = (0.9, 0.95, 0.99)  # that lists are chosen for
+_ONE = 1.3  # times the fast scan's time that one query may take
 
 
 def measure(quick: bool) -> dict:
@@ -45,7 +50,8 @@ def measure(quick: bool) -> dict:
     for n, bits in cases:
         floats_fit = n * DIMENSION * 4 * 3.5 < _free_bytes()
         results.append(_case(make_gallery(n, bits, floats=floats_fit), 3 if n > 10**6 else 5))
-    lists = _lists(make_gallery(cases[0][0], 64), 16 if quick else 1000)
+    n, nlist = (5000, 16) if quick else (10**7, 2000)
+    lists = {kind: _lists(make_gallery(n, 64, noise=noise), nlist) for kind, noise in _NOISE.items()}
     return {"cases": results, "lists": lists, "loading": _loading(cases[-1][0])}
 
 
@@ -58,7 +64,7 @@ def _free_bytes() -> float:
 
 def _case(gallery: SyntheticGallery, repeats: int) -> dict:
     index, queries = gallery.index, gallery.queries
-    normalized = Queries.from_embeddings(queries, index.codebooks).embeddings.numpy()
+    normalized = Queries.from_embeddings(queries.numpy(), F.normalize(index.codebooks, dim=2).numpy()).embeddings
     product = product_index(index.codebooks, index.codes)
     scan, binary = faiss.IndexPQFastScan(product), faiss.IndexBinaryFlat(index.bits)
     binary.add(gallery.signs)
@@ -77,7 +83,14 @@ def _case(gallery: SyntheticGallery, repeats: int) -> dict:
     seconds = in_turn(contenders, repeats)
     exact, fast = (index.search(queries[:100], K, engine).ids for engine in ("exact", "faiss"))
     recall = np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, fast, strict=True)])
+    alone = {name: [] for name in (OURS, SCAN)}
+    for row in range(100 if len(index) > 10**6 else 300):
+        query, unit = queries[row : row + 1], normalized[row : row + 1]
+        calls = {OURS: lambda q=query: index.search(q, K, "faiss"), SCAN: lambda q=unit: scan.search(q, K)}
+        for name, times in in_turn(calls, 1, warm_up=int(row == 0)).items():
+            alone[name] += times
     return {
+        "one query": alone,
         "items": len(index),
         "bits": index.bits,
         "seconds per query": {
@@ -89,19 +102,24 @@ def _case(gallery: SyntheticGallery, repeats: int) -> dict:
 
 
 def _lists(gallery: SyntheticGallery, nlist: int) -> dict:
-    index, queries = gallery.index, gallery.queries
+    """Lists chosen for each recall on half of some queries, measured on the others."""
+    index, (known, queries) = gallery.index, gallery.queries.split([200, 800])
     start = time.perf_counter()
-    index.cluster(nlist)
+    index.cluster(nlist, queries=known)
     clustering = time.perf_counter() - start
     exact = index.search(queries, K, "faiss").ids
-    rows = []
-    for share in _SHARES:
-        nprobe = -(-nlist // share)
-        seconds = in_turn({"": lambda n=nprobe: index.search(queries, K, "lists", n)}, 5)[""]
-        ids = index.search(queries, K, "lists", nprobe).ids
-        recall = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, ids, strict=True)]))
-        rows.append({"nprobe": nprobe, "seconds per query": [s / len(queries) for s in seconds], "recall@100": recall})
-    return {"items": len(index), "bits": index.bits, "nlist": nlist, "clustering seconds": clustering, "rows": rows}
+    whole = in_turn({"": lambda: index.search(queries, K, "faiss")}, 3)[""]
+    asked = Queries.from_embeddings(known.numpy(), F.normalize(index.codebooks, dim=2).numpy())
+    lists, rows = Gallery(index.codebooks, index.codes, index.centroids, index.lists, 1), []
+    for wanted in _RECALLS:
+        nprobe, expected = lists_for(lists, wanted, asked, K)
+        found = index.search(queries, K, "lists", nprobe).ids
+        seconds = in_turn({"": lambda n=nprobe: index.search(queries, K, "lists", n)}, 3)[""]
+        recall = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, found, strict=True)]))
+        times = [s / len(queries) for s in seconds]
+        rows.append({"nprobe": nprobe, "expected": expected, "seconds per query": times, "recall@100": recall})
+    facts = {"items": len(index), "bits": index.bits, "nlist": nlist, "clustering seconds": clustering}
+    return facts | {"exact": [s / len(queries) for s in whole], "rows": rows}
 
 
 def _loading(n: int) -> dict:
@@ -128,6 +146,10 @@ def comparisons(result: dict) -> list[Comparison]:
                 continue
             goal = GOALS.get(peer) if case["bits"] >= 64 else None  # as codes shorter than that have no rival
             rows.append(speed(f"{name}: DCMQ and {peer}, per query", ours, seconds[peer], goal))
+        alone = case["one query"]
+        ratio = statistics.median(alone[OURS]) / statistics.median(alone[SCAN])
+        texts = spread(alone[OURS]), spread(alone[SCAN]), f"{ratio:.2f} times"
+        rows.append(Comparison(f"{name}: one query, DCMQ and {SCAN}", *texts, f"≤ {_ONE} times", ratio <= _ONE))
         recall = case["recall@100"]
         rows.append(
             Comparison(
@@ -139,11 +161,12 @@ def comparisons(result: dict) -> list[Comparison]:
                 recall >= 0.999,
             )
         )
-    lists = result["lists"]
-    whole = next(c for c in result["cases"] if c["items"] == lists["items"] and c["bits"] == lists["bits"])
-    for row in lists["rows"]:
-        what = f"{lists['items']:.0e} items, {lists['bits']} bits: {row['nprobe']} of {lists['nlist']} lists (recall@100 {row['recall@100']:.2f}) and all"
-        rows.append(speed(what.replace("e+0", "e"), row["seconds per query"], whole["seconds per query"][OURS]))
+    for kind, lists in result["lists"].items():
+        for row in lists["rows"]:
+            looked = f"{row['nprobe']} of {lists['nlist']} lists"
+            found = f"recall@100 {row['recall@100']:.3f}, {row['expected']:.3f} expected"
+            what = f"{lists['items']:.0e} items in {kind}: {looked} ({found}) and all".replace("e+0", "e")
+            rows.append(speed(what, row["seconds per query"], lists["exact"], 8 if row["recall@100"] >= 0.95 else None))
     loading = result["loading"]
     mapped, verified = loading["seconds"]["mapped"], loading["seconds"]["verified"]
     ratio = statistics.median(verified) / statistics.median(mapped)

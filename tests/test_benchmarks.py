@@ -10,6 +10,7 @@ from benchmarks import BENCHMARKS, benchmark, evaluation, peers, workloads
 from benchmarks.__main__ import main
 from benchmarks.page import page
 from benchmarks.timing import in_turn, speed
+from dcmq.codes.score import scores
 from dcmq.core.errors import DcmqError
 from dcmq.methods.dcmq.trainer import Trainer
 from dcmq.retrieval.metrics import evaluate_ranking
@@ -46,6 +47,12 @@ def test_peers_and_metrics_give_the_same_numbers(measures, ties):
     assert peers.largest_difference(ours, theirs) < 1e-9
 
 
+def test_scores_by_numpy_are_those_of_the_package():
+    generator = torch.Generator().manual_seed(0)
+    tables, codes = torch.randn(3, 5, 4, generator=generator), torch.randint(0, 4, (70, 5), generator=generator)
+    torch.testing.assert_close(peers.scores(tables, codes), scores(tables, codes))
+
+
 def test_numbers_that_differ_are_not_reported(monkeypatch):
     monkeypatch.setattr(peers, "with_numpy", lambda score, hit, r: [0.5] * (3 + 2 * len(peers.cutoffs(len(hit))) + 11))
     with pytest.raises(DcmqError, match="differ"):
@@ -70,7 +77,7 @@ def test_held_inputs_train_to_the_same_losses_as_the_pipeline(tmp_path):
 @pytest.mark.slow
 def test_quick_runs_write_json_figures_and_a_page(tmp_path, capsys):
     main(["evaluation", "training", "--quick", "--out", str(tmp_path)])
-    assert "| numpy |" in capsys.readouterr().out
+    assert "| evaluation: ours and numpy |" in capsys.readouterr().out
     records = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("evaluation", "training")}
     for name, record in records.items():
         assert record["quick"] and record["machine"]["cpu"] and record["machine"]["versions"]["torch"]
@@ -97,8 +104,53 @@ def test_quick_runs_of_search_and_growth_rank_exactly(tmp_path):
     (case,) = json.loads((tmp_path / "search.json").read_text())["result"]["cases"]
     assert case["recall@100"] == case["same order"] == 1
     assert set(case["seconds per query"]) == {"DCMQ", "Hamming", "fast scan alone", "plain PQ", "float"}
+    assert all(len(times) == 300 for times in case["one query"].values())
+    lists = json.loads((tmp_path / "search.json").read_text())["result"]["lists"]
+    assert all(0 < row["recall@100"] <= 1 and row["nprobe"] <= 16 for kind in lists.values() for row in kind["rows"])
     text = (tmp_path / "README.md").read_text()
     assert "recall@100" in text and "search-time.png" in text and "growth-time.png" in text
+    assert "one query, DCMQ and fast scan alone" in text and "items in loose clusters" in text
+
+
+@pytest.mark.slow
+def test_a_quick_run_asks_other_libraries(tmp_path):
+    for package in ("faiss", "usearch"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    main(["libraries", "--quick", "--out", str(tmp_path)])
+    for case in json.loads((tmp_path / "libraries.json").read_text())["result"]["cases"]:
+        assert case["bytes per item"]["DCMQ, 64 bits"] == 8 and case["bytes per item"]["USearch i8"] > 256
+        assert case["found"]["USearch i8"] > 0.9 and all(0 < share <= 1 for share in case["found"].values())
+
+
+def test_rescoring_ranks_candidates_by_floats_and_signs():
+    libraries = pytest.importorskip("benchmarks.libraries", reason="needs faiss and usearch")
+    draw = np.random.default_rng(0)
+    signs, queries = draw.integers(0, 256, (9, 32), dtype=np.uint8), draw.normal(size=(2, 256)).astype(np.float32)
+
+    class Binary:
+        def search(self, bits, k):
+            return None, np.tile(np.arange(9), (2, 1))
+
+    values = np.array([[1.0 if row[d // 8] >> (7 - d % 8) & 1 else -1.0 for d in range(256)] for row in signs])
+    wanted = [sorted(range(9), key=lambda item, q=q: -sum(values[item] * q)) for q in queries]
+    assert libraries._rescored(Binary(), signs, queries, None).tolist() == wanted
+
+
+@pytest.mark.slow
+def test_a_quick_run_compares_with_an_earlier_revision(tmp_path, monkeypatch):
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
+    versions = benchmark("versions")
+    monkeypatch.setenv("DCMQ_BEFORE", "no-such-revision")
+    with pytest.raises(DcmqError, match="revision no-such-revision is not in this checkout's history"):
+        versions.measure(quick=True)
+    monkeypatch.setenv("DCMQ_BEFORE", "HEAD")
+    try:
+        main(["versions", "--quick", "--out", str(tmp_path)])
+    except DcmqError as error:
+        pytest.skip(f"no checkout: {error}")
+    seconds = json.loads((tmp_path / "versions.json").read_text())["result"]["seconds"]
+    assert seconds["before"].keys() == seconds["now"].keys() and "dcmq --help" in seconds["now"]
+    assert "dcmq search query now, and import torch alone" in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.slow
