@@ -1,6 +1,6 @@
 """What in NPC helps: its stretch, its lifted pairs, or the temperature that a stretch amounts to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import matplotlib.pyplot as plt
@@ -27,6 +27,7 @@ MATCHED = "raw at NPC's temperature"
 TUNED, TUNED_ROW = "raw, settings chosen for it", "DCMQ-raw"
 TARGETS = {RAW: "raw", LIFTED: "lifted", STRETCHED: "affine", NPC: "npc"}  # a form: the registered target
 FACTORS = "0.5,2"
+_APART = 1.1  # times a temperature, from which on the next one's label has room beside its own
 CLOSE = 0.05  # share by which a given slope may differ from the computed one
 QUESTION = f"{NPC} > {MATCHED}"
 
@@ -225,13 +226,22 @@ def conclusion(found: Sequence[Verdict]) -> str:
     return text + "".join(f" And {name} is above NPC somewhere." for name in better)
 
 
+def legible(temperatures: Iterable[float]) -> list[float]:
+    """The distinct values, rising, without those so little above the one before that their labels would lie over each other."""
+    kept: list[float] = []
+    for value in sorted({*temperatures}):
+        if not kept or value >= _APART * kept[-1]:
+            kept.append(value)
+    return kept
+
+
 def figure(frame: pd.DataFrame, metric: str, label: str, matching: float) -> plt.Figure:
     """mAP over the target's temperature, as raw would have it: a line for raw and one for NPC, a mark for each other row; the mean of
     both directions, with sd over seeds as bars. The dotted line is NPC's own temperature."""
     fig, axis = plt.subplots(figsize=(7.2, 4))
     plots.lines(axis, frame, "temperature", metric, f"{label}, axis not from 0", by="form")
     axis.axvline(matching, color="0.35", linestyle=":", linewidth=1.2, zorder=1)
-    ticks = sorted(frame[frame.form != TUNED].temperature.unique())
+    ticks = legible(frame[frame.form != TUNED].temperature)
     axis.set_xscale("log")
     axis.set_xticks(ticks, [f"{tick:.3f}" for tick in ticks])
     axis.minorticks_off()

@@ -131,6 +131,11 @@ def test_the_table_has_each_rows_temperature():
     assert study.with_temperatures(table(select(frame)[:0]), frame).empty
 
 
+def test_labels_of_temperatures_do_not_lie_over_each_other():
+    assert study.legible([0.4, 0.199, 0.207, 0.1, 0.199]) == [0.1, 0.199, 0.4]
+    assert study.legible([]) == []
+
+
 def test_the_figure_has_a_line_for_each_form():
     figure = study.figure(frame_of(lambda name: 0.5), "mAP@all", "mAP@all", 0.03)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
