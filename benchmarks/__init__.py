@@ -13,7 +13,10 @@ A benchmark is a module here, named in :data:`BENCHMARKS`, with
 from importlib import import_module
 from types import ModuleType
 
-BENCHMARKS = ("search", "evaluation", "training", "growth", "server", "slider", "gpu", "onnx", "databases", "full_size")
+BENCHMARKS = (
+    "search", "evaluation", "training", "growth", "server", "slider", "gpu", "onnx", "databases", "libraries", "versions",
+    "full_size_mirflickr", "full_size_coco", "full_size_nuswide", "costs",
+)  # fmt: skip
 
 
 def benchmark(name: str) -> ModuleType:

@@ -37,7 +37,10 @@ K = 100
 OURS, HAMMING, PLAIN, FLOAT, SCAN = "DCMQ", "Hamming", "plain PQ", "float", "fast scan alone"
 _FEWER = {PLAIN: 50, FLOAT: 50}  # queries, of slow peers
 GOALS = {HAMMING: 1.5, FLOAT: 60.0}
-_NOISE = {"clusters": 0.5, "loose clusters": 1.0}  # of items around their centroids, which have a deviation of 1
+_LISTS = {
+    "clusters": (10**7, 2000, 0.5),
+    "loose clusters": (10**6, 1000, 1.0),
+}  # items, lists, deviation of items around centroids
 _RECALLS = (0.9, 0.95, 0.99)  # that lists are chosen for
 _ONE = 1.3  # times the fast scan's time that one query may take
 
@@ -50,8 +53,10 @@ def measure(quick: bool) -> dict:
     for n, bits in cases:
         floats_fit = n * DIMENSION * 4 * 3.5 < _free_bytes()
         results.append(_case(make_gallery(n, bits, floats=floats_fit), 3 if n > 10**6 else 5))
-    n, nlist = (5000, 16) if quick else (10**7, 2000)
-    lists = {kind: _lists(make_gallery(n, 64, noise=noise), nlist) for kind, noise in _NOISE.items()}
+    lists = {
+        kind: _lists(make_gallery(5000 if quick else n, 64, noise=noise), 16 if quick else nlist)
+        for kind, (n, nlist, noise) in _LISTS.items()
+    }
     return {"cases": results, "lists": lists, "loading": _loading(cases[-1][0])}
 
 

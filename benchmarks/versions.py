@@ -72,7 +72,7 @@ print(json.dumps({"seconds": found, "checks": checks}))
 _COMMANDS = {
     "import torch": ["-c", "import torch"],
     "dcmq --help": ["-m", "dcmq", "--help"],
-    "dcmq search query": ["-m", "dcmq", "search", "query", "{collection}", "--text", "baba", "-k", "5"],
+    "dcmq search query": ["-m", "dcmq", "search", "query", "{collection}", "--text", "bab", "-k", "5"],
 }
 _COLLECTION = """
 import sys

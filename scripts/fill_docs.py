@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks import costs
 from dcmq.data.catalog import full_name
 from dcmq.data.datasets import DATASETS
 from dcmq.methods.registry import METHODS
@@ -215,6 +216,7 @@ COMPUTED: dict[str, Callable[[], pd.DataFrame]] = {
     "claims": claims_table,
     "datasets": datasets_table,
     "teachers": teachers_table,
+    "costs": lambda: costs.table(ROOT / "reports" / "benchmarks"),
     "main-64bits": lambda: table(select(values(MAIN), METRICS, bits=64), r=R, floors=record(MAIN)["floors"]),
     "main-64bits-whole": lambda: table(
         select(values(MAIN), METRICS, "gallery", bits=64), r=R, floors=record(MAIN)["floors"]

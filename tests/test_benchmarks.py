@@ -119,7 +119,7 @@ def test_a_quick_run_asks_other_libraries(tmp_path):
     main(["libraries", "--quick", "--out", str(tmp_path)])
     for case in json.loads((tmp_path / "libraries.json").read_text())["result"]["cases"]:
         assert case["bytes per item"]["DCMQ, 64 bits"] == 8 and case["bytes per item"]["USearch i8"] > 256
-        assert case["found"]["USearch i8"] > 0.9 and all(0 < share <= 1 for share in case["found"].values())
+        assert case["found"]["USearch i8"] > 0.8 and all(0 < share <= 1 for share in case["found"].values())
 
 
 def test_rescoring_ranks_candidates_by_floats_and_signs():

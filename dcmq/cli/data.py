@@ -1,11 +1,12 @@
 """``dcmq data``: prepare a data set once, verify what was prepared, say what it is."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from dcmq.cli.console import quoted, visible
 
 app = typer.Typer(no_args_is_help=True, help="Prepare data sets, verify them, and say what is in them.")
 
@@ -108,7 +109,7 @@ def prepare(
         skip_missing=skip_missing,
     )
     print(prepared_summary(folder, about))
-    print(f"{'use it':<12} -p dataset {full_name} -p data_root {shlex.quote(str(folder))}")
+    print(f"{'use it':<12} -p dataset {full_name} -p data_root {visible(quoted(folder))}")
 
 
 @app.command(

@@ -30,6 +30,7 @@ def export(
     """Write a trained student to a folder that needs no torch to search images."""
     if not onnx:
         raise typer.BadParameter("say as what: there is --onnx", param_hint="'--onnx'")
+    from dcmq.cli.console import visible
     from dcmq.experiments.run_list import find_run_folder
     from dcmq.search.collection import KINDS, Collection
     from dcmq.search.pretrained import MODEL
@@ -45,4 +46,4 @@ def export(
     for kind, index in galleries.items():
         if len(index):
             print(f"{kind:<18} {len(index)} with their codes")
-    print(f"{'search with it':<18} {folder / 'README.md'}")
+    print(f"{'search with it':<18} {visible(folder / 'README.md')}")

@@ -29,7 +29,7 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Make a repository that only its owner sees.")] = False,
 ) -> None:
     """Write a trained student, its settings, metrics and a model card into a folder or onto the Hugging Face hub."""
-    from dcmq.cli.console import print_pairs
+    from dcmq.cli.console import print_pairs, quoted, visible
     from dcmq.experiments.run_list import find_run_folder
     from dcmq.search.hub import HUB
     from dcmq.sharing.push import push_to_folder, push_to_hub
@@ -41,13 +41,13 @@ def push(
     if on_hub:
         name = target.removeprefix(HUB)
         print_pairs({"pushed": push_to_hub(folder, name, private=private, licence=licence)})
-        search = f"hf download {name} --local-dir FOLDER, then dcmq search build photos --run FOLDER --images DIR"
+        search = f"hf download {quoted(name)} --local-dir FOLDER, then dcmq search build photos --run FOLDER --images DIR"
     else:
         name = target
         sizes = {file.name: f"{file.stat().st_size:>12,} bytes" for file in push_to_folder(folder, target, licence)}
         print_pairs({"written": target} | sizes, width=20)
-        search = f"dcmq search build photos --run {target} --images DIR"
+        search = f"dcmq search build photos --run {quoted(target)} --images DIR"
     if not licence:
         print("no license     the card says that none was chosen; --license names one")
     print(f"load it        PretrainedStudent.from_pretrained({name!r}), of dcmq.search.pretrained")
-    print(f"search         {search}")
+    print(f"search         {visible(search)}")

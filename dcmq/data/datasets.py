@@ -3,6 +3,7 @@
 
 import inspect
 import os
+import shlex
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -158,7 +159,7 @@ def find_prepared(name: str, folder: Path) -> Path:
             raise DcmqError(
                 f"data_root: {folder} holds {', '.join(map(str, sorted(chosen)))}: name one of these as data_root"
             )
-        raise DcmqError(f"{name} is not prepared under {folder}: dcmq data prepare {name} --root {folder}")
+        raise DcmqError(f"{name} is not prepared under {folder}: dcmq data prepare {name} --root {shlex.quote(str(folder))}")
     return chosen.pop()
 
 

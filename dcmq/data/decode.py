@@ -26,19 +26,35 @@ from dcmq.core.shards import make_on_cluster
 from dcmq.core.slabs import Slabs, forget_slabs, hand_over, open_slabs
 from dcmq.core.storage import CorruptFile, locked, write_json
 from dcmq.data.open_images import UNREADABLE, open_image, too_large
-from dcmq.data.own_folder import forget_copies
+from dcmq.data.own_folder import forget_copies, sweep_own
 from dcmq.data.resize import image_array
 
 DECODER = fingerprint("dcmq.data.resize")  # identifies the code that decides the pixels
 BROKEN_LIMIT = 0.01  # share of images that may fail to decode before the data set is refused
+_AT_ONCE = 128  # images that a thread decodes before another has to wake up for the next ones
 REPEATS = 10  # of one file under different names make it a placeholder
 
 
 def image_key(root: Path, paths: Sequence[Path], size: int) -> str:
     """The identity of the images ``paths`` under ``root`` at ``size``: a hash of names, file sizes and times of change (-1 where
     there is no file), and of the code that turns them into arrays."""
-    states = [_state(path) for path in paths]
-    return digest(DECODER, size, [os.path.relpath(p, root).replace(os.sep, "/") for p in paths], states)
+    return digest(DECODER, size, _names(root, paths), [_state(path) for path in paths])
+
+
+def names_key(root: Path, paths: Sequence[Path], size: int) -> str:
+    """As :func:`image_key`, whatever lies under the names."""
+    return digest(DECODER, size, _names(root, paths))
+
+
+def _names(root: Path, paths: Sequence[Path]) -> list[str]:
+    """The paths relative to ``root``, with ``/``."""
+    start = os.path.join(os.path.abspath(root), "")
+    plain = (str(path).removeprefix(start) for path in paths)  # as relpath has it of most, in a tenth of the time
+    names = (
+        os.path.relpath(path, root) if os.path.isabs(name) or os.pardir in name or name == str(path) else name
+        for name, path in zip(plain, paths, strict=True)
+    )
+    return [name.replace(os.sep, "/") for name in names]
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -70,7 +86,7 @@ def decoded(
     """
     path, proof = folder / "images.npy", folder / "complete.json"
     found = _found(path, proof, key)
-    if found is None:
+    if found is None or _was_left(folder):
         with locked(folder / ".lock"):
             found = _found(path, proof, key)  # by the process that had the lock
             if found is None:
@@ -78,8 +94,14 @@ def decoded(
                 forget_copies(folder)  # of the former images
                 write_json(proof, sealed({"key": key, "broken": _decode(paths, path, key, size, name, read)}))
                 found = _found(path, proof, key)
+            sweep_own(folder)
             forget_slabs(folder)
     return found
+
+
+def _was_left(folder: Path) -> bool:
+    """True where a process was killed after it had decoded all, and what it would have deleted can be deleted."""
+    return os.access(folder, os.W_OK) and any(folder.glob("slabs-*"))
 
 
 def _found(path: Path, proof: Path, key: str) -> tuple[np.ndarray, dict[int, str]] | None:
@@ -142,21 +164,29 @@ def _decode(paths: Sequence[Path], path: Path, key: str, size: int, name: str, r
 def _decode_here(slabs: Slabs, paths: Sequence[Path], size: int, read, bar: tqdm) -> None:
     """Decode what is left by threads, which run at once because Pillow holds no lock of the interpreter's."""
 
-    def decode(row: int) -> bool:
-        pixels = _pixels(lambda: Image.fromarray(read(row)) if read else open_image(paths[row]), size)
-        if pixels is not None:
-            slabs.store[row] = pixels
-        return pixels is not None
+    def decode(rows: Sequence[int]) -> list[int]:
+        """Fill in some rows; returns those that cannot be read."""
+        broken = []
+        for row in rows:
+            pixels = _pixels(lambda row=row: Image.fromarray(read(row)) if read else open_image(paths[row]), size)
+            if pixels is None:
+                broken.append(row)
+            else:
+                slabs.store[row] = pixels
+        return broken
 
-    todo, pool = slabs.todo(), ThreadPoolExecutor(os.cpu_count() or 1)
+    def in_parts(rows: Sequence[int]) -> list[Sequence[int]]:
+        return [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+
+    parts = {slab: in_parts(rows) for slab, rows in slabs.todo().items()}
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        results = pool.map(decode, [row for rows in todo.values() for row in rows])
-        for slab, rows in todo.items():
+        results = pool.map(decode, [part for some in parts.values() for part in some])
+        for slab, some in parts.items():
             broken = []
-            for row, readable in zip(rows, results, strict=False):
-                bar.update()
-                if not readable:
-                    broken.append(row)
+            for part in some:
+                broken += next(results)
+                bar.update(len(part))
             slabs.prove(slab, broken)  # meanwhile the threads go on
     finally:
         pool.shutdown(cancel_futures=True)

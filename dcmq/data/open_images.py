@@ -10,8 +10,12 @@ from PIL import Image
 # A decoder raises anything when bytes are damaged: AVIF's a RuntimeError, others IndexError or struct.error.
 UNREADABLE = Exception
 MOST_PIXELS = 64_000_000  # of an image while it is decoded (ours): a small file may unpack to gigabytes
+# Pillow itself tries these first; in the order of their names, some would read on in every JPEG before they give it up.
+_COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
+_LEFT_OUT = {*_COMMON, "EPS"}  # for which Pillow starts Ghostscript: no file is to run a program
 # Pillow's notes, which name no file: the first is said better by our own limit, and the second is of no use, as the image is read.
 _SILENCED = (("", Image.DecompressionBombWarning), ("Corrupt EXIF data", UserWarning))
+_settled: list[tuple] = []  # Python's filters as they were when these were among them
 
 
 class TooLarge(ValueError):
@@ -24,6 +28,8 @@ def silence_pillow() -> None:
     The filters stay: ``warnings.catch_warnings`` is not safe among threads. Filters that are there are not added again, as that
     would make Python forget which other warnings were shown already.
     """
+    if warnings.filters == _settled:  # for every image: compared in less than a microsecond
+        return
     present = {
         (getattr(message, "pattern", ""), category)
         for action, message, category, *_ in warnings.filters
@@ -32,6 +38,7 @@ def silence_pillow() -> None:
     for message, category in _SILENCED:
         if (message, category) not in present:
             warnings.filterwarnings("ignore", message, category)
+    _settled[:] = warnings.filters
 
 
 def open_image(file: Path | BinaryIO) -> Image.Image:
@@ -45,8 +52,7 @@ def open_image(file: Path | BinaryIO) -> Image.Image:
     silence_pillow()
     Image.init()  # else not all formats are known yet
     try:
-        # Pillow starts Ghostscript for EPS: no file is to run a program.
-        image = Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"])
+        image = Image.open(file, formats=[*_COMMON, *(name for name in Image.OPEN if name not in _LEFT_OUT)])
     except Image.DecompressionBombError as error:
         pixels = re.search(r"(\d+) pixels", str(error))  # Pillow tells it there only
         raise TooLarge(_too_many(int(pixels[1])) if pixels else f"more than {_count(MOST_PIXELS)} pixels") from None

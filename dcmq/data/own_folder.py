@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.storage import sweep
 
 _COPY = re.compile(r"images-\d+-[0-9a-f]+(\.npy|\.proof\.json|\.part|\.lock)")  # smaller copies of the images
 _SPLIT = re.compile(r"\d+-\d+-\d+\.json")
 _SLABS = re.compile(r"slabs-[0-9a-f]+")
+_SLAB = re.compile(r"\.?\d+-\d+\.(json|safetensors)(\.\w+)?")  # a file there, or what a killed writer left of it
 _BEGUN = {".lock", "images.part", "images.proof.json"}  # all there may be before any file tells whose it is
+_WRITTEN = ("manifest.parquet", "bow.npz", "classes.txt", "vocabulary.txt", "dataset.json", "complete.json", "images.proof.json")
 # By file, the keys that it has where it is ours. Whenever preparing is interrupted, one of these files or of the slabs is there.
 _TELLING = {
     "dataset.json": {"format", "files"},
@@ -20,8 +23,9 @@ _TELLING = {
 
 def require_own(folder: Path) -> None:
     """Raise DcmqError where ``folder`` is no folder, or holds files and was not prepared by dcmq, nor begun to be."""
-    if folder.exists() and not folder.is_dir():
-        raise DcmqError(f"{folder} is a file: name another folder with --out")
+    place = next(p for p in (folder, *folder.parents) if p.exists())
+    if not place.is_dir():
+        raise DcmqError(f"{place} is a file: name another folder with --out")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if set(there) <= _BEGUN or any(_tells(folder / name) for name in there):
         return
@@ -46,10 +50,17 @@ def forget_splits(folder: Path) -> None:
             path.unlink()
 
 
+def sweep_own(folder: Path) -> None:
+    """Delete what killed processes left of files of a prepared ``folder`` that they had not finished; the caller holds its lock."""
+    for name in _WRITTEN:
+        sweep(folder, name)
+    sweep(folder / "splits")
+
+
 def _tells(path: Path) -> bool:
     """True of a file, or a folder of slabs, that is in prepared folders alone."""
     if _SLABS.fullmatch(path.name) and path.is_dir():
-        return all(re.fullmatch(r"\d+-\d+\.(json|safetensors)", file.name) for file in path.iterdir())
+        return all(_SLAB.fullmatch(file.name) for file in path.iterdir())
     if path.name not in _TELLING or not path.is_file():
         return False
     try:

@@ -12,12 +12,12 @@ from tqdm.auto import tqdm
 import dcmq
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
-from dcmq.core.storage import require_space
+from dcmq.core.storage import locked, require_space
 from dcmq.data.catalog import full_name
-from dcmq.data.decode import DECODER, decoded, image_key, repeated
+from dcmq.data.decode import DECODER, decoded, image_key, names_key, repeated
 from dcmq.data.open_images import too_large
 from dcmq.data.options import check_fit, check_whole
-from dcmq.data.own_folder import forget_splits, require_own
+from dcmq.data.own_folder import forget_splits, require_own, sweep_own
 from dcmq.data.populations import check_counts
 from dcmq.data.prepared import (
     DESCRIPTION,
@@ -32,6 +32,8 @@ from dcmq.data.prepared import (
     write_description,
     write_rows,
 )
+from dcmq.data.readers.layout import one_file
+from dcmq.data.replaced import content_choices
 from dcmq.data.source import Source
 from dcmq.data.splits import Split
 
@@ -78,7 +80,7 @@ def prepare(
     require_space(
         folder, _decoded_bytes(source, image_size, folder), f"{source.name}: decoding {len(source.files):,} images"
     )
-    key = image_key(source.root, source.files, image_size)
+    key, names = (make(source.root, source.files, image_size) for make in (image_key, names_key))
     if source.images:
         key = digest(key, source.images.key, source.images.rows)
     images, broken = decoded(folder, key, source.files, image_size, source.name, source.images and source.images.read)
@@ -86,45 +88,47 @@ def prepare(
         np.setdiff1d(np.arange(len(source.ids)), list(broken)),
         dropped=source.dropped | {"not decodable": len(broken)},
     )
-    entries = {IMAGES: file_entry(folder / IMAGES)}
-    query, train = _sizes(source, query, train)
-    choices = source.choices | {
-        "image_size": image_size,
-        "seed": seed,
-        "query": query,
-        "train": train,
-        "dropped": source.dropped,
-        "pictures": len(source.ids),  # its name stays: the fingerprint is a hash of it
-    }
-    split = _split(source, folder, choices)
-    if source.bow is None:
-        choices["words"] = words
-        bow, vocabulary = bags_of_words(source.captions or source.tags, split, words, source.any_language)
-        source = replace(source, bow=bow, vocabulary=vocabulary)
-    if source.hash_images:
-        choices["content"] = _content(source, entries)
-    write_rows(folder, source, split)
-    names = ["manifest.parquet", "bow.npz", "classes.txt", "vocabulary.txt"]
-    about = {
-        "format": FORMAT,
-        "dcmq": dcmq.__version__,
-        "name": source.name,
-        "population": source.population,
-        "texts": "captions" if source.captions else "tags",
-        "any_language": source.any_language,
-        "counts": source.counts | _counts(source, split),
-        "counts_checked": official,
-        "filtered": source.filtered,
-        "choices": choices,
-        "left_out": [_left_out(name, source) for name in broken.values()],
-        "recipe": source.recipe,
-        "split": split.hash,
-        "fingerprint": digest(choices, split.hash, source.ids, source.labels, list(source.vocabulary)),
-        "decoder": DECODER,
-        "files": entries | {name: file_entry(folder / name) for name in names},
-    }
-    write_description(folder, about)
-    return about
+    with locked(folder / ".lock"):
+        sweep_own(folder)
+        entries = {IMAGES: file_entry(folder / IMAGES)}
+        query, train = _sizes(source, query, train)
+        choices = source.choices | {
+            "image_size": image_size,
+            "seed": seed,
+            "query": query,
+            "train": train,
+            "dropped": source.dropped,
+            "pictures": len(source.ids),  # its name stays: the fingerprint is a hash of it
+        }
+        split = _split(source, folder, choices)
+        if source.bow is None:
+            choices["words"] = words
+            bow, vocabulary = bags_of_words(source.captions or source.tags, split, words, source.any_language)
+            source = replace(source, bow=bow, vocabulary=vocabulary)
+        content = {"content": _content(source, entries)} if source.hash_images else content_choices(names, entries[IMAGES]["sha256"])
+        choices |= content
+        written = ["manifest.parquet", "bow.npz", "classes.txt", "vocabulary.txt"]
+        write_rows(folder, source, split)
+        about = {
+            "format": FORMAT,
+            "dcmq": dcmq.__version__,
+            "name": source.name,
+            "population": source.population,
+            "texts": "captions" if source.captions else "tags",
+            "any_language": source.any_language,
+            "counts": source.counts | _counts(source, split),
+            "counts_checked": official,
+            "filtered": source.filtered,
+            "choices": choices,
+            "left_out": [_left_out(name, source) for name in broken.values()],
+            "recipe": source.recipe,
+            "split": split.hash,
+            "fingerprint": digest(choices, split.hash, source.ids, source.labels, list(source.vocabulary)),
+            "decoder": DECODER,
+            "files": entries | {name: file_entry(folder / name) for name in written},
+        }
+        write_description(folder, about)
+        return about
 
 
 def verify(folder: Path) -> dict:
@@ -165,9 +169,14 @@ def _with_images(source: Source, skip_missing: bool) -> Source:
             "--skip-missing (results are then not comparable)"
         )
     source = _without(source, absent, _NOT_ON_DISK, "their images are not on disk")
-    if not source.placeholders:
-        return source
-    return _without(source, repeated(source.files), _REPEATED, "their images are one file under many names")
+    if source.placeholders:
+        source = _without(source, repeated(source.files), _REPEATED, "their images are one file under many names")
+    if not source.images and (twins := one_file(source.files)):
+        one, other = (source.ids[row] for row in twins)
+        raise DcmqError(
+            f"{source.name}: images {one} and {other} are one file, {source.files[twins[0]]}: give each a file of its own"
+        )
+    return source
 
 
 def _without(source: Source, rows: Sequence[int], reason: str, message: str) -> Source:

@@ -135,7 +135,9 @@ def write_rows(folder: Path, source: Source, split: Split) -> None:
     for name in ("train", "validation", "query"):
         parts[getattr(split, name)] = name
     # File names need not be UTF-8 on disk; the manifest only shows them.
-    files = [_relative(path, source.root).encode("utf-8", "backslashreplace").decode() for path in source.files]
+    start = os.path.join(source.root, "")
+    files = [str(path).removeprefix(start).replace(os.sep, "/") for path in source.files]
+    files = [name.encode("utf-8", "backslashreplace").decode() for name in files]
     names = np.array(source.classes, object)
     table = pa.table(
         {
@@ -153,10 +155,6 @@ def write_rows(folder: Path, source: Source, split: Split) -> None:
     atomic_write(folder / "bow.npz", bow.getvalue())
     for name in ("classes", "vocabulary"):
         atomic_write(folder / f"{name}.txt", "".join(f"{word}\n" for word in getattr(source, name)).encode())
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def require_files(folder: Path, about: dict) -> None:

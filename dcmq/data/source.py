@@ -48,7 +48,7 @@ class Source:
         placeholders: True where a service may have answered with an image of its own instead of one that is gone.
         filtered: True where others chose the rows, so that counts before their filters are unknown.
         images: a reader of images that are not a file each.
-        hash_images: True where the fingerprint holds a hash of the decoded images.
+        hash_images: True where the fingerprint holds a hash of the decoded images, False where only of such as replaced others.
 
     Raises:
         DcmqError: all samples are of one class.

@@ -150,6 +150,24 @@ def checked_text(name: str, text: str) -> str:
     return text
 
 
+def whole_number(text: str) -> int:
+    """The number that ``text`` writes in the digits 0 to 9, perhaps behind a minus. Raises ValueError of all else, such as 1_0, +1
+    and digits of other scripts, which Python takes too: what is written is to be what everybody reads."""
+    if not re.fullmatch("-?[0-9]+", text):
+        raise ValueError(f"{shown(text)} is no whole number in the digits 0 to 9")
+    return int(text)
+
+
+def decimal_number(text: str) -> float:
+    """The number that ``text`` writes as 10, 0.5, .5 or 1e-4; as :func:`whole_number` else. It may be too large to be finite."""
+    if not re.fullmatch(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", text):
+        raise ValueError(f"{shown(text)} is no number in the digits 0 to 9")
+    return float(text)
+
+
+_READERS = {int: whole_number, float: decimal_number}
+
+
 def comma_list(text: str | int | float, cast: Callable[[str], Value]) -> list[Value]:
     """``"0,1,2"`` to ``[0, 1, 2]``; a bare number is a list of one; empty text is an empty list.
 
@@ -164,7 +182,7 @@ def comma_list(text: str | int | float, cast: Callable[[str], Value]) -> list[Va
     try:
         if not all(words):
             raise ValueError("an entry is empty")
-        values = [cast(word) for word in words]
+        values = [_READERS.get(cast, cast)(word) for word in words]
         if any(isinstance(value, float) and not math.isfinite(value) for value in values):
             raise ValueError("an entry is not finite")
     except ValueError:

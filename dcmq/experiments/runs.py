@@ -75,8 +75,21 @@ def run(
             return record
         with torch_threads(config.threads), _global_randomness(config.seed):
             task = FitTask(config, dataset, teacher, checkpoint_file(folder), key, on_epoch_end)
-            fitted = METHODS[config.method].fit(task)
+            with _named(task):
+                fitted = METHODS[config.method].fit(task)
             return by_first(lambda: _measured(task, fitted, record_file, r))
+
+
+@contextmanager
+def _named(task: FitTask):
+    """Let what a method refuses say of which run: of many that a notebook plans it may be the only one."""
+    try:
+        yield
+    except DcmqError as error:
+        config = task.config
+        method = config.method if config.label == config.method else f"{config.method} ({config.label})"
+        run_of = f"{method} of {config.student.bits} bits, seed {config.seed}, on {task.dataset.name}"
+        raise DcmqError(f"{run_of}: {error}") from None
 
 
 @cache

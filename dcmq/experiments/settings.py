@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dcmq.core.errors import DcmqError
 from dcmq.core.registry import suggestion
 from dcmq.data.datasets import DATASETS
-from dcmq.experiments.parameters import comma_list
+from dcmq.experiments.parameters import comma_list, decimal_number, shown, whole_number
+from dcmq.experiments.precision import AUTO, quickest_precision
 from dcmq.methods.registry import METHODS
 
 # ``demo`` fits a coffee break on two CPU cores. ``paper`` is the paper's student and schedule; what the paper does not
@@ -85,13 +86,16 @@ def parsed_settings(text: str) -> dict:
 
     Names are fields of the settings of any registered method or of its student, options of a method under dotted names, and
     ``choices``, the search whose choices stand (:mod:`dcmq.experiments.choices`), empty for none. ``preset=NAME`` brings those of
-    :data:`PRESETS`; what is written beside it stands. Text with blanks stands in quotes.
+    :data:`PRESETS`; what is written beside it stands. ``precision=auto`` gives the quickest on this machine. Text with blanks
+    stands in quotes.
 
     Raises:
         DcmqError: a word that is no NAME=VALUE, a name that is no setting or stands twice, or a number that is not finite.
     """
     values = written_settings(text)
     preset = preset_settings(values.pop("preset")) if "preset" in values else {}
+    if values.get("precision") == AUTO:
+        values["precision"] = quickest_precision()
     return {**preset, **values}
 
 
@@ -125,11 +129,26 @@ def _value(name: str, text: str):
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return text[1:-1] if len(text) > 1 and text[0] == text[-1] in "\"'" else text
-    for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, float) and not math.isfinite(number):
+        value = text[1:-1] if len(text) > 1 and text[0] == text[-1] in "\"'" else _number_or_text(name, text)
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, str):
+            _number_or_text(name, part)
+        if isinstance(part, float) and not math.isfinite(part):
             raise DcmqError(f"settings: {name}={text} is no finite number")
     return value
+
+
+def _number_or_text(name: str, text: str) -> int | float | str:
+    """The number that ``text`` is, or the text. Raises DcmqError of what Python would take for a number, and nobody else, as 1_0."""
+    for read in (whole_number, decimal_number, float):
+        try:
+            number = read(text)
+        except ValueError:
+            continue
+        if read is float:
+            raise DcmqError(f"settings: {name}={shown(text)} is no number as 10, 0.5 or 1e-4 are: write it so")
+        return number
+    return text
 
 
 def preset_settings(name: str) -> Mapping:
@@ -204,7 +223,7 @@ def _option(name: str, text: str, kind: object):
     if kind is str:
         return text
     try:
-        value = int(text) if kind is int or text.lstrip("-").isdecimal() else float(text)
+        value = whole_number(text) if kind is int or text.removeprefix("-").isdigit() else decimal_number(text)
     except ValueError:
         if kind not in (int, float):
             return text

@@ -1,7 +1,10 @@
 """Studies: the parameters of a notebook, and the plan of runs that follows from them."""
 
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -45,6 +48,7 @@ Methods = Annotated[str, AfterValidator(_registered)]  # comma-separated names o
 
 _LONGEST = 120  # bytes of a report folder's name
 _NO_NUMBERS = {"workers", "scheduler"}  # parameters that change no number
+DAMAGED = "nothing is written to its folder; restore it, or delete it and make the report again"
 FROM_A_FILE = "vectors from a file are of label sentences alone"
 
 
@@ -129,23 +133,27 @@ class Study(BaseModel):
     @property
     def folder(self) -> Path:
         """The report's folder: the one that holds a report of these parameters, whatever its name; else one of :attr:`name`, with a
-        hash of all parameters where a report of others has that."""
+        hash of all parameters where a report of others has that, or one that is damaged, which is said."""
         place, own = reports_dir() / self.notebook, _question(self.model_dump())
         questions = {file.parent: self._question_of(file) for file in sorted(place.glob("*/record.json"))}
         for folder, question in questions.items():
             if question == own:
                 return folder
-        taken = questions.get(place / self.name)
-        return place / (f"{self.name}-{digest(own)[:6]}" if taken else self.name)
+        names = chain([self.name], (f"{self.name}-{digest(own, *range(n))[:6]}" for n in count()))
+        return next(place / name for name in names if place / name not in questions)
 
     @classmethod
-    def _question_of(cls, record: Path) -> dict:
-        """The parameters of a report that its numbers depend on, those that it is older than with their defaults; none where
-        ``record`` cannot be read."""
+    def _question_of(cls, record: Path) -> dict | None:
+        """The parameters of a report that its numbers depend on, those that it is older than with their defaults; None where
+        ``record`` cannot be read, which is said: nobody knows what it is of."""
         try:
-            parameters = dict(read_sealed(record, "")["parameters"])
-        except (DcmqError, KeyError, TypeError):
-            return {}
+            parameters = dict(read_sealed(record, DAMAGED)["parameters"])
+        except DcmqError as error:
+            print(error, file=sys.stderr)
+            return None
+        except (KeyError, TypeError, ValueError):
+            print(f"{record} is no record of a report: {DAMAGED}", file=sys.stderr)
+            return None
         return _question({name: field.default for name, field in cls.model_fields.items()} | parameters)
 
 
@@ -289,7 +297,8 @@ class TrainingStudy(Study):
 
 
 def _say_parameter(name: str, value: object) -> str:
-    return f"settings: {name}={value} would change nothing: {name} is a parameter of this notebook, say -p {name} {value}"
+    told = f"say -p {name} {shlex.quote(str(value))}"
+    return f"settings: {name}={value} would change nothing: {name} is a parameter of this notebook, {told}"
 
 
 def is_from_file(teacher: str) -> bool:

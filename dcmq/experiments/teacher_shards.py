@@ -79,7 +79,7 @@ def _embed_dataset(teacher: Encoder, folder: Path, dataset: RetrievalDataset, pr
     vectors = _image_vectors(teacher, folder, dataset, progress)
     rows = LazyImages(dataset.images.shape, lambda: np.arange(len(vectors)))
     reader = copy(teacher)
-    reader.encode_images = lambda rows: vectors[torch.from_numpy(rows)]
+    reader.encode_images = lambda rows: vectors[rows[0] : rows[-1] + 1]  # no copy: together they are as large as all
     return Encoder.embed_dataset(reader, replace(dataset, images=rows), progress=False)
 
 
@@ -88,8 +88,7 @@ def _image_vectors(teacher: Encoder, folder: Path, dataset: RetrievalDataset, pr
     shards = {
         folder / f"{batches[0][0]}-{batches[-1][-1] + 1}.safetensors": batches for batches in _shards(len(dataset.ids))
     }
-    vectors = {file: _stored(file) for file in shards}
-    missing = {file: shards[file] for file in shards if vectors[file] is None}
+    missing = {file: batches for file, batches in shards.items() if _stored(file) is None}
     images, total = np.asanyarray(dataset.images), sum(map(len, shards.values()))
     initial = total - sum(map(len, missing.values()))
     quiet = not progress or parent_process() is not None
@@ -97,12 +96,21 @@ def _image_vectors(teacher: Encoder, folder: Path, dataset: RetrievalDataset, pr
         scheduler = "" if isinstance(dataset.images, LazyImages) else scheduler_address()
         if scheduler and len(missing) > 1 and _is_packages(teacher.name):
             _encode_elsewhere(teacher, dataset.name, images, folder, missing, scheduler, bar)
-            vectors |= {file: _stored(file) for file in missing}
+            missing = {file: batches for file, batches in missing.items() if _stored(file) is None}
         for file, batches in missing.items():
-            if vectors[file] is None:
-                vectors[file] = _encode(teacher, images, batches, bar)
-                save_tensors(file, {"image": vectors[file]})
-    return torch.cat(list(vectors.values()))
+            save_tensors(file, {"image": _encode(teacher, images, batches, bar)})
+    return _joined(list(shards), len(images))
+
+
+def _joined(shards: Sequence[Path], n: int) -> Tensor:
+    """(n, d) the rows of all shards, of which one at a time is in memory beside."""
+    vectors, done = None, 0
+    for file in shards:
+        part = load_tensors(file)[0]["image"]
+        vectors = part.new_empty(n, part.shape[1]) if vectors is None else vectors
+        vectors[done : done + len(part)] = part
+        done += len(part)
+    return vectors
 
 
 def _encode(teacher: Encoder, images: np.ndarray, batches: Sequence[np.ndarray], bar: tqdm | None = None) -> Tensor:

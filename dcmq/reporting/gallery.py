@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dcmq.codes.assign import assign, lookup_tables
+from dcmq.codes.ranking import first_k, ranking_keys, scores_and_positions
 from dcmq.codes.score import scores
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.methods.dcmq.student import Student
@@ -31,7 +32,7 @@ def search(student: Student, data: RetrievalDataset, direction: str, first: int)
 
 
 def ranked_rows(
-    tables: Tensor, codes: Tensor, data: RetrievalDataset, first: int, chunk: int = 128
+    tables: Tensor, codes: Tensor, data: RetrievalDataset, first: int, chunk: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same as :func:`search` returns, for (q, M, K) tables of the queries and (g, M) codes of the gallery.
 
@@ -40,8 +41,10 @@ def ranked_rows(
     """
     order = tie_permutation(len(codes))
     items = codes[order]
-    best = [scores(part, items).argsort(dim=1, descending=True, stable=True)[:, :first] for part in tables.split(chunk)]
-    rows = data.split.gallery[order[torch.cat(best)].numpy()]
+    places = np.arange(len(items))
+    keys = (ranking_keys(scores(part, items).numpy(), places) for part in tables.split(chunk))
+    best = np.concatenate([scores_and_positions(first_k(part, first))[1] for part in keys])
+    rows = data.split.gallery[order.numpy()[best]]
     labels = np.asarray(data.labels, bool)
     return rows, (labels[rows] & labels[data.split.query[: len(rows)], None]).any(-1)
 

@@ -9,6 +9,8 @@ from dcmq.core.paths import display_path, reports_dir, runs_dir
 from dcmq.core.registry import suggestion
 from dcmq.core.sealed import read_sealed
 from dcmq.core.storage import atomic_write
+from dcmq.experiments.study import DAMAGED
+from dcmq.reporting.alone import alone_in
 
 _UNFOLDED = 9  # verdicts; where there are more, a click unfolds them
 _KINDS = {  # of the files of a report, by suffix
@@ -39,7 +41,7 @@ reads the query did not learn, and no claim is judged on them. These *floors* ar
 
 def collected(folder: Path, order: Sequence[str]) -> list[tuple[Path, dict]]:
     """The report folders under ``folder`` with their records: notebooks in ``order``, and of each ``scenes`` first."""
-    reports = [(path.parent, read_sealed(path, "make the report again")) for path in folder.glob("*/*/record.json")]
+    reports = [(path.parent, read_sealed(path, DAMAGED)) for path in folder.glob("*/*/record.json")]
     reports = [(path, record) for path, record in reports if record.get("notebook") in order]
     return sorted(
         reports,
@@ -121,7 +123,8 @@ def write_page(order: Sequence[str]) -> Path:
         DcmqError: the file cannot be written.
     """
     path = reports_dir() / "README.md"
-    atomic_write(path, page(reports_dir(), order).encode())
+    with alone_in(path.parent, path.name):
+        atomic_write(path, page(reports_dir(), order).encode())
     return path
 
 

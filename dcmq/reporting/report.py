@@ -18,6 +18,7 @@ from dcmq.core.storage import atomic_write
 from dcmq.data.dataset import RetrievalDataset
 from dcmq.experiments.plan import Plan, PlannedRun, weights_label
 from dcmq.experiments.study import Study
+from dcmq.reporting.alone import alone_in
 from dcmq.reporting.figures import save
 from dcmq.reporting.results import METRICS, WHERE, WHOLE, metric_name, written
 from dcmq.reporting.tables import markdown, write_table
@@ -186,15 +187,17 @@ def write_report(
         **more,
     )
     content = _content(folder / RECORD, study.model_dump(), list({r["key"]: r for r in records}.values()), about)
-    _remove_former(folder, {*tables, *figures}, frame is not None, _results_text(content) != _written_results(folder / RECORD))
-    for name, table in tables.items():
-        if not _is_written(folder / f"{name}.md", table):
-            write_table(table, folder / name)
-    for name, figure in figures.items():
-        save(figure, folder / name)
-    if frame is not None:
-        atomic_write(folder / "values.csv", written(frame).to_csv(index=False, lineterminator="\n").encode())
-    _write_content(folder / RECORD, content)
+    with alone_in(folder):
+        is_new = _results_text(content) != _written_results(folder / RECORD)
+        _remove_former(folder, {*tables, *figures}, frame is not None, is_new)
+        for name, table in tables.items():
+            if not _is_written(folder / f"{name}.md", table):
+                write_table(table, folder / name)
+        for name, figure in figures.items():
+            save(figure, folder / name)
+        if frame is not None:
+            atomic_write(folder / "values.csv", written(frame).to_csv(index=False, lineterminator="\n").encode())
+        _write_content(folder / RECORD, content)
     return folder
 
 

@@ -17,9 +17,11 @@ from tqdm.auto import tqdm
 
 from dcmq.core.errors import DcmqError
 from dcmq.core.executors import SCHEDULER, LostWorker, do_all
-from dcmq.core.paths import display_path, home
+from dcmq.core.paths import display_path, home, runs_dir
 from dcmq.core.registry import suggestion
+from dcmq.core.storage import atomic_write
 from dcmq.experiments.parameters import defaults, shown
+from dcmq.reporting.alone import EXECUTED, alone_in
 from dcmq.reporting.clean_notebooks import clean
 from dcmq.reporting.page import newest_report
 from dcmq.reporting.report import NOTEBOOK
@@ -99,23 +101,30 @@ def execute(notebook: Path, parameters: Mapping[str, str]) -> str:
         LostWorker: the kernel was killed.
     """
     os.environ.pop(SCHEDULER, None)  # a worker of a cluster that waits for others of it might wait for ever
-    output = home() / "runs" / "executed" / notebook.name
+    output = runs_dir() / EXECUTED / notebook.name
     output.parent.mkdir(parents=True, exist_ok=True)
     log, values = output.with_suffix(".log"), notebook_parameters(notebook, parameters)
     try:
         with _errors_into(log):
             papermill.execute_notebook(str(notebook), str(output), values, progress_bar=False)
-    except DeadKernelError:
-        raise LostWorker("its kernel was killed, most likely because memory was short") from None
     except Exception as error:  # whatever a cell raises, or papermill
+        if _is_of_dead_kernel(error):
+            raise LostWorker("its kernel was killed, most likely because memory was short") from None
         with log.open("a", encoding="utf-8") as file:
             file.write(_COLORS.sub("", traceback.format_exc()))
         raised = f"{error.ename}: {error.evalue}" if isinstance(error, PapermillExecutionError) else str(error)
         lines = [line for line in _COLORS.sub("", raised).splitlines() if line.strip()]
         return f"{lines[-1] if lines else type(error).__name__} (all of it: {display_path(log)})"
-    nbformat.write(clean(nbformat.read(output, as_version=4)), newest_report(notebook.stem) / NOTEBOOK)
+    folder, executed = newest_report(notebook.stem), nbformat.writes(clean(nbformat.read(output, as_version=4)))
+    with alone_in(folder, NOTEBOOK):
+        atomic_write(folder / NOTEBOOK, f"{executed}\n".encode())
     output.unlink()
     return ""
+
+
+def _is_of_dead_kernel(error: Exception) -> bool:
+    died_at_start = type(error) is RuntimeError and str(error).startswith("Kernel died")  # jupyter_client has no class for it
+    return died_at_start or isinstance(error, DeadKernelError)
 
 
 def notebook_parameters(notebook: Path, parameters: Mapping[str, str]) -> dict[str, object]:

@@ -63,7 +63,7 @@ def _rows(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def write_table(frame: pd.DataFrame, stem: Path | str) -> list[Path]:
-    """Write ``stem``.csv, ``stem``.md and ``stem``.tex, and return the paths.
+    """Write ``stem``.csv, ``stem``.md and ``stem``.tex, and return the paths; the ``.md`` last, so that it tells that all are there.
 
     Raises:
         DcmqError: a frame without rows or with several header or index levels, or files that cannot be written.
@@ -72,8 +72,8 @@ def write_table(frame: pd.DataFrame, stem: Path | str) -> list[Path]:
         raise DcmqError(f"write_table: nothing to write to {stem}; did every run finish?")
     if frame.columns.nlevels > 1 or frame.index.nlevels > 1:
         raise DcmqError(f"write_table: {stem} has several header levels; join them into one name first")
-    contents = {".csv": frame.to_csv(lineterminator="\n"), ".md": markdown(frame), ".tex": latex(frame)}
+    contents = {".csv": frame.to_csv(lineterminator="\n"), ".tex": latex(frame), ".md": markdown(frame)}
     stem = Path(stem)
     for suffix, text in contents.items():
         atomic_write(stem.with_name(stem.name + suffix), text.encode())
-    return [stem.with_name(stem.name + suffix) for suffix in contents]
+    return [stem.with_name(stem.name + suffix) for suffix in (".csv", ".md", ".tex")]

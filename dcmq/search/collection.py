@@ -105,7 +105,10 @@ class Collection:
                 (folder / name).unlink(missing_ok=True)
             shutil.rmtree(folder / _PARTS, ignore_errors=True)
         if not (folder / MODEL).is_file():
-            model.save(folder / MODEL)
+            with locked(folder / _LOCK):  # which nobody holds for long where there is no student
+                sweep(folder, MODEL)
+                if not (folder / MODEL).is_file():
+                    model.save(folder / MODEL)
         collection = cls(folder)
         if not torch.equal(collection.model.codebooks, model.codebooks) or collection.model.config != model.config:
             raise DcmqError(

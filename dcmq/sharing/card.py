@@ -3,6 +3,9 @@
 Each number in it is in the run's record, or is a size of the student itself.
 """
 
+import json
+import shlex
+
 from huggingface_hub import EvalResult, ModelCardData
 
 from dcmq.methods.registry import METHODS
@@ -107,7 +110,7 @@ dcmq must be installed. In Python:
 ```python
 from dcmq.search.pretrained import PretrainedStudent
 
-student = PretrainedStudent.from_pretrained("{name}")
+student = PretrainedStudent.from_pretrained({json.dumps(name, ensure_ascii=False)})
 queries = student.encode_texts(["{text}"])  # float32 embeddings
 codes, unreadable = student.quantize_images(["photo.jpg"])  # packed codes, which are stored
 ```
@@ -115,7 +118,7 @@ codes, unreadable = student.quantize_images(["photo.jpg"])  # packed codes, whic
 On the command line, for a folder of images:
 
 ```
-{fetch}dcmq search build collection --run {folder} --images DIR
+{fetch}dcmq search build collection --run {shlex.quote(folder)} --images DIR
 dcmq search query collection --text "{text}"
 ```
 """

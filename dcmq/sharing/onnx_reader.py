@@ -23,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 SUFFIXES = set(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .avif".split())
 MOST_PIXELS = 64_000_000  # of an image while it is decoded: a small file may unpack to gigabytes
 SELECTORS = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # forms of one character
+# Pillow's notes that name no file, of many pixels and of damaged EXIF data: neither is of use to who searches.
+SILENCED = (("", Image.DecompressionBombWarning), ("Corrupt EXIF data", UserWarning))
 OF_SYSTEMS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX"}  # folders, passed over as hidden ones are
 
 
@@ -31,16 +33,34 @@ def unit(x):
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
+class TooLarge(ValueError):
+    """An image of more than MOST_PIXELS."""
+
+
+def too_large(pixels):
+    """The error of an image of so many pixels."""
+    counts = (f"{number / 1e6:.10g} million" if number >= 1e6 else f"{number:,}" for number in (pixels, MOST_PIXELS))
+    return TooLarge("is too large: " + " pixels, more than ".join(counts))
+
+
 def open_image(file):
-    """An opened image file; a JPEG beyond MOST_PIXELS at a fraction of its size. Raises ValueError for others beyond it."""
+    """An opened image file; a JPEG beyond MOST_PIXELS at a fraction of its size. Raises TooLarge for others beyond it."""
+    there = [(action, getattr(message, "pattern", ""), kind) for action, message, kind, *_ in warnings.filters]
+    for message, kind in SILENCED:
+        if ("ignore", message, kind) not in there:
+            warnings.filterwarnings("ignore", message, kind)
     Image.init()
-    image = Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"])  # which starts another program
+    try:
+        image = Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"])  # which starts another program
+    except Image.DecompressionBombError as error:  # which tells the number in its message alone
+        raise too_large(int(re.search(r"(\d+) pixels", str(error))[1])) from None
     width, height = image.size
     if width * height > MOST_PIXELS:
         part = next((part for part in (2, 4) if -(-width // part) * -(-height // part) <= MOST_PIXELS), 8)
         image.draft(image.mode, (width // part, height // part))
     if image.width * image.height > MOST_PIXELS:
-        raise ValueError(f"more than {MOST_PIXELS} pixels")
+        image.close()
+        raise too_large(width * height)
     return image
 
 
@@ -116,11 +136,13 @@ class Student:
         return self.sessions[modality].run(None, {f"{modality}s": batch})[0]
 
     def read_image(self, file):
-        """Pixels, (side, side, 3) uint8: in RGB, squashed to a square. Raises ValueError for what is no image."""
+        """Pixels, (side, side, 3) uint8: in RGB, squashed to a square. Raises ValueError for what is no image, or too large."""
         side = self.facts["image_size"]
         try:
             with open_image(file) as image:
                 return np.asarray(rgb_image(image).resize((side, side), Image.Resampling.BILINEAR))
+        except TooLarge as error:
+            raise TooLarge(f"{file} {error}") from None
         except Exception as error:  # decoders raise errors of many kinds
             raise ValueError(f"{file} is no image that can be read") from error
 
@@ -171,7 +193,8 @@ def index(student, images, gallery):
             pixels, _ = student.read_image(file), name.encode()
         except ValueError as error:
             reason = "its name is not UTF-8" if isinstance(error, UnicodeEncodeError) else "cannot be read"
-            print(f"left out, {reason}: {shown(file)}", file=sys.stderr)
+            told = error if isinstance(error, TooLarge) else f"{reason}: {file}"
+            print(f"left out, {shown(told)}", file=sys.stderr)
             continue
         codes.append(student.codes(student.encode("image", pixels[None])))
         ids.append(name)
@@ -200,7 +223,7 @@ def query(student, command, what):
 
 def main():
     """Do what the command line says."""
-    warnings.simplefilter("ignore")  # Pillow's, of what it could not read of an image and did without
+    warnings.formatwarning = lambda message, *_, **__: f"note: {shown(message)}\n"
     sys.stdout.reconfigure(errors="backslashreplace")  # for letters that a terminal's encoding lacks
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("index", "text", "image"))

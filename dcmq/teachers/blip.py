@@ -1,5 +1,6 @@
 """BLIP with ViT-B, by transformers."""
 
+import os
 from pathlib import Path
 
 from dcmq.core.errors import DcmqError
@@ -23,16 +24,17 @@ class Blip(Network):
     def __init__(self, specification: str):
         import transformers  # takes seconds
 
-        short, _, folder = specification.partition(":")
+        short, colon, named = specification.partition(":")
         instead = f"download all files of {REPOSITORY} elsewhere and say teacher={short}:FOLDER"
-        if folder and not (Path(folder).expanduser() / "config.json").is_file():
-            raise DcmqError(f"teacher {short}: no BLIP model in {folder} (it has no config.json): {instead}")
+        folder = os.path.expanduser(named)
+        if colon and not (named.strip() and os.path.isfile(os.path.join(folder, "config.json"))):
+            raise DcmqError(f"teacher {short}: no BLIP model in {folder[:200]!r} (it has no config.json): {instead}")
         if not folder:
             require_reachable(REPOSITORY, short, instead)
-        source = str(Path(folder).expanduser()) if folder else REPOSITORY
+        source = str(Path(folder)) if folder else REPOSITORY
         try:
             model, report = _load(source)
-            self.tokenizer = transformers.BertTokenizer.from_pretrained(source)
+            self.tokenizer = transformers.BertTokenizer.from_pretrained(source, trust_remote_code=False)
         except Exception as error:  # transformers, the hub's client and torch raise many kinds
             if not folder:
                 raise unusable(error, REPOSITORY, short, instead) from None
@@ -66,7 +68,7 @@ class Blip(Network):
 def _load(source: str):
     import transformers  # takes seconds
 
-    config = transformers.AutoConfig.from_pretrained(source)
+    config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)  # else it may ask whether to run code
     if config.model_type != "blip":
         raise DcmqError(f"it is a {config.model_type} model")
     if config.vision_config.hidden_size != WIDTH:

@@ -31,13 +31,13 @@ def resolve_teacher(name: str, dataset: str) -> Teacher:
     if short not in TEACHERS or (argument and not TEACHERS[short].accepts(argument)):
         known = teacher_names()
         raise DcmqError(f"teacher: {name!r} is not known{suggestion(name, known)} (known: {', '.join(known)})")
-    _require(TEACHERS[short], short, argument)
+    _require(TEACHERS[short], short, argument, ends=name == f"{short}:")
     return TEACHERS[short].make(name, dataset)
 
 
-def _require(kind: TeacherKind, short: str, argument: str) -> None:
-    """Raise DcmqError where the name lacks what stands behind its colon, or a package is not installed."""
-    if not kind.accepts(argument):
+def _require(kind: TeacherKind, short: str, argument: str, ends: bool) -> None:
+    """Raise DcmqError where the name lacks what stands behind its colon, or ``ends`` with it, or a package is not installed."""
+    if ends or not kind.accepts(argument):
         forms = " or ".join(f"teacher={form}" for form in kind.forms)
         raise DcmqError(f"teacher {short} needs weights ({kind.description.source}): say {forms}")
     if kind.package and find_spec(kind.package) is None:

@@ -1,5 +1,6 @@
 """``dcmq data`` on miniature data sets."""
 
+import shlex
 import warnings
 
 import miniature
@@ -7,6 +8,7 @@ import pytest
 from commands import dcmq, run_command
 from PIL import Image
 
+from dcmq.core.errors import DcmqError
 from dcmq.data.datasets import load_dataset
 
 SMALL = ["--expect", "none", "--image-size", "8", "--query", "5", "--train", "12"]
@@ -45,6 +47,18 @@ def test_the_folder_is_found_below_the_root_where_none_is_named(coco):
     run_command("data", "prepare", "coco", "--root", coco, *SMALL)
     assert (coco / "prepared" / "coco" / "dataset.json").is_file()
     assert facts(run_command("data", "info", "coco", "--root", coco))["folder"] == str(coco / "prepared" / "coco")
+
+
+def test_commands_to_copy_are_quoted_as_a_shell_wants_it(coco, tmp_path):
+    out = tmp_path / "it's `mine` $HOME"
+    printed = run_command("data", "prepare", "coco", "--root", coco, "--out", out, *SMALL)
+    assert shlex.split(facts(printed)["use"]) == ["it", "-p", "dataset", "coco", "-p", "data_root", str(out)]
+    (tmp_path / "not prepared").mkdir()
+    (tmp_path / "not prepared" / "file").touch()
+    with pytest.raises(DcmqError, match="is not prepared under") as caught:
+        load_dataset("mirflickr", str(tmp_path / "not prepared"))
+    words = shlex.split(str(caught.value).rpartition(": ")[2])
+    assert words == ["dcmq", "data", "prepare", "mirflickr", "--root", str(tmp_path / "not prepared")]
 
 
 def test_options_reach_the_reader(coco):

@@ -1,15 +1,20 @@
 """COCO's annotation files as others write them: what is missing, doubled or of another kind is named in one line."""
 
 import json
+import os
+import shutil
 
 import miniature
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.datasets import load_dataset
 from dcmq.data.readers.coco import read_coco
+from dcmq.teachers.base import Encoder
+from dcmq.teachers.embeddings import embed
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -150,3 +155,112 @@ def test_halves_of_letters_and_line_ends_in_names_are_read(root):
     assert "tooth brush \ufffd" in source.classes and source.captions[0][0] == "a red \ufffd thing 😀"
     data = miniature.prepared("coco", root, out=root / "prepared" / "coco", query=5, train=12)
     assert data.classes == source.classes and data.captions == source.captions
+
+
+@pytest.mark.parametrize("instead", ["mkdir", "mkfifo"])
+@pytest.mark.parametrize("name", ["instances_train2014", "captions_val2014"])
+def test_annotations_that_are_no_file_are_one_line(root, name, instead):
+    path = root / "annotations" / f"{name}.json"
+    path.unlink()
+    getattr(os, instead)(path)
+    with pytest.raises(DcmqError, match=f"{path} cannot be read"):
+        read_coco(root)
+
+
+def loaded(root):
+    return load_dataset("coco", str(root), query=4, train=10, image_size=8)
+
+
+def prepared(root):
+    return miniature.prepared("coco", root, root.parent / "out", query=4, train=10)
+
+
+@pytest.mark.parametrize("load", [loaded, prepared])
+def test_a_replaced_image_gives_the_data_another_fingerprint_until_it_is_put_back(root, load):
+    file = root / "train2014" / "COCO_train2014_000000000002.jpg"
+    first, content, state = load(root), file.read_bytes(), file.stat()
+    assert "content" not in first.choices and first.image_code
+    Image.new("RGB", (16, 12), "red").save(file)
+    replaced = load(root)
+    assert replaced.fingerprint != first.fingerprint and replaced.choices.keys() - first.choices.keys() == {"content"}
+    Image.new("RGB", (16, 12), "blue").save(file)
+    assert load(root).fingerprint not in (first.fingerprint, replaced.fingerprint)
+    file.write_bytes(content)  # at another time
+    again = load(root)
+    assert file.stat().st_mtime_ns != state.st_mtime_ns
+    assert (again.fingerprint, again.image_code, again.choices) == (first.fingerprint, first.image_code, first.choices)
+
+
+def test_the_two_ways_to_read_images_agree_on_what_was_replaced(root):
+    assert loaded(root).fingerprint == prepared(root).fingerprint
+    Image.new("RGB", (16, 12), "red").save(root / "train2014" / "COCO_train2014_000000000002.jpg")
+    one, other = loaded(root), prepared(root)
+    assert (one.fingerprint, one.image_code) == (other.fingerprint, other.image_code) and "content" in one.choices
+
+
+def test_what_was_first_is_remembered_when_the_cache_is_deleted(root, home):
+    first = loaded(root).fingerprint
+    shutil.rmtree(home / "cache")
+    assert loaded(root).fingerprint == first
+    Image.new("RGB", (16, 12), "red").save(root / "train2014" / "COCO_train2014_000000000002.jpg")
+    shutil.rmtree(home / "cache")
+    assert loaded(root).fingerprint != first
+
+
+def test_the_teachers_vectors_are_those_of_the_replaced_image(root):
+    file = root / "train2014" / "COCO_train2014_000000000002.jpg"
+
+    class Mean(Encoder):
+        name = description = fingerprint = "mean"
+        parameters = 0
+        reads_any_text = False
+
+        def encode_images(self, images):
+            return torch.nn.functional.normalize(torch.from_numpy(images).float().mean((1, 2)), dim=1)
+
+        def encode_texts(self, texts):
+            return torch.eye(3)[[0] * len(texts)]
+
+    for color, expected in (("red", [1, 0, 0]), ("blue", [0, 0, 1])):
+        Image.new("RGB", (20, 20), color).save(file, "BMP")
+        assert embed(Mean(), loaded(root), progress=False).image[0].tolist() == expected
+
+
+def test_a_damaged_note_on_the_first_images_is_named(root, home, capsys):
+    first = loaded(root).fingerprint
+    (note,) = (home / "runs" / "contents").glob("*.json")
+    note.write_text(note.read_text().replace('"images": "', '"images": "0'))
+    assert loaded(root).fingerprint == first
+    assert f"{note} was damaged or edited: the images that are there now are taken" in capsys.readouterr().err
+
+
+def test_polygons_are_left_out_and_texts_that_look_like_them_are_not(root, monkeypatch):
+    text = 'a dog "segmentation": [[1, 2]] and "segmentation": [3]'
+    changed(root, "annotations", lambda entries: [e | {"caption": text} for e in entries], "captions_train2014")
+    before = read_coco(root)
+    shapes = [[[1.5, -2e3], [3, 4]], [], None, {"counts": [1, 2], "size": [3, 4]}, [[[7]]]]
+
+    def with_shapes(entries):
+        return [e | {"segmentation": shapes[i % len(shapes)]} for i, e in enumerate(entries)]
+
+    changed(root, "annotations", with_shapes)
+    sizes, loads = [], json.loads
+    monkeypatch.setattr(
+        json, "loads", lambda content, **options: sizes.append(len(content)) or loads(content, **options)
+    )
+    after = read_coco(root)
+    assert (after.labels == before.labels).all() and after.captions == before.captions and after.files == before.files
+    assert sizes[0] < (root / "annotations" / "instances_train2014.json").stat().st_size
+    assert {text} <= {caption for row in after.captions for caption in row}
+
+
+@pytest.mark.parametrize("shape", ['[[1, "2"]]', "[[1, 2x]]", "[[1, 2"])
+def test_polygons_that_are_no_json_are_still_refused(root, shape):
+    path = root / "annotations" / "instances_train2014.json"
+    changed(root, "annotations", lambda entries: [*entries[:-1], entries[-1] | {"segmentation": "HERE"}])
+    path.write_text(path.read_text().replace('"HERE"', shape))
+    if shape == '[[1, "2"]]':
+        assert len(read_coco(root).ids)  # is JSON, and not read
+    else:
+        with pytest.raises(DcmqError, match="is no JSON"):
+            read_coco(root)

@@ -2,15 +2,12 @@
 
 import errno
 import hashlib
-import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import kills
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,7 +21,7 @@ from dcmq.data.resize import image_array
 
 SIZE, N, ROWS = 8, 23, 4  # images of a slab
 LEFT = [".lock", "complete.json", "images.npy", "images.proof.json"]  # when all is done
-KILLS = range(int(os.environ.get("DCMQ_KILLS", "3")))  # more of them find what is rare
+KILLS = kills.seeds(1)
 
 
 @pytest.fixture(autouse=True)
@@ -312,75 +309,66 @@ def test_an_image_that_a_worker_alone_cannot_read_is_decoded_here(files, tmp_pat
 
 
 DECODE = """
-import json, os, random, signal, sys, threading, time, hashlib
+import hashlib, os, sys
 from pathlib import Path
 from dcmq.core import slabs
 from dcmq.data.decode import decoded
 
 slabs._ROWS = 50
 
-def kill_one(processes, folder, seed):
-    chance = random.Random(seed)
-    while not list(folder.glob("slabs-*/*.json")):
-        time.sleep(0.002)
-    time.sleep(chance.uniform(0, 0.1))
-    os.kill(chance.choice(processes), signal.SIGKILL)
-
 if __name__ == "__main__":
-    _, folder, images, how, seed = sys.argv
-    folder, processes = Path(folder), [os.getpid()]
+    _, images, how = sys.argv
     if how == "cluster":
-        from distributed import Client, LocalCluster
+        from distributed import LocalCluster
         cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
-        client, os.environ["DCMQ_SCHEDULER"] = Client(cluster, set_as_default=False), cluster.scheduler_address
-        processes = sorted(client.run(os.getpid).values())
-    if seed:
-        threading.Thread(target=kill_one, args=(processes, folder, int(seed)), daemon=True).start()
-    array, broken = decoded(folder, "key", sorted(Path(images).iterdir()), 64, "data")
+        Path(os.environ["DCMQ_HOME"], "begun").touch()
+        os.environ["DCMQ_SCHEDULER"] = cluster.scheduler_address
+    array, broken = decoded(Path("out"), "key", sorted(Path(images).iterdir()), 64, "data")
     print(hashlib.sha256(array).hexdigest(), sorted(broken))
 """
-
-
-def started(folder, images, how="self", seed=""):
-    folder.parent.joinpath("decode_all.py").write_text(DECODE)
-    command = [sys.executable, str(folder.parent / "decode_all.py"), str(folder), str(images), how, str(seed)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    return done.returncode, done.stdout.strip(), done.stderr
+phase = kills.by_files(
+    decoding="out/images.part", last_slab="out/slabs-*/950-*", array="out/images.npy", done="out/complete.json"
+)
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    """1,000 images, of which one is broken."""
-    paths = drawn(tmp_path_factory.mktemp("many") / "files", 1000, side=120)
+def whole(tmp_path_factory):
+    """Undisturbed decoding of 1,000 images, of which one is broken, by this machine or a cluster: the words of the program, its
+    folder, its end."""
+    root, made = tmp_path_factory.mktemp("whole"), {}
+    paths = drawn(root / "files", 1000, side=300)
     paths[77].write_bytes(b"no image")
-    return paths
+    (root / "decode.py").write_text(DECODE)
+    array = np.stack([image_array(Image.open(file), 64) for row, file in enumerate(paths) if row != 77])
 
+    def get(how):
+        if how not in made:
+            words = [root / "decode.py", root / "files", how]
+            made[how] = words, root / how, kills.undisturbed(words, root / how)
+            assert made[how][2].out == f"{hashlib.sha256(array).hexdigest()} [77]"
+            assert sorted(path.name for path in (root / how / "out").iterdir()) == LEFT
+        return made[how]
 
-@pytest.fixture(scope="module")
-def outcome(many):
-    whole = np.stack([image_array(Image.open(file), 64) for row, file in enumerate(many) if row != 77])
-    return f"{hashlib.sha256(whole).hexdigest()} [77]"
+    return get
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_changes_no_byte(many, outcome, tmp_path):
+def test_decoding_that_was_killed_goes_on_and_no_byte_is_another(whole, tmp_path):
+    words, folder, done = whole("here")
     for seed in KILLS:
-        folder = tmp_path / f"out{seed}"
-        code, out, err = started(folder, many[0].parent, "self", seed)
-        assert code in (-signal.SIGKILL, 0), err
-        if code:
-            proofs = {file.name: json.loads(file.read_text()) for file in folder.glob("slabs-*/*.json")}
-            assert proofs and not (folder / "complete.json").exists()
-            code, out, err = started(folder, many[0].parent)
-            assert "damaged" not in err
-        assert (code, out) == (0, outcome), err
+        home = tmp_path / f"home{seed}"
+        kills.killed(words, home, kills.EVERYONE, seed, done, phase)
+        again = kills.undisturbed(words, home)
+        assert again.out == done.out and "damaged" not in again.err
+        kills.assert_same(home, folder)
 
 
 @pytest.mark.slow
-def test_a_cluster_decodes_the_same_also_where_a_worker_is_killed(many, outcome, tmp_path):
+def test_a_cluster_decodes_the_same_also_where_a_worker_is_killed(whole, tmp_path):
     pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    for seed in ("", *KILLS):
-        code, out, err = started(tmp_path / f"cluster{seed}", many[0].parent, "cluster", seed)
-        assert (code, out) == (0, outcome), err[-2000:]
+    words, folder, done = whole("cluster")
+    for seed in KILLS:
+        home = tmp_path / f"home{seed}"
+        killed = kills.killed(words, home, kills.WORKER, seed, done, phase)
+        assert (killed.code, killed.out) == (0, done.out), killed.err[-3000:]
+        kills.assert_same(home, folder)

@@ -1,6 +1,7 @@
 """Names in the cells of a table: cut, listed, and alike."""
 
 import contextlib
+import enum
 import json
 
 import numpy as np
@@ -80,6 +81,43 @@ def test_lists_of_other_programs(cell, names):
 def test_what_begins_as_a_list_and_is_none(cell):
     with pytest.raises(ValueError, match="list"):
         listed(cell, bare=True)
+
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = "blue"
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        str([Color.RED]),
+        str([Color.BLUE, Color.RED]),
+        str({Color.RED}),
+        repr(Color.RED),
+        f"{Color.RED!r};{Color.RED!r}",
+        str([Access.READ | Access.WRITE]),
+        str([object()]),
+        str((object(), "red")),
+        str([Color]),
+        json.dumps([repr(Color.RED)]),
+        (repr(Color.RED),),
+    ],
+)
+def test_what_python_shows_of_an_object_is_no_name(cell):
+    """Its value or its name may be meant, and of most objects it says an address that changes."""
+    with pytest.raises(ValueError, match="what Python shows of an object"):
+        listed(cell, bare=True)
+    assert not isinstance(cell, str) or listed(f"A caption with {cell}") is None
+
+
+def test_names_in_angle_brackets_and_members_by_their_names_are_names():
+    assert listed("[<unk>, a < b, b > c, Color.RED]", bare=True) == ["<unk>", "a < b", "b > c", "Color.RED"]
 
 
 def test_nothing_in_a_cell_is_executed(tmp_path):

@@ -142,6 +142,14 @@ def mat_files(folder, **arrays):
         (dict(IAll=IMAGES[0]), r"IAll is uint8 \(10, 14, 3\), not images: uint8 \(n, 3, W, H\)"),
         (dict(IAll=np.uint8(3)), r"IAll is uint8 \(\), not images"),
         (dict(IAll=IMAGES.transpose(0, 3, 2, 1) / 255), "IAll is float64 .*, not images: uint8"),
+        *(
+            (dict(IAll=np.zeros(shape, np.uint8)), rf"a.mat: IAll is \({str(shape)[1:-1]}\): it holds no pixels")
+            for shape in ((0, 3, 14, 10), (N, 3, 0, 10), (N, 3, 14, 0), (N, 0, 10, 3), (0, 3, 0, 0))
+        ),
+        (dict(IAll=h5py.Empty("u1")), "a.mat is no whole MATLAB file|a.mat: IAll"),
+        (dict(LAll=LABELS[:, :0]), r"a.mat: LAll is \(40, 0\): it holds nothing"),
+        (dict(LAll=LABELS[:0]), r"a.mat: LAll is \(0, 24\): it holds nothing"),
+        (dict(YAll=WORDS[:, :0]), r"a.mat: YAll is \(40, 0\): it holds nothing"),
         (dict(LAll="text"), "LAll holds .*, not numbers"),
         (dict(LAll=3), r"LAll is \(\), but there are 40 images"),
         (dict(YAll=np.array([b"a"] * N)), "YAll holds .S1, not numbers"),

@@ -1,5 +1,8 @@
 """MIRFlickr and NUS-WIDE in miniature, with the traps of the real ones."""
 
+import os
+from pathlib import Path
+
 import miniature
 import numpy as np
 import pytest
@@ -150,3 +153,109 @@ def test_nuswide_without_images_says_what_can_be_done(tmp_path):
     (root / "ImageList" / "Imagelist.txt").unlink()
     with pytest.raises(DcmqError, match=r"Imagelist.txt \(of ImageList.zip\)"):
         read_nuswide(root)
+
+
+COMMON, WATER = "mirflickr/doc/common_tags.txt", "mirflickr25k_annotations_v080/water.txt"
+READERS = {"mirflickr": (miniature.mirflickr, read_mirflickr), "nuswide": (miniature.nuswide, read_nuswide)}
+FILES = [
+    *(("mirflickr", file) for file in (COMMON, "mirflickr/meta/tags/tags3.txt", WATER)),
+    ("nuswide", "Groundtruth/AllLabels/Labels_concept03.txt"),
+    *(("nuswide", f"NUS_WID_Tags/{name}.txt") for name in ("AllTags1k", "TagList1k")),
+    *(("nuswide", file) for file in ("ConceptsList/Concepts81.txt", "ImageList/Imagelist.txt")),
+]
+
+
+@pytest.mark.parametrize("instead", ["folder", "pipe", "unreadable"])
+@pytest.mark.parametrize(("name", "file"), FILES)
+def test_what_is_no_file_or_cannot_be_read_is_one_line(tmp_path, monkeypatch, name, file, instead):
+    make, read = READERS[name]
+    path = make(tmp_path / name) / file
+    if instead == "unreadable":  # root may read all
+        opened = Path.open
+
+        def refuse(self, *words, **options):
+            if self == path:
+                raise PermissionError(13, "Permission denied", str(self))
+            return opened(self, *words, **options)
+
+        monkeypatch.setattr(Path, "open", refuse)
+    else:
+        path.unlink()
+        path.mkdir() if instead == "folder" else os.mkfifo(path)
+    with pytest.raises(DcmqError, match=f"{path} (is no file|cannot be read)") as caught:
+        read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mirflickr", "mirflickr/meta/tags"), ("nuswide", "Groundtruth/AllLabels")])
+def test_a_file_in_the_place_of_a_folder_is_one_line(tmp_path, name, folder):
+    make, read = READERS[name]
+    path = make(tmp_path / name) / folder
+    path.rename(tmp_path / "elsewhere")
+    path.write_text("")
+    with pytest.raises(DcmqError, match=f"{name}: {path} is no folder: unpack"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "file"), [f for f in FILES if "tags3" not in f[1] and "Labels_" not in f[1]])
+def test_of_two_candidates_none_is_taken(tmp_path, name, file):
+    make, read = READERS[name]
+    root = make(tmp_path / name)
+    copy = root / "copy" / Path(file).relative_to(Path(file).parts[0])
+    copy.parent.mkdir(parents=True)
+    copy.symlink_to(root / file)  # the same file: no choice
+    expected = read(root).counts
+    copy.unlink()
+    copy.write_bytes((root / file).read_bytes())
+    with pytest.raises(DcmqError, match=f"{name}: both .* and .* are there: keep one of them under {root}"):
+        read(root)
+    (root / "copy").rename(root / "__MACOSX")  # what Macs add to an archive is no candidate
+    assert read(root).counts == expected
+    (root / "deeper").mkdir()
+    (root / "__MACOSX").rename(root / "deeper" / "copy")  # what lies higher is meant
+    assert read(root).counts == expected
+
+
+def test_two_files_of_tags_of_one_image_are_refused(mir):
+    tags = mir / "mirflickr" / "meta" / "tags"
+    (tags / "tags03.txt").write_text("sky\n")
+    with pytest.raises(DcmqError, match="tags03.txt and tags3.txt are of one image"):
+        read_mirflickr(mir)
+
+
+def test_images_in_two_folders_are_refused(nus):
+    name = read_nuswide(nus).files[0].relative_to(nus / "Flickr")
+    first = sorted((nus / "Flickr").rglob("*.jpg"))[0].relative_to(nus / "Flickr")
+    for other in {name, first}:
+        miniature.image(nus / "images" / other, "another")
+    with pytest.raises(DcmqError, match=f"nuswide: .* lies in both {nus / 'Flickr'} and {nus / 'images'}"):
+        read_nuswide(nus)
+
+
+@pytest.mark.parametrize("way", ["symlink_to", "hardlink_to"])
+@pytest.mark.parametrize("name", list(READERS))
+def test_two_images_of_one_file_are_refused(tmp_path, name, way):
+    make, read = READERS[name]
+    one, other = read(make(tmp_path / name)).files[:2]
+    other.unlink()
+    getattr(other, way)(one)
+    with pytest.raises(DcmqError, match=f"{name}: images .* and .* are one file, .*: give each a file of its own"):
+        miniature.prepared(name, tmp_path / name, query=5, train=20)
+
+
+def test_one_name_twice_in_the_list_of_images_is_refused(nus):
+    listed = nus / "ImageList" / "Imagelist.txt"
+    names = listed.read_bytes().split(b"\r\n")
+    kept = [i for i, name in enumerate(names) if name and any(name.decode()[:-4].replace("\\", "/") == k for k in read_nuswide(nus).ids)]
+    names[kept[1]] = names[kept[0]]
+    listed.write_bytes(b"\r\n".join(names))
+    with pytest.raises(DcmqError, match="are one file"):
+        miniature.prepared("nuswide", nus, query=5, train=20)
+
+
+def test_an_image_that_is_a_folder_is_not_on_disk(mir):
+    file = read_mirflickr(mir).files[0]
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DcmqError, match=f"1 of 37 images are not on disk .{file}"):
+        miniature.prepared("mirflickr", mir, query=5, train=20)

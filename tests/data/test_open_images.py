@@ -4,6 +4,7 @@ import io
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,21 @@ def test_the_key_of_images_knows_that_one_was_replaced(tmp_path):
     keys.append(image_key(tmp_path, [path], 8))
     long = tmp_path / ("x" * 5000)
     assert size and len(set(keys)) == 3 and image_key(tmp_path, [long], 8)
+
+
+def test_a_jpeg_is_not_offered_to_readers_that_read_on_in_anything(tmp_path, monkeypatch):
+    path = drawn(tmp_path / "a.jpg")
+    Image.init()
+    for name in Image.OPEN.keys() - {"JPEG"}:
+        monkeypatch.setitem(Image.OPEN, name, (lambda *arguments: pytest.fail("read a JPEG"), None))
+    with open_image(path) as image:
+        assert image.format == "JPEG"
+
+
+@pytest.mark.parametrize("root", ["data", "data/", ".", "data/../data", "{tmp}/data", "/"])
+@pytest.mark.parametrize("name", ["a.jpg", "sub/ä.jpg", "../out.jpg", "x..y/b.jpg"])
+def test_names_of_images_are_relative_as_the_system_has_them(tmp_path, monkeypatch, root, name):
+    monkeypatch.chdir(tmp_path)
+    root = Path(root.format(tmp=tmp_path))
+    paths = [tmp_path / "data" / name, Path("data") / name]
+    assert decode._names(root, paths) == [os.path.relpath(path, root) for path in paths]

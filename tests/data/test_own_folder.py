@@ -4,6 +4,7 @@ from functools import partial
 
 import miniature
 import pytest
+from kills import assert_goes_on
 
 from dcmq.core.errors import DcmqError
 from dcmq.data.own_folder import require_own
@@ -92,3 +93,20 @@ def test_slabs_tell_that_a_folder_was_begun(tmp_path):
     (tmp_path / "slabs-0123456789abcdef").mkdir()
     (tmp_path / "slabs-0123456789abcdef" / "0-64.json").touch()
     require_own(tmp_path)
+    (tmp_path / "slabs-0123456789abcdef" / ".64-128.json.ab12_cd3").touch()  # of a writer that was killed
+    require_own(tmp_path)
+    (tmp_path / "slabs-0123456789abcdef" / "notes.json").touch()
+    with pytest.raises(DcmqError):
+        require_own(tmp_path)
+
+
+def test_preparing_that_was_killed_at_any_file_goes_on(own, tmp_path):
+    assert_goes_on(lambda place: prepared(own, out=place / "out"), tmp_path / "places")
+
+
+def test_what_was_left_when_all_was_decoded_goes_with_the_next_look(own, tmp_path):
+    whole = prepared(own, out=tmp_path / "out")
+    left = tmp_path / "out" / "slabs-0123456789abcdef"
+    left.mkdir()
+    (left / "0-64.json").touch()
+    assert prepared(own, out=tmp_path / "out").fingerprint == whole.fingerprint and not left.exists()

@@ -40,29 +40,6 @@ def test_trains_beside_others_in_a_kernel_whose_names_were_reset(home, monkeypat
     assert [record["config"]["seed"] for record in records] == [0, 1]
 
 
-KILLED = """
-import json, multiprocessing, os, random, signal, sys, threading, time
-from pathlib import Path
-from dcmq.experiments.parallel import run_all
-from dcmq.experiments.setup import ExperimentSetup
-from tiny import config
-
-def kill_one(seed):
-    chance = random.Random(seed)
-    while not list(Path(os.environ["DCMQ_HOME"]).glob("runs/*/checkpoint.safetensors")):
-        time.sleep(0.01)
-    time.sleep(chance.uniform(0, 3))
-    os.kill(chance.choice(multiprocessing.active_children()).pid, signal.SIGKILL)
-
-if __name__ == "__main__":
-    if sys.argv[1]:
-        threading.Thread(target=kill_one, args=(int(sys.argv[1]),), daemon=True).start()
-    setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
-    records = run_all([(config(epochs=40, seed=seed), setup) for seed in range(4)], workers=3, r=10)
-    print(json.dumps([[record["losses"], record["evaluation"]["t2i"]] for record in records]))
-"""
-
-
 def started(script, home, *arguments):
     """A process of Python that runs the text ``script``."""
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -78,15 +55,6 @@ def started(script, home, *arguments):
     return subprocess.Popen(
         command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-def test_a_worker_that_is_killed_changes_nothing(tmp_path, seed):
-    whole, _ = started(KILLED, tmp_path / "undisturbed", "").communicate(timeout=900)
-    killed, err = started(KILLED, tmp_path / "killed", str(seed)).communicate(timeout=900)
-    assert killed == whole != "" and "Traceback" not in err
-    assert err.count("its process was killed, most likely because memory was short; the others go on") <= 1
 
 
 ALWAYS_KILLED = """
@@ -131,43 +99,6 @@ def test_somebody_elses_run_is_left_for_later(tmp_path):
     both = [started(SCRIPT, tmp_path / "shared", "1") for _ in range(2)]
     outputs = [process.communicate(timeout=900)[0] for process in both]
     assert outputs == [whole, whole] and whole
-
-
-CLUSTER = """
-import json, os, random, signal, sys, threading, time
-from pathlib import Path
-from distributed import Client, LocalCluster
-from dcmq.experiments.parallel import run_all
-from dcmq.experiments.setup import ExperimentSetup
-from tiny import config
-
-def kill_one(address, seed):
-    chance = random.Random(seed)
-    while not list(Path(os.environ["DCMQ_HOME"]).glob("runs/*/checkpoint.safetensors")):
-        time.sleep(0.01)
-    time.sleep(chance.uniform(0, 2))
-    with Client(address, set_as_default=False) as client:
-        os.kill(chance.choice(sorted(client.run(os.getpid).values())), signal.SIGKILL)
-
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
-        if sys.argv[1]:
-            arguments = (cluster.scheduler_address, int(sys.argv[1]))
-            threading.Thread(target=kill_one, args=arguments, daemon=True).start()
-        setup = ExperimentSetup("scenes", "clip", options=dict(query=20, train=60, gallery=100))
-        runs = [(config(epochs=40, seed=seed), setup) for seed in range(3)]
-        records = run_all(runs, r=10, scheduler=cluster.scheduler_address)
-    print(json.dumps([record["losses"] for record in records]))
-"""
-
-
-@pytest.mark.slow
-def test_a_cluster_trains_the_same_also_where_a_worker_is_killed(tmp_path):
-    pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    whole, _ = started(SCRIPT, tmp_path / "here", "1").communicate(timeout=900)
-    for name, kill in (("undisturbed", ""), ("killed", "3")):
-        made, err = started(CLUSTER, tmp_path / name, kill).communicate(timeout=900)
-        assert made == whole != "", err[-2000:]
 
 
 def test_a_cluster_that_nobody_answers_for_is_said_in_one_line(home, monkeypatch):

@@ -4,6 +4,8 @@ import math
 from typing import Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dcmq.core.errors import DcmqError
@@ -122,6 +124,32 @@ def test_comma_list(text, cast, values):
 def test_comma_list_refuses_what_is_no_list_of_integers(text):
     with pytest.raises(DcmqError, match="no comma-separated list of int values; write it like '0,1,2'"):
         comma_list(text, int)
+
+
+NO_NUMBERS = ["1_0", "+1", "\uff11", "\u0663", "0x1", "1 0", "1e", "--1", "1\u00a00", "\u00b2", "1__0", "_1", "1_"]
+
+
+@pytest.mark.parametrize("text", [*NO_NUMBERS, "1.", "1e2", "- 1"])
+def test_whole_numbers_are_written_in_the_digits_0_to_9(text):
+    for written in (text, f"0,{text}"):
+        with pytest.raises(DcmqError, match="no comma-separated list of int values"):
+            comma_list(written, int)
+
+
+@pytest.mark.parametrize("text", [*NO_NUMBERS, "1_0.5", "0.\uff11", "1e1_0", "infinity", "."])
+def test_numbers_are_written_in_the_digits_0_to_9(text):
+    with pytest.raises(DcmqError, match="no comma-separated list of float values"):
+        comma_list(f"0,{text}", float)
+
+
+@given(st.integers())
+def test_whole_numbers_come_back(number):
+    assert comma_list(number, int) == comma_list(f" {number} ", int) == [number]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_come_back(number):
+    assert comma_list(number, float) == [number]
 
 
 @pytest.mark.parametrize("text", ["nan", "0.1,inf"])

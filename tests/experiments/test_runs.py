@@ -1,13 +1,17 @@
 """Runs: recorded, found again, measured again without training, and never mistaken for another."""
 
+import errno
+import os
 import shutil
+import tempfile
+from dataclasses import replace
 
 import pytest
 import torch
 import torchvision
 from tiny import config, tiny_dataset
 
-from dcmq.config import StudentConfig
+from dcmq.config import EncodersConfig, MethodConfig, StudentConfig
 from dcmq.core.errors import DcmqError
 from dcmq.experiments import records, runs
 from dcmq.experiments.keys import run_key
@@ -86,3 +90,48 @@ def test_a_backbone_file_is_known_by_its_content(tmp_path):
     assert key("a.pth") != first  # other weights under the same name
     with pytest.raises(DcmqError, match="no file"):
         key("c.pth")
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "words"),
+    [
+        ("PQ", {"bits": 8}, "PQ of 8 bits, seed 0, on tiny: 4 training vectors cannot fill 16 codewords"),
+        ("OPQ", {"bits": 8}, "OPQ of 8 bits, seed 0, on tiny: 4 training vectors cannot fill 16 codewords"),
+        ("PQ", {"bits": 64}, "PQ of 64 bits, seed 0, on tiny: bits: 64 need 16 sub-vectors, the features have 3 numbers"),
+        ("CMMQ", {"bits": 12}, "CMMQ of 12 bits, seed 0, on tiny: bits: CMMQ's proxies need a Hadamard matrix"),
+    ],
+)
+def test_what_a_method_refuses_says_of_which_run(tmp_path, monkeypatch, method, settings, words):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    dataset, teacher = tiny_dataset()
+    if "training vectors" in words:
+        dataset = replace(dataset, split=replace(dataset.split, train=dataset.split.train[:2]))
+    student = EncodersConfig(image_encoder="small_resnet", image_size=16, text_hidden=(16, 16), **settings)
+    with pytest.raises(DcmqError) as caught:
+        runs.run(MethodConfig(method=method, student=student, epochs=1, batch_size=16), dataset, teacher)
+    assert str(caught.value).startswith(words) and "\n" not in str(caught.value)
+    assert not list((tmp_path / "runs").glob("*/record.json"))
+
+
+def test_a_loss_that_is_no_number_says_of_which_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    dataset, teacher = tiny_dataset()
+    wrong = replace(teacher, vectors=lambda: tuple(torch.full_like(part, float("nan")) for part in teacher.vectors()))
+    with pytest.raises(DcmqError, match=r"^DCMQ \(npc\) of 16 bits, seed 0, on tiny: (target|the loss)"):
+        runs.run(config(epochs=1), dataset, wrong)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EACCES], ids=errno.errorcode.get)
+def test_a_run_that_cannot_be_written_is_one_line_and_is_trained_where_there_is_room_again(tmp_path, monkeypatch, code):
+    monkeypatch.setenv("DCMQ_HOME", str(tmp_path))
+    data, made = tiny_dataset(), tempfile.mkstemp
+
+    def refuse(*words, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(DcmqError, match="^(no space left to|cannot) write .*DCMQ_HOME") as caught:
+        runs.run(config(epochs=1), *data)
+    assert "\n" not in str(caught.value) and not list((tmp_path / "runs").glob("*/*.json"))
+    monkeypatch.setattr(tempfile, "mkstemp", made)
+    assert runs.run(config(epochs=1), *data)["losses"]

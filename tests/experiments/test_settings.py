@@ -34,7 +34,9 @@ def test_data_options_are_read_and_bad_ones_refused():
         ("coco", "image_size=0", "image_size is a number from 1 on"),
         ("scenes", "query=-5", "query is a number from 1 on"),
         ("scenes", "query=²", "query is a whole number"),
-        ("scenes", "label_missing=nan", "label_missing is a number from 0 on"),
+        *(("scenes", f"query={text}", "query is a whole number") for text in ("1_0", "+1", "１", "٣", "1__0")),
+        *(("scenes", f"label_missing={text}", "label_missing is a number") for text in ("0_1", "0.1_0", "+0.1", "0.１", "inf")),
+        ("scenes", "label_missing=nan", "label_missing is a number"),
         ("scenes", "label_missing=x", "label_missing is a number"),
         ("scenes", "image_size=32", "'image_size' is no option of scenes"),
         ("scenes", "name=3", "'name' is no option of scenes"),
@@ -81,6 +83,19 @@ def test_blanks_stand_in_quotes_and_brackets(text, values):
 def test_settings_are_finite_and_stand_once(text):
     with pytest.raises(DcmqError, match="settings: "):
         parsed_settings(text)
+
+
+@pytest.mark.parametrize("text", ["1_0", "+1", "１", "٣", "1_0.5", "0.1_0", "nan", "inf", "'1_0'", '"１"', "[64,\"1_0\"]"])
+@pytest.mark.parametrize("name", ["epochs", "tau", "text_hidden", "DCMH.gamma"])
+def test_numbers_are_written_in_the_digits_0_to_9(name, text):
+    with pytest.raises(DcmqError, match=f"settings: {name}=.* is no number as 10, 0.5 or 1e-4 are: write it so"):
+        parsed_settings(f"{name}={text}")
+
+
+def test_numbers_that_json_alone_does_not_know_are_numbers():
+    assert parsed_settings("epochs=03 tau=.5 tau_q=1. gumbel_form=raw") == {
+        "epochs": 3, "tau": 0.5, "tau_q": 1.0, "gumbel_form": "raw",
+    }  # fmt: skip
 
 
 def test_a_value_nested_without_end_is_text_and_no_setting_takes_it():

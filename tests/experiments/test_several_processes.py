@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,16 @@ torch.distributed.destroy_process_group()  # else the threads that talk to the o
 """
 
 
-def ran(script: str, folder: Path, processes: int) -> str:
+def ran(
+    script: str, folder: Path, processes: int, surroundings: Mapping[str, str] = {}, seconds: int = 600  # noqa: B006
+) -> str:
     folder.mkdir()
     file = folder / "script.py"
     file.write_text(script.format(tests=str(Path(__file__).parents[1])))
     launch = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"] if processes > 1 else []
-    environment = {"DCMQ_HOME": str(folder), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    environment = {"DCMQ_HOME": str(folder), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", **surroundings}
     done = subprocess.run(
-        [sys.executable, *launch, str(file)], capture_output=True, text=True, timeout=600, env=environment
+        [sys.executable, *launch, str(file)], capture_output=True, text=True, timeout=seconds, env=environment
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -89,3 +92,38 @@ def test_two_processes_train_every_method_as_one_does(tmp_path):
 
 def test_what_goes_wrong_in_the_first_process_is_told_to_all(tmp_path):
     assert sorted(ran(REFUSED, tmp_path / "two", 2).split("\n"))[-2:] == ["told 0", "told 1"]
+
+
+ALONE = """
+import sys
+sys.path.insert(0, {tests!r})
+from dcmq.experiments import runs
+from dcmq.training.processes import is_first, world_size
+from tiny import config, tiny_dataset
+
+assert world_size() == 1 and is_first()
+record = runs.run(config(epochs=1), *tiny_dataset(), r=10)
+assert record == runs.run(config(epochs=1), *tiny_dataset(), r=10)
+print("loss", record["losses"], flush=True)
+"""
+SLURM = {
+    "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2",
+    "SLURM_NODEID": "0", "SLURM_NODELIST": "node[1-2]", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "2",
+}  # fmt: skip
+
+
+def test_what_a_shell_says_of_other_processes_is_not_waited_for(tmp_path):
+    """As torchrun alone starts processes that train together, a run is trained here, to the same numbers."""
+    said = set()
+    for number, surroundings in enumerate(
+        (
+            {},
+            {"WORLD_SIZE": "2"},
+            {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"},
+            {"WORLD_SIZE": "many", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
+            SLURM,
+            {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "PMI_SIZE": "4", "PMI_RANK": "3"},
+        )
+    ):
+        said.add(ran(ALONE, tmp_path / str(number), 1, surroundings, seconds=120))
+    assert len(said) == 1 and next(iter(said)).startswith("loss")

@@ -116,8 +116,39 @@ def test_a_report_that_is_there_keeps_its_folder_and_no_other_takes_it(home):
     assert other.folder == named.with_name(other.folder.name) != named and other.folder.name.startswith(named.name)
     write_record(other.folder / "record.json", other.model_dump(), [])
     assert one.folder == named and other.model_copy(update={"workers": 1}).folder == other.folder
-    (named / "record.json").write_text("{" * 10_000)
-    assert one.folder.name == one.name, "a damaged record is of no question"
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (lambda text: text.replace('"clip-wide"', '"clip"'), "was damaged or edited"),
+        (lambda text: text[: len(text) // 2], "cannot be read"),
+        (lambda text: "", "cannot be read"),
+        (lambda text: "{" * 10_000, "cannot be read"),
+        (lambda text: "[]", "damaged"),
+        (lambda text: '{"runs": []}', "is no record of a report"),
+        (lambda text: '{"parameters": 3}', "is no record of a report"),
+        (lambda text: '{"parameters": ["ab", "c"]}', "is no record of a report"),
+    ],
+)
+def test_the_folder_of_a_damaged_report_is_left_alone_and_named(home, capsys, damage, line):
+    study = parameters("ablation_pqg", teacher="clip-wide")
+    first = study.folder
+    record, after = first / "record.json", []
+    for _ in range(2):  # the second report is damaged, too
+        write_record(study.folder / "record.json", study.model_dump(), [])
+        written = study.folder
+        assert written not in after and written.name.startswith(first.name)
+        content = damage((written / "record.json").read_text())
+        (written / "record.json").write_text(content)
+        after.append(written)
+        capsys.readouterr()
+        assert study.folder not in after and (written / "record.json").read_text() == content
+        said = [text for text in capsys.readouterr().err.splitlines() if str(written / "record.json") in text]
+        assert len(said) == 1 and line in said[0] and "nothing is written to its folder" in said[0]
+    for folder in after:
+        (folder / "record.json").unlink()
+    assert study.folder == record.parent, "what was deleted is free again"
 
 
 @pytest.mark.parametrize("words", ["moon " * 500, "Ж" * 100, "..", "a/../b", "moon\tstar", "雪" * 80, "C:\\x"])
@@ -135,6 +166,9 @@ def test_a_folders_name_is_one_that_any_disk_takes_and_of_this_query_alone(words
         (dict(seeds=str(2**64)), "seeds: 18446744073709551616 is none; a seed is a whole number from 0"),
         (dict(seeds="-1"), "seeds: -1 is none"),
         (dict(seeds="9" * 300), "a word of 300 letters is longer than any name may be"),
+        (dict(seeds="1_0"), "'1_0' is no comma-separated list of int values"),
+        (dict(bits="6_4"), "'6_4' is no comma-separated list of int values"),
+        (dict(settings="epochs=1_0"), "settings: epochs='1_0' is no number"),
         (dict(bits=""), "bits: none is given"),
         (dict(bits="0,32"), "bits: 0 is no length of a code"),
         (dict(methods="", controls=""), "nothing to run: name at least one of methods or controls"),
@@ -151,6 +185,12 @@ def test_parameters_that_cannot_be_get_one_line_in_the_first_cell(changes, line)
     with pytest.raises(DcmqError) as caught:
         parameters("main_results", **changes).plan()
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_parameter_to_copy_is_quoted_as_a_shell_wants_it():
+    with pytest.raises(DcmqError) as caught:
+        parameters("ablation_npc", settings='npc_scope="a b"')
+    assert shlex.split(str(caught.value).partition("say ")[2]) == ["-p", "npc_scope", "a b"]
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), -float("inf")])

@@ -1,13 +1,10 @@
 """A teacher's embeddings made in shards: those of the teacher itself, to the bit, however often the work is ended."""
 
-import os
-import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import kills
 import numpy as np
 import pytest
 import torch
@@ -26,7 +23,7 @@ from dcmq.teachers.registry import resolve_teacher
 
 pytestmark = pytest.mark.usefixtures("home")
 N = 700  # six batches of 116 or 117
-KILLS = range(int(os.environ.get("DCMQ_KILLS", "2")))  # more of them find what is rare
+KILLS = kills.seeds(1)
 
 
 class Projection(Encoder):
@@ -244,7 +241,7 @@ def test_a_shard_that_comes_damaged_is_named_and_embedded_here(home, cluster, mo
 
 
 EMBED = """
-import hashlib, os, random, signal, sys, threading, time
+import hashlib, os, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
@@ -254,70 +251,59 @@ from dcmq.teachers.registry import resolve_teacher
 
 teacher_shards._SHARD = 1
 
-def kill_one(processes, seed):
-    chance = random.Random(seed)
-    while not list(Path(os.environ["DCMQ_HOME"]).glob("cache/embeddings/*.shards/*-*.safetensors")):
-        time.sleep(0.002)
-    time.sleep(chance.uniform(0, 0.2))
-    os.kill(chance.choice(processes), signal.SIGKILL)
-
 if __name__ == "__main__":
-    _, how, seed = sys.argv
-    processes, data = [os.getpid()], load_dataset("scenes", query=100, train=100, gallery=900)
-    data = replace(data, images=np.asanyarray(data.images))
+    how, data = sys.argv[1], load_dataset("scenes", query=100, train=100, gallery=1900)
+    data, teacher = replace(data, images=np.asanyarray(data.images)), resolve_teacher("clip", "scenes")
     if how == "cluster":
-        from distributed import Client, LocalCluster
+        from distributed import LocalCluster
         cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
-        client, os.environ["DCMQ_SCHEDULER"] = Client(cluster, set_as_default=False), cluster.scheduler_address
-        processes = sorted(client.run(os.getpid).values())
-    teacher = resolve_teacher("clip", "scenes")
+        Path(os.environ["DCMQ_HOME"], "begun").touch()
+        os.environ["DCMQ_SCHEDULER"] = cluster.scheduler_address
     if how == "teacher":
         image, text = teacher.embed_dataset(data)
     else:
-        if seed:
-            threading.Thread(target=kill_one, args=(processes, int(seed)), daemon=True).start()
         made = teacher_shards.embed_in_shards(teacher, data)
         image, text = made.image, made.text
     print(hashlib.sha256(image.numpy()).hexdigest(), hashlib.sha256(text.numpy()).hexdigest())
 """
-
-
-def started(home, how, seed=""):
-    home.mkdir(parents=True, exist_ok=True)
-    script = home.parent / "embed_all.py"
-    script.write_text(EMBED)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "DCMQ_HOME": str(home)}
-    command = [sys.executable, str(script), how, str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
-    return done.returncode, done.stdout.strip(), done.stderr
+phase = kills.by_files(
+    drawing="cache/scenes/*", embedding="cache/embeddings/*.shards/*", embedded="cache/embeddings/*.safetensors"
+)
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
-    code, out, err = started(tmp_path_factory.mktemp("teacher") / "home", "teacher")
-    assert code == 0, err
-    return out
+def whole(tmp_path_factory):
+    """Undisturbed embedding, by this machine or a cluster: the words of the program, its folder, its end."""
+    root, made = tmp_path_factory.mktemp("whole"), {}
+    (root / "embed.py").write_text(EMBED)
+
+    def get(how):
+        if how not in made:
+            made[how] = [root / "embed.py", how], root / how, kills.undisturbed([root / "embed.py", how], root / how)
+        return made[how]
+
+    return get
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_changes_no_bit(outcome, tmp_path):
+def test_embedding_that_was_killed_goes_on_and_no_bit_is_another(whole, tmp_path):
+    words, folder, done = whole("here")
+    assert done.out == whole("teacher")[2].out
     for seed in KILLS:
-        place = tmp_path / f"home{seed}"
-        code, out, err = started(place, "self", seed)
-        assert code in (-signal.SIGKILL, 0), err
-        if code:
-            assert left(place)
-            code, out, err = started(place, "self")
-            assert "damaged" not in err
-        assert (code, out) == (0, outcome), err
-        assert left(place) == []
+        home = tmp_path / f"home{seed}"
+        kills.killed(words, home, kills.EVERYONE, seed, done, phase)
+        again = kills.undisturbed(words, home)
+        assert again.out == done.out and "damaged" not in again.err
+        kills.assert_same(home, folder)
 
 
 @pytest.mark.slow
-def test_a_cluster_embeds_the_same_also_where_a_worker_is_killed(outcome, tmp_path):
+def test_a_cluster_embeds_the_same_also_where_a_worker_is_killed(whole, tmp_path):
     pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    for seed in ("", *KILLS):
-        place = tmp_path / f"home{seed}"
-        code, out, err = started(place, "cluster", seed)
-        assert (code, out) == (0, outcome), err[-2000:]
-        assert left(place) == []
+    words, folder, done = whole("cluster")
+    assert done.out == whole("teacher")[2].out
+    for seed in KILLS:
+        home = tmp_path / f"home{seed}"
+        killed = kills.killed(words, home, kills.WORKER, seed, done, phase)
+        assert (killed.code, killed.out) == (0, done.out), killed.err[-3000:]
+        kills.assert_same(home, folder)

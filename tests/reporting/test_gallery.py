@@ -11,6 +11,7 @@ from dcmq.methods.dcmq.retriever import QuantizedRetriever
 from dcmq.methods.dcmq.student import Student
 from dcmq.reporting import gallery
 from dcmq.retrieval.evaluate import evaluate
+from dcmq.retrieval.metrics import tie_permutation
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,18 @@ def test_queries_in_chunks_find_the_same():
     whole = gallery.ranked_rows(tables, codes, data, 5)
     for one, other in zip(whole, gallery.ranked_rows(tables, codes, data, 5, chunk=3), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_equal_scores_are_in_the_order_of_the_metrics():
+    data, _ = several_labels()
+    tables = torch.randint(3, (20, 4, 16), generator=torch.Generator().manual_seed(0)).float()
+    codes = torch.randint(16, (70, 4), generator=torch.Generator().manual_seed(1))
+    place = {int(item): i for i, item in enumerate(tie_permutation(70))}
+    rows, _ = gallery.ranked_rows(tables, codes, data, 10, chunk=1)
+    for table, found in zip(tables, rows, strict=True):
+        score = [sum(float(table[m, c]) for m, c in enumerate(code)) for code in codes.tolist()]
+        expected = sorted(range(70), key=lambda item, score=score: (-score[item], place[item]))
+        assert found.tolist() == data.split.gallery[expected[:10]].tolist()
 
 
 def test_a_row_without_any_text_is_shown_without_text():

@@ -1,12 +1,15 @@
 """A report's folder holds one report: nothing of a former one stays beside it, and nothing is written that cannot be whole."""
 
+import os
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from kills import assert_goes_on
 from notebook_parameters import parameters
 
 from dcmq.core.errors import DcmqError
-from dcmq.reporting.page import newest_report
+from dcmq.reporting.page import newest_report, write_page
 from dcmq.reporting.report import write_report
 
 TABLE = pd.DataFrame({"mAP": [".5"]}, index=["npc"])
@@ -84,3 +87,25 @@ def test_a_report_that_is_the_same_as_before_is_the_newest_all_the_same(report, 
     write_report(parameters("ablation_pqg", seeds="0"), {"table": TABLE}, [], [])
     write_report(study, {"table": TABLE, "table-unseen": TABLE}, [], [], {"figure": figure}, FRAME, note=1)
     assert newest_report("ablation_pqg") == folder
+
+
+def test_a_report_that_was_killed_at_any_file_is_whole_after_the_next(tmp_path, monkeypatch, figure):
+    study = parameters("ablation_pqg")
+
+    def write(place):
+        monkeypatch.setenv("DCMQ_HOME", str(place))
+        monkeypatch.setenv("DCMQ_REPORTS", str(place / "reports"))
+        write_report(study, {"table": TABLE, "table-unseen": TABLE}, [], [], {"figure": figure}, FRAME, note=1)
+        write_page(["ablation_pqg"])
+
+    def write_over_another(place):
+        if not (place / "reports").exists():
+            with monkeypatch.context() as quiet:
+                quiet.setattr("os.replace", replace)
+                write(place)
+                write_report(study, {"table": TABLE * 2, "table-old": TABLE}, [], [], {}, FRAME, note=2)
+        write(place)
+
+    replace = os.replace
+    assert_goes_on(write, tmp_path / "new")
+    assert_goes_on(write_over_another, tmp_path / "again")

@@ -8,8 +8,9 @@ import nbformat
 import pytest
 
 from dcmq.core.errors import DcmqError
+from dcmq.core.executors import LostWorker
 from dcmq.reporting.page import collected, page
-from dcmq.reporting.run_notebooks import notebook_parameters, run_notebooks
+from dcmq.reporting.run_notebooks import execute, notebook_parameters, run_notebooks
 from dcmq.studies.registry import reading_order
 
 REPORT = """
@@ -160,6 +161,18 @@ def test_a_notebook_whose_kernel_or_process_is_killed_is_tried_again(home, capfd
     assert said.count("cost: its process was killed") == 3
     assert said.count("ablation_npc: its process") == said.count("captions: its process") == 1
     assert {path.parent.parent.name for path in home.glob("reports/*/*/notebook.ipynb")} == {"ablation_npc", "captions"}
+
+
+def test_a_kernel_that_dies_before_it_answers_was_lost_like_any_other(home, monkeypatch):
+    """jupyter_client says that by an error of no class of its own."""
+
+    def execute_notebook(*_, **__):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    notebook(home / "notebooks" / "cost.ipynb", "")
+    monkeypatch.setattr("papermill.execute_notebook", execute_notebook)
+    with pytest.raises(LostWorker, match="its kernel was killed"):
+        execute(home / "notebooks" / "cost.ipynb", {})
 
 
 def test_the_page_is_in_reading_order_with_generated_data_first(home):

@@ -1,18 +1,15 @@
 """Images encoded in parts, by several processes, after an end in the middle, and by a cluster."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
+from pathlib import Path
 
+import kills
 import numpy as np
 import pytest
 from finished_run import CONFIG, VOCABULARY
 from PIL import Image
 
 from dcmq.core.errors import DcmqError
-from dcmq.core.storage import load_tensors
 from dcmq.data.words import LETTERS
 from dcmq.methods.dcmq.student import make_student
 from dcmq.search import parts
@@ -20,7 +17,7 @@ from dcmq.search.collection import Collection
 from dcmq.search.pretrained import PretrainedStudent
 from dcmq.search.sources import list_images
 
-KILLS = range(int(os.environ.get("DCMQ_KILLS", "3")))  # more of them find what is rare
+KILLS = kills.seeds(1)
 
 
 @pytest.fixture(scope="module")
@@ -110,78 +107,90 @@ def test_parts_that_vanish_are_named(model, images, tmp_path, monkeypatch):
 
 
 BUILD = """
-import json, multiprocessing, os, random, signal, sys, threading, time
+import os, sys
 from pathlib import Path
-from dcmq.core.errors import DcmqError
 from dcmq.search import parts
 from dcmq.search.collection import Collection
+from dcmq.search.pretrained import PretrainedStudent
 
 parts._SMALLEST = 20
 
-def kill_one(processes, seed):
-    chance = random.Random(seed)
-    while not list(Path(sys.argv[1]).glob("parts/*.safetensors")):
-        time.sleep(0.005)
-    time.sleep(chance.uniform(0, 0.3))
-    os.kill(chance.choice(processes()), signal.SIGKILL)
-
-def children():
-    return [child.pid for child in multiprocessing.active_children()]
-
 if __name__ == "__main__":
-    _, folder, images, how, seed = sys.argv
-    scheduler = ""
+    _, model, images, how = sys.argv
+    collection, options = Collection.create("c", PretrainedStudent.load(Path(model))), {}
     if how == "cluster":
-        from distributed import Client, LocalCluster
+        from distributed import LocalCluster
         cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
-        client, scheduler = Client(cluster, set_as_default=False), cluster.scheduler_address
-        processes = sorted(client.run(os.getpid).values())
-    if seed:
-        find = (lambda: processes) if how == "cluster" else {"worker": children, "self": lambda: [os.getpid()]}[how]
-        threading.Thread(target=kill_one, args=(find, int(seed)), daemon=True).start()
-    print(Collection(folder).update_images(images, workers=2, scheduler=scheduler)[:4])
+        Path(os.environ["DCMQ_HOME"], "begun").touch()
+        options = {"scheduler": cluster.scheduler_address}
+    print(collection.update_images(images, **options or {"workers": int(how)})[:4])
 """
+phase = kills.by_files(
+    student="c/model.safetensors", encoding="c/parts/*", index="c/images.safetensors", notes="c/files.safetensors"
+)
 
 
-def build(folder, model, images, how="worker", seed=""):
-    """A build in a process of its own; its exit code and what it printed."""
-    folder.mkdir(exist_ok=True)
-    shutil.copy(model, folder)
-    (folder.parent / "build.py").write_text(BUILD)
-    command = [sys.executable, str(folder.parent / "build.py"), str(folder), str(images), how, str(seed)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    return done.returncode, done.stdout.strip(), done.stderr
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """The words of a build by so many processes, or a cluster; and a function that gives what an undisturbed one leaves and how long
+    it takes: of a new collection, or of one whose images have been added to, replaced and removed since."""
+    root, rng = tmp_path_factory.mktemp("scene"), np.random.default_rng(1)
 
+    def draw(*numbers):
+        for number in numbers:
+            Image.fromarray(rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(root / "images" / f"{number:03}.png")
 
-def stored(folder):
-    """All that was written, to the byte; safetensors orders the texts beside it by chance."""
-    found = [load_tensors(folder / name) for name in ("images.safetensors", "files.safetensors")]
-    return [({name: value.numpy().tobytes() for name, value in tensors.items()}, texts) for tensors, texts in found]
+    (root / "images").mkdir()
+    (root / "build.py").write_text(BUILD)
+    student = PretrainedStudent(make_student(CONFIG, len(VOCABULARY)), CONFIG, VOCABULARY, 40, LETTERS)
+    student.save(root / "model.safetensors")
+    draw(*range(200))
+    Collection.create(root / "old" / "c", student).update_images(root / "images")
+    draw(*range(50, 80), *range(200, 400))
+    for number in range(20):
+        (root / "images" / f"{number:03}.png").unlink()
+    (root / "images" / "077.png").write_bytes(b"no image")
+    made = {}
+
+    def words(how):
+        return [root / "build.py", root / "model.safetensors", root / "images", how]
+
+    def whole(how, old):
+        if (how, old) not in made:
+            folder = begun(tmp_path_factory.mktemp("whole") / "home", old)
+            made[how, old] = folder, kills.undisturbed(words(how), folder)
+        return made[how, old]
+
+    def begun(folder, old):
+        return Path(shutil.copytree(root / "old", folder)) if old else folder
+
+    return words, whole, begun
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_changes_no_byte(model, images, tmp_path):
-    """Of one of two workers: the build goes on. Of the build itself: the next one goes on from the parts that are done."""
-    counted = "(149, 0, 0, ['077.png'])"
-    Collection.create(tmp_path / "one", PretrainedStudent.load(model)).update_images(images)
+@pytest.mark.parametrize("how", ["1", "2"])
+def test_a_build_that_was_killed_goes_on_and_no_byte_is_another(scene, tmp_path, how):
+    words, whole, begun = scene
     for seed in KILLS:
-        code, out, err = build(tmp_path / f"worker{seed}", model, images, "worker", seed)
-        assert (code, out) == (0, counted), err
-        assert "Traceback" not in err and not (tmp_path / f"worker{seed}" / "parts").exists()
-        code, out, err = build(tmp_path / f"self{seed}", model, images, "self", seed)
-        assert code in (-signal.SIGKILL, 0)
-        if code:
-            assert build(tmp_path / f"self{seed}", model, images)[:2] == (0, counted)
-        assert stored(tmp_path / f"worker{seed}") == stored(tmp_path / f"self{seed}") == stored(tmp_path / "one")
+        old = seed % 2 == 1
+        folder, done = whole(how, old)
+        home, whom = begun(tmp_path / f"home{seed}", old), kills.MAIN if how == "2" and seed % 4 < 2 else kills.EVERYONE
+        kills.killed(words(how), home, whom, seed, done, phase)
+        assert "damaged" not in kills.undisturbed(words(how), home).err
+        kills.assert_same(home, folder)
 
 
 @pytest.mark.slow
-def test_a_cluster_encodes_the_same_also_where_a_worker_is_killed(model, images, tmp_path):
-    pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    Collection.create(tmp_path / "one", PretrainedStudent.load(model)).update_images(images)
-    for seed in ("", *KILLS):
-        code, out, err = build(tmp_path / f"cluster{seed}", model, images, "cluster", seed)
-        assert (code, out) == (0, "(149, 0, 0, ['077.png'])"), err
-        assert stored(tmp_path / f"cluster{seed}") == stored(tmp_path / "one")
+@pytest.mark.parametrize("how", ["2", "cluster"])
+def test_a_worker_that_is_killed_changes_no_byte(scene, tmp_path, how):
+    if how == "cluster":
+        pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    words, whole, _ = scene
+    folder, done = whole(how, False)
+    kills.assert_same(folder / "c", whole("1", False)[0] / "c")
+    for seed in KILLS:
+        home = tmp_path / f"home{seed}"
+        killed = kills.killed(words(how), home, kills.WORKER, seed, done, phase)
+        assert (killed.code, killed.out) == (0, "(379, 0, 0, ['077.png'])"), killed.err[-3000:]
+        assert "Traceback" not in killed.err
+        kills.assert_same(home, folder)

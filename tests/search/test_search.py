@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from finished_run import CONFIG, VOCABULARY, write_finished_run
+from kills import assert_goes_on
 from PIL import Image
 
 from dcmq.codes.assign import lookup_tables
@@ -113,6 +114,17 @@ def test_a_collection_follows_its_folder_without_training(tmp_path, images):
     assert again.add_texts(["red sea", "boat", "red sea", "unheard-of", ""]) == (2, ["unheard-of", ""])
     assert again.add_texts(["boat"]) == (0, [])
     assert {hit.id for hit in again.search("texts", image=images / "z.png")} == {"red sea", "boat"}
+
+
+def test_a_build_that_was_killed_at_any_file_goes_on(tmp_path, images):
+    model = search_model()
+
+    def build(place):
+        collection = Collection.create(place / "c", model)
+        collection.update_images(images)
+        collection.add_texts(["red sea", "boat"])
+
+    assert_goes_on(build, tmp_path / "places")
 
 
 def code_of(collection, name):

@@ -4,8 +4,11 @@ import importlib.util
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from dcmq.codes.assign import assign, lookup_tables
 from dcmq.codes.pack import pack, unpack
 from dcmq.config import StudentConfig
 from dcmq.core.errors import DcmqError
+from dcmq.data.open_images import reason_unread
 from dcmq.data.resize import image_array, resize
 from dcmq.data.words import LATIN, LETTERS, LETTERS_AND_DIGITS, folded, words
 from dcmq.methods.dcmq.student import make_student
@@ -143,6 +147,47 @@ def test_the_reader_reads_every_kind_of_image_as_training_does(exported, photos)
     turned, upright = (student.read_image(photos / f"turned{orientation}.jpg") for orientation in (6, 1))
     assert np.abs(turned.astype(int) - upright).mean() > 10, "it is turned"
     assert student.read_image(photos / "fading.png")[:, :3].min() > 230, "on white"
+
+
+def blank_png(path, width, height):
+    """A PNG that says how large it is, and holds no pixels."""
+    header = struct.pack(">II5B", width, height, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    parts = (struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c)) for kind, c in chunks)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+@pytest.mark.parametrize("pixels", [64_010_000, 100_000_000, 200_000_000, 10**12])
+def test_the_reader_refuses_the_sizes_that_training_refuses_and_says_so_in_a_line(tmp_path, exported, pixels, recwarn):
+    file, student = blank_png(tmp_path / "large.png", pixels // 10_000, 10_000), reader(exported).Student()
+    with pytest.raises(ValueError, match="is too large") as caught:
+        student.read_image(file)
+    assert str(caught.value) == f"{file} {reason_unread(file)}" and not recwarn.list
+
+
+def test_the_reader_passes_on_no_warning_of_pillow_that_training_silences(tmp_path, exported, photos, recwarn):
+    """Used as a module, too; and it adds its filters once."""
+    student = reader(exported).Student()
+    palette = Image.open(photos / "palette.png")
+    palette.info["transparency"] = bytes(range(256))
+    palette.save(tmp_path / "palette.png", transparency=bytes(range(256)))
+    for file in (photos / "broken exif.jpg", tmp_path / "palette.png"):
+        student.read_image(file)
+    count = len(warnings.filters)
+    large = tmp_path / "large.jpg"  # beyond Pillow's limit, and read at a half of its size
+    Image.new("L", (9500, 9500)).save(large)
+    assert student.read_image(large).shape == (40, 40, 3) and not recwarn.list and len(warnings.filters) == count
+
+
+def test_the_reader_names_what_is_too_large_for_the_index(tmp_path, exported, capsys):
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "images" / "a.png")
+    file, module = blank_png(tmp_path / "images" / "b.png", 10_000, 10_000), reader(exported)
+    module.index(module.Student(), tmp_path / "images", tmp_path / "gallery")
+    said = capsys.readouterr()
+    assert said.err == f"left out, {file} is too large: 100 million pixels, more than 64 million\n"
+    assert said.out.startswith("1 images")
 
 
 def test_the_reader_leaves_out_hidden_files_and_names_that_are_not_utf8(tmp_path, exported, capsys):

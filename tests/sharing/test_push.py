@@ -1,8 +1,10 @@
 """A student handed on: what is in the folder, and the hub's answers, good and bad."""
 
+import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +183,19 @@ def test_the_command_writes_and_says_how_to_load(run, tmp_path):
     assert f"dcmq search build photos --run {tmp_path / 'out'} --images DIR" in result.stdout
     assert "no license" not in result.stdout and "no license" in dcmq("push", run, tmp_path / "other").stdout
     assert metadata_load(tmp_path / "out" / "README.md")["license"] == "mit"
+
+
+@pytest.mark.parametrize("name", ["with blanks", "it's", "$HOME `x` &", 'a"b', "größe", "-x"])
+def test_commands_to_copy_are_quoted_as_a_shell_wants_it(run, tmp_path, name):
+    target = tmp_path / name
+    result = dcmq("push", "npc-32", target)
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("search ")]
+    assert shlex.split(line.removeprefix("search"))[4:] == ["--run", str(target), "--images", "DIR"]
+    card = (target / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall("^dcmq search build .*", card, re.M)
+    assert shlex.split(command)[4:6] == ["--run", name]
+    (call,) = re.findall(r"from_pretrained\((.*)\)", card)
+    assert ast.literal_eval(call) == name
 
 
 def test_mistakes_are_one_line_and_leave_nothing(run, home, tmp_path):

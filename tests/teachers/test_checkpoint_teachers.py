@@ -307,3 +307,56 @@ def test_blip_folders_that_do_not_fit(blip_folder, monkeypatch):
     refused("it is a bert model")
     (folder / "config.json").unlink()
     refused("no config.json")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["~", "~nobody-of-this-name", "~nobody-of-this-name/x", "a\0b", "x" * 5000, "x/" * 3000, " ", ".", "..", "/", "no\nwhere",
+     "/dev/null", "config.json", "config.json/", "http://localhost/x", "Salesforce/blip-itm-base-coco", "\udcff"],
+)  # fmt: skip
+def test_folders_of_blip_that_are_none_are_one_line(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(blip, "require_reachable", None)  # the hub is not asked
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(DcmqError, match="teacher blip-vit-b: no BLIP model in .* .it has no config.json.: download") as caught:
+        resolve_teacher(f"blip-vit-b:{name}", "coco")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["blip-vit-b:", "clip:", "clip-wide:", "open_clip:", "precomputed:", "albef:"])
+def test_a_name_that_ends_with_its_colon_is_refused(name):
+    with pytest.raises(DcmqError, match=f"teacher {name[:-1]} needs weights .*: say teacher={name[:-1]}"):
+        resolve_teacher(name, "scenes")
+
+
+def test_blip_in_a_folder_named_in_other_ways(blip_folder, monkeypatch):
+    _, folder = blip_folder
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.chdir(folder)
+    plain = resolve_teacher(f"blip-vit-b:{folder}", "coco")
+    for name in (f"{folder}/", f"~/{folder.name}", ".", f"{folder}//", f"{folder}/../{folder.name}"):
+        assert resolve_teacher(f"blip-vit-b:{name}", "coco").fingerprint == plain.fingerprint
+
+
+def test_blips_folder_runs_no_code_and_unpickles_nothing(blip_folder, tmp_path):
+    _, folder = blip_folder
+    trap = tmp_path / "trapped"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "mine.py").write_text(f"open({str(trap)!r}, 'w')\n")
+    own = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
+    (folder / "config.json").write_text(json.dumps(config | own))
+    with pytest.raises(DcmqError, match="holds no whole BLIP model") as caught:
+        resolve_teacher(f"blip-vit-b:{folder}", "coco")
+    assert "\n" not in str(caught.value)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").unlink()
+
+    class Trap:
+        def __reduce__(self):
+            return open, (str(trap), "w")
+
+    torch.save({"text_proj.weight": Trap()}, folder / "pytorch_model.bin")
+    with pytest.raises(DcmqError, match="holds no whole BLIP model") as caught:
+        resolve_teacher(f"blip-vit-b:{folder}", "coco")
+    assert "\n" not in str(caught.value) and not trap.exists()

@@ -4,6 +4,7 @@ annotations/instances_*.json, annotations/captions_*.json, one folder of images 
 """
 
 import json
+import re
 import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -13,18 +14,23 @@ import numpy as np
 from dcmq.core.errors import DcmqError
 from dcmq.core.hashing import digest
 from dcmq.core.paths import cache_dir
+from dcmq.core.storage import read_json
 from dcmq.data.bow import bag_of_words
 from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.dataset import RetrievalDataset
-from dcmq.data.decode import DECODER, decoded, image_key
+from dcmq.data.decode import DECODER, decoded, image_key, names_key
 from dcmq.data.downloads import Archive
 from dcmq.data.options import check_fit, check_whole
-from dcmq.data.readers.layout import nfc, on_disk, one_file, outside, whole
+from dcmq.data.readers.layout import nfc, on_disk, one_file, open_file, outside, whole
+from dcmq.data.replaced import content_choices
 from dcmq.data.source import Source
 from dcmq.data.splits import draw_split
 
 _HOST = "http://images.cocodataset.org"
 _NEEDED = {"images", "annotations", "categories", "id", "file_name", "name", "image_id", "category_id", "caption"}
+# Most of a file are numbers of polygons: left out before it is read, they take neither time nor memory. No text can look like
+# that, as its quotes have a backslash before them.
+_POLYGONS, _NOTHING = re.compile(rb'"segmentation"\s*:\s*\[[-+.0-9eE, \t\r\n\[\]]*\]'), b'"segmentation": 0'
 _PUBLISHED = Population(
     counts={"images": 123_287, "classes": 80, "with label": 122_218, "label ones": 357_627, "kept": 122_218},
     query=5000,
@@ -58,8 +64,9 @@ def load_coco(
     check_whole("coco", {"query": query, "train": train, "words": words, "image_size": image_size, "seed": seed})
     source = read_coco(root, ignore_classes)
     check_fit("coco", len(source.ids), query, train)
-    key = image_key(source.root, source.files, image_size)
-    images, broken = decoded(cache_dir() / f"coco-{key}", key, source.files, image_size, "coco")
+    key, names = (make(source.root, source.files, image_size) for make in (image_key, names_key))
+    folder = cache_dir() / f"coco-{key}"
+    images, broken = decoded(folder, key, source.files, image_size, "coco")
     whole = source.rows(np.setdiff1d(np.arange(len(source.ids)), list(broken)))
     split = draw_split(len(whole.ids), query, train, seed=seed)
     bow, vocabulary = bag_of_words([" ".join(texts) for texts in whole.captions], split.train, max_words=words)
@@ -72,7 +79,7 @@ def load_coco(
         ignore_classes=list(ignore_classes),
         dropped=source.dropped | {"not decodable": len(broken)},
         pictures=len(whole.ids),  # its name stays: the fingerprint is a hash of it
-    )
+    ) | content_choices(names, read_json(folder / "images.proof.json")["sha256"])
     return RetrievalDataset(
         name="coco",
         ids=whole.ids,
@@ -87,7 +94,7 @@ def load_coco(
         split=split,
         fingerprint=digest(choices, split.hash, whole.ids, whole.labels, list(vocabulary)),
         choices=choices,
-        image_code=DECODER,
+        image_code="" if "content" in choices else DECODER,
     )
 
 
@@ -215,7 +222,7 @@ def _entries(path: Path, content: dict, part: str, **kinds: type) -> list[dict]:
     for number, entry in enumerate(content[part]):
         for field, kind in kinds.items():
             value = entry.get(field) if isinstance(entry, dict) else None
-            if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and abs(value) >= 2**63):
+            if type(value) is not kind or (kind is int and abs(value) >= 2**63):
                 what = "a whole number" if kind is int else "a text"
                 raise DcmqError(
                     f"coco: entry {number} of {part} in {path.name} has {value!r:.80} as {field}, where {what} is meant: "
@@ -231,10 +238,11 @@ def _needed(entry: dict) -> dict:
 
 def _json(path: Path, *parts: str) -> dict:
     """The needed fields of a file, which has ``parts``, each a list."""
+    if not path.exists():
+        raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive")
     try:
-        content = json.loads(path.read_bytes(), object_hook=_needed)
-    except FileNotFoundError:
-        raise DcmqError(f"coco: {path} is missing; unpack COCO's annotation archive") from None
+        with open_file(path) as file:
+            content = json.loads(_POLYGONS.sub(_NOTHING, file.read()), object_hook=_needed)
     except (ValueError, RecursionError) as error:
         raise DcmqError(f"coco: {path} is no JSON ({error}); unpack it again") from None
     lacking = [part for part in parts if not isinstance(content, dict) or not isinstance(content.get(part), list)]

@@ -25,6 +25,8 @@ _AROUND = re.compile(
 )
 _WRAPPED = re.compile(rf"({_QUOTED})|(?:(?:np|numpy)\.\w+|Decimal)\(\s*({_QUOTED}|[^()'\"]*)\)", re.DOTALL)
 _CODE = re.compile(r"""[a-zA-Z]{,2}("[^"]*"|'[^']*')""")  # such as f'x', which is no text before it is executed
+# What Python shows of an object that has no spelling of its own: <Color.RED: 1>, <Access.R|W: 3>, <label.Red object at 0x7f>.
+_OBJECT = re.compile(r"<[\w.|]+: [^<>]*>|<[^<>]* at 0x[0-9a-fA-F]+>|<(?:class|enum|module|function) [^<>]*>")
 _ITEM = re.compile(rf"""\s*(?:({_QUOTED})\s*(?:,|$|(?=["']))|([^\s,"'\[\](){{}}][^,\[\]{{}}]*)(?:,|$))""", re.DOTALL)
 
 
@@ -37,8 +39,10 @@ def listed(cell: Cell, bare: bool = False) -> list[str] | None:
             ``'red', 'round'``, and lists in ``array()`` or ``set()``, or in quotation marks once more.
 
     Raises:
-        ValueError: it begins as a list and is none.
+        ValueError: it begins as a list and is none; or, with ``bare``, objects of Python stand there in the place of names.
     """
+    if bare and any(map(_OBJECT.search, cell if isinstance(cell, tuple) else (cell,))):
+        raise ValueError("what Python shows of an object")
     if isinstance(cell, tuple):
         return _names(cell)
     text = cell.strip()

@@ -1,44 +1,68 @@
 """Files, found where a user would have unpacked them and as their names are spelt; and their lines."""
 
 import codecs
+import errno
 import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from dcmq.core.errors import DcmqError
 
+_OF_MACS = "__MACOSX"  # a folder beside what was packed there, with files of the same names
+
 
 def locate(name: str, root: Path, wanted: dict[str, str], hint: str) -> dict[str, Path]:
-    """The place of each path of ``wanted``: under ``root`` or up to two folders below it.
+    """The place of each path of ``wanted``: under ``root`` or up to two folders below it, as high as it is.
 
     Args:
-        wanted: path, such as ``meta/tags``, to the archive that holds it.
+        wanted: path, such as ``meta/tags``, to the archive that holds it. One with a suffix is a file, another a folder.
         hint: what to do about missing ones.
 
     Raises:
-        DcmqError: names all that are missing, each with its archive.
+        DcmqError: names all that are missing, each with its archive; or one that is there twice, or a folder in the place of a file.
     """
     places, missing = {}, []
     for path, archive in wanted.items():
-        place = next((p for depth in ("", "*/", "*/*/") for p in sorted(root.glob(depth + path))), None)
-        if place is None:
-            missing.append(f"{path} (of {archive})")
+        is_kind, kind = (os.path.isfile, "file") if Path(path).suffix else (os.path.isdir, "folder")
+        levels = [sorted(root.glob(depth + path), key=_by_link) for depth in ("", "*/", "*/*/")]
+        there = next(filter(None, ([p for p in level if is_kind(p) and _OF_MACS not in p.parts] for level in levels)), [])
+        other = next((p for level in levels for p in level), None)
+        if not there and other is not None:
+            raise DcmqError(f"{name}: {other} is no {kind}: unpack {archive} again")
+        if second := next((p for p in there if not os.path.samefile(p, there[0])), None):
+            raise DcmqError(f"{name}: both {there[0]} and {second} are there: keep one of them under {root}")
+        if there:
+            places[path] = there[0]
         else:
-            places[path] = place
+            missing.append(f"{path} (of {archive})")
     if missing:
         raise DcmqError(f"{name}: missing under {root}: {', '.join(missing)}. {hint}")
     return places
 
 
+def _by_link(path: Path) -> tuple[bool, Path]:
+    """What sorts a file before a link to it: others lie beside the file."""
+    return path.resolve() != path, path
+
+
+def open_file(path: Path, archive: str = "it") -> BinaryIO:
+    """The file, opened to be read. Raises DcmqError if it is none, such as a folder or a pipe, or cannot be read; ``archive`` is what
+    to unpack then."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise OSError(errno.EINVAL, "it is no file")  # a pipe would be waited for
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DcmqError(f"{path} cannot be read ({reason}): check its permissions, or unpack {archive} again") from None
+
+
 def text(path: Path) -> str:
     """The text of a file, read as UTF-16 where it says so, as UTF-8 where it is that, else as Latin-1. Raises DcmqError if it cannot be read."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DcmqError(
-            f"{path} cannot be read ({error.strerror}): check its permissions, or unpack it again"
-        ) from None
+    with open_file(path) as file:
+        content = file.read()
     try:
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")

@@ -90,6 +90,8 @@ def _hdf5_array(file: h5py.File, key: str, kind: str) -> np.ndarray | tuple[int,
         return _dereferenced(file, key, array)
     if array.dtype != np.uint8 or array.ndim != 4 or 3 not in (array.shape[1], array.shape[3]):
         raise DcmqError(f"{file.filename}: {key} is {array.dtype} {array.shape}, not images: uint8 (n, 3, W, H)")
+    if 0 in array.shape:
+        raise DcmqError(f"{file.filename}: {key} is {array.shape}: it holds no pixels; write the file again, or fetch it again")
     return array.shape
 
 

@@ -128,6 +128,8 @@ def _binary(array: MatArray, n: int) -> np.ndarray:
     name = f"{array.path}: {array.key}"
     if value.dtype.kind not in "biuf":
         raise DcmqError(f"{name} holds {value.dtype}, not numbers")
+    if not value.size:
+        raise DcmqError(f"{name} is {value.shape}: it holds nothing; write the file again, or fetch it again")
     if value.ndim != 2 or n not in value.shape:
         raise DcmqError(f"{name} is {value.shape}, but there are {n:,} images: the files do not belong together")
     if value.shape[0] != n:

@@ -43,7 +43,7 @@ def read_mirflickr(root: Path, population: str = "20015") -> Source:
     archives = {"doc/common_tags.txt": PHOTOS, "meta/tags": PHOTOS, "water.txt": ANNOTATIONS}
     places = locate("mirflickr", root, archives, f"Unpack both there, fetch them with --download, or from {PAGE}")
     vocabulary = tuple(line.rsplit(None, 1)[0] for line in lines(places["doc/common_tags.txt"]))
-    files = {int(m[1]): p for p in places["meta/tags"].iterdir() if (m := re.fullmatch(r"tags(\d+)\.txt", p.name))}
+    files = _tag_files(places["meta/tags"])
     ids = np.array(sorted(files))
     if not len(ids):
         raise DcmqError(f"mirflickr: no tags<ID>.txt in {places['meta/tags']}; unpack {PHOTOS} again")
@@ -86,6 +86,16 @@ def read_mirflickr(root: Path, population: str = "20015") -> Source:
         choices={"population": population},
     )
     return whole.rows(np.flatnonzero(kept))
+
+
+def _tag_files(folder: Path) -> dict[int, Path]:
+    """The files of tags by ID. Raises DcmqError where two are of one, as tags1.txt and tags01.txt are."""
+    files: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        found = re.fullmatch(r"tags([0-9]{1,18})\.txt", path.name)
+        if found and (other := files.setdefault(int(found[1]), path)) != path:
+            raise DcmqError(f"mirflickr: {other} and {path.name} are of one image: keep one of them")
+    return files
 
 
 def _matrix(tags: list[tuple[str, ...]], vocabulary: tuple[str, ...]) -> csr_matrix:

@@ -7,6 +7,7 @@ All files have one line per image in the same order. Tags are AllTags1k.txt, fro
 images; TrainTestLabels is not used, one of its lines is broken.
 """
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 from dcmq.core.errors import DcmqError
 from dcmq.data.catalog import DatasetEntry, Population, ReadOptions, register_dataset
 from dcmq.data.downloads import Archive
-from dcmq.data.readers.layout import is_file, lines, locate, nfc, outside
+from dcmq.data.readers.layout import is_file, lines, locate, nfc, open_file, outside
 from dcmq.data.source import Source, row_words
 
 PAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
@@ -119,10 +120,8 @@ def read_nuswide(root: Path, population: str = "tc21") -> Source:
 
 def _flags(path: Path, n: int) -> np.ndarray:
     """(n,) uint8 0/1 from a file with one a line."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DcmqError(f"nuswide: {path} cannot be read ({error.strerror}): unpack Groundtruth.zip again") from None
+    with open_file(path, "Groundtruth.zip") as file:
+        content = file.read()
     flags = np.frombuffer(content.translate(None, _BLANKS), np.uint8) - ord("0")
     if len(flags) != n or flags.max(initial=0) > 1:
         for number, line in enumerate(content.split(b"\n"), 1):
@@ -135,7 +134,7 @@ def _flags(path: Path, n: int) -> np.ndarray:
 def _tag_matrix(path: Path, n: int, width: int) -> csr_matrix:
     """(n, width) 0/1 from as many figures a line, whatever blanks stand between them."""
     indices, starts = [], [0]
-    with path.open("rb") as file, tqdm(file, total=n, desc="tags", unit="image") as bar:
+    with open_file(path, "NUS_WID_Tags.zip") as file, tqdm(file, total=n, desc="tags", unit="image") as bar:
         for number, line in enumerate(bar, 1):
             flags = np.frombuffer(line.translate(None, _BLANKS), np.uint8) - ord("0")
             if not len(flags):
@@ -151,12 +150,14 @@ def _tag_matrix(path: Path, n: int, width: int) -> csr_matrix:
 
 
 def _image_folder(root: Path, beside: Path, names: list[str]) -> Path:
-    """The folder in which the first of ``names`` that is anywhere lies."""
+    """The folder in which the first of ``names`` that is anywhere lies. Raises DcmqError where it lies in two."""
     folders = [base / part for base in (root, beside.parent, beside) for part in ("Flickr", "images", "Images", "")]
     for name in names[:1000]:
-        for folder in folders:
-            if is_file(folder / name):
-                return folder
+        there = [folder for folder in folders if is_file(folder / name)]
+        if second := next((f for f in there if not os.path.samefile(f / name, there[0] / name)), None):
+            raise DcmqError(f"nuswide: {name} lies in both {there[0]} and {second}: keep one of them under {root}")
+        if there:
+            return there[0]
     raise DcmqError(f"nuswide: no image of Imagelist.txt under {root / 'Flickr'}. {IMAGES}")
 
 
