@@ -126,7 +126,7 @@ def assign_lists(codebooks: Tensor, codes: np.ndarray, centroids: np.ndarray) ->
 
 
 def lists_for(gallery: Gallery, recall: float, queries: Queries, k: int) -> tuple[int, float]:
-    """How many lists a query has to look at, and the mean recall@``k`` of the exact ranking that this gives.
+    """The number of lists that a query has to look at, and the mean recall@``k`` of the exact ranking that this gives.
 
     Chosen as the least of a row of growing numbers that reaches ``recall`` on one half of the queries, and measured on the other.
 

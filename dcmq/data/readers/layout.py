@@ -43,7 +43,7 @@ def locate(name: str, root: Path, wanted: dict[str, str], hint: str) -> dict[str
 
 
 def _by_link(path: Path) -> tuple[bool, Path]:
-    """What sorts a file before a link to it: others lie beside the file."""
+    """A key that sorts a file before a link to it: others lie beside the file."""
     return path.resolve() != path, path
 
 
