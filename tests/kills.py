@@ -102,8 +102,10 @@ class Program:
             found = [process for process in self.processes() if _runs(process, whom)]
             if not found:
                 return False
-            with suppress(psutil.NoSuchProcess):
+            try:
                 chance.choice(found).kill()
+            except psutil.NoSuchProcess:
+                return False
         return True
 
     def ended(self) -> Ended:
@@ -203,15 +205,16 @@ def killed(
     time.sleep(moment)
     while at_writing and program.is_running() and not being_written(folder):
         time.sleep(0.0005)
-    while program.is_running() and not program.kill(whom, chance):
+    hit = False
+    while program.is_running() and not (hit := program.kill(whom, chance)):
         time.sleep(0.02)
     when, files = program.seconds(), being_written(folder)
     how = phase(folder, program.start) + (f", writing {', '.join(sorted(files))}" if files else "")
     done = program.ended()
     if whom in (EVERYONE, MAIN):
         assert done.code in (-signal.SIGKILL, 0), done.err[-3000:]
-        how = how if done.code else "it had ended"
-    print(f"kill {seed} of {whom}: after {when:.2f} of {whole.seconds:.2f} s: {how}")
+        hit = done.code != 0
+    print(f"kill {seed} of {whom}: after {when:.2f} of {whole.seconds:.2f} s: {how if hit else 'it had ended'}")
     return done
 
 

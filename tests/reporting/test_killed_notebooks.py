@@ -5,7 +5,7 @@ import kills
 import nbformat
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, kills.MANY]  # two minutes for the first kill of each kind
 KILLS = kills.seeds(1)
 
 PARAMETERS = """
@@ -89,7 +89,7 @@ def whole(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=kills.MANY)])
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_a_batch_that_was_killed_is_whole_when_it_is_run_again(whole, tmp_path, jobs):
     words, names, folder, done = whole(jobs)
     for seed in KILLS:
@@ -99,8 +99,8 @@ def test_a_batch_that_was_killed_is_whole_when_it_is_run_again(whole, tmp_path, 
         kills.assert_same(home, folder)
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=kills.MANY)])
-@pytest.mark.parametrize("whom", [kills.KERNEL, pytest.param(kills.WORKER, marks=kills.MANY)])
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("whom", [kills.KERNEL, kills.WORKER])
 def test_a_kernel_or_its_process_that_is_killed_is_replaced(whole, tmp_path, jobs, whom):
     words, names, folder, done = whole(jobs)
     for seed in KILLS:
