@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -253,11 +254,19 @@ def test_export_writes_a_table_for_lance(tmp_path, collection):
 
 def test_lists_are_built_on_request(tmp_path, images, run_folder):
     pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
-    assert "of images: faster" in run_command(
-        "search", "build", tmp_path / "c", "--run", run_folder, "--images", images, "--lists"
-    )
+    said = run_command("search", "build", tmp_path / "c", "--run", run_folder, "--images", images, "--lists")
+    assert re.search(r"lists +2 of images, of which a query looks at [12]: about \d+% of the first 100 are found", said)
     assert len(run_command("search", "query", tmp_path / "c", "--text", "boat").splitlines()) == 4
     assert "2 lists" in run_command("search", "info", tmp_path / "c")
+
+
+def test_large_collections_get_lists_by_themselves(tmp_path, images, run_folder, monkeypatch):
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install 'dcmq[faiss]'")
+    monkeypatch.setattr("dcmq.codes.index.LISTS_FROM", 3)
+    built = "search", "build", tmp_path / "c", "--run", run_folder, "--images", images
+    assert "lists" not in run_command(*built, "--no-lists")
+    assert "of images, of which a query looks at" in run_command(*built)
+    assert "lists" not in run_command(*built)  # they are there
 
 
 @pytest.mark.parametrize(
@@ -275,7 +284,7 @@ def test_lists_are_built_on_request(tmp_path, images, run_folder):
         ("query {c} --image {p}/broken.jpg --among images", "no image that can be read"),
         ("query {c} --image {p}/none.jpg --among images", "none.jpg is not there"),
         ("query {c} --image {p} --among images", "is no image that can be read: Is a directory"),
-        ("query {c} --text boat -k 0", "k = 0"),
+        ("query {c} --text boat -k 0", "k is 0"),
         ("query {c} --text boat --engine lists", "call cluster"),
         ("query {c} --text boat --sheet {none}/x/sheet.png", "there is no folder"),
         ("query {c} --text boat --sheet {p}/in", "its name must end in one of .png, .jpg"),
